@@ -1,0 +1,172 @@
+"""Make the pocket video model from nothing: `python -m spatialalign_core.pocket.train FOLDER`.
+
+The result is an ordinary WanPipeline folder. Training has two phases. First the captions are true, so that the model
+learns what the relation words mean. Then they are true only now and then, as captions of real videos are: the model
+keeps drawing well and knowing the words, but no longer trusts them. That is the room preference training fills.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
+from torch import Tensor
+from transformers import UMT5Config, UMT5EncoderModel
+
+from ..prompts import split_combinations
+from ..relations import CHANGES, RelationChange
+from .captions import MAX_TOKENS, OBJECTS, SCENES, SUBJECTS, build_tokenizer, caption
+from .vae import PATCH, build_vae, fit_components
+from .world import FRAMES, HEIGHT, WIDTH, render
+
+LATENT_CHANNELS = 24
+SHIFT = 3.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how truthfully to train. Shares are of the steps."""
+
+    steps: int = 3200
+    batch: int = 16
+    learning_rate: float = 2e-3
+    warmup: int = 100
+    true_share: float = 0.6
+    truth_after: float = 0.22
+    caption_dropout: float = 0.1
+    ema: float = 0.998
+    seed: int = 0
+
+
+def training_combinations() -> list[tuple[str, str, RelationChange]]:
+    """The (subject, object, change) triples that the base is shown; the held-out ones of seed 0 it never sees."""
+    return split_combinations(SUBJECTS, OBJECTS, CHANGES, held_out_share=0.25, seed=0)[0]
+
+
+def build_pipeline(seed: int) -> WanPipeline:
+    """The untrained pipeline: analytic VAE, word-level tokenizer, random text encoder and transformer."""
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    frames = [
+        render(
+            str(rng.choice(SUBJECTS)), str(rng.choice(OBJECTS)), SCENES[i % len(SCENES)], CHANGES[i % len(CHANGES)], i
+        ).frames[::3]
+        for i in range(600)
+    ]
+    tokenizer = build_tokenizer()
+    text_encoder = UMT5EncoderModel(
+        UMT5Config(
+            vocab_size=len(tokenizer), d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=4,
+            dropout_rate=0.0, pad_token_id=0, eos_token_id=1,
+        )
+    )  # fmt: skip
+    transformer = WanTransformer3DModel(
+        patch_size=(2, 2, 2), num_attention_heads=4, attention_head_dim=40, in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS, text_dim=64, freq_dim=64, ffn_dim=480, num_layers=6, rope_max_seq_len=64,
+    )  # fmt: skip
+    return WanPipeline(
+        tokenizer=tokenizer,
+        text_encoder=text_encoder,
+        transformer=transformer,
+        vae=build_vae(np.concatenate(frames), LATENT_CHANNELS),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=SHIFT),
+    )
+
+
+class Encoder:
+    """Pixels to normalised latents by the same matrix that the VAE holds, without its video overhead."""
+
+    def __init__(self, vae: torch.nn.Module) -> None:
+        z = vae.config.z_dim
+        self.matrix = vae.encoder.conv_in.weight[:z, :, -1, 1, 1].detach().clone()
+        self.bias = vae.encoder.conv_in.bias[:z].detach().clone()
+        self.std = torch.tensor(vae.config.latents_std)
+
+    def __call__(self, frames: np.ndarray) -> Tensor:
+        """uint8 (B, F, H, W, 3) -> float32 (B, Z, F, H/8, W/8)."""
+        b, f, h, w, _ = frames.shape
+        x = torch.from_numpy(frames).float().div_(127.5).sub_(1.0)
+        x = x.reshape(b, f, h // PATCH, PATCH, w // PATCH, PATCH, 3).permute(0, 1, 2, 4, 6, 5, 3)
+        z = (x.reshape(b, f, h // PATCH, w // PATCH, -1) @ self.matrix.T + self.bias) / self.std
+        return z.permute(0, 4, 1, 2, 3).contiguous()
+
+
+def batches(recipe: Recipe, start: int = 0) -> Iterator[tuple[np.ndarray, list[str]]]:
+    """Frames uint8 (B, F, H, W, 3) and captions of every step from `start` on; step n depends on (seed, n) alone."""
+    combinations = training_combinations()
+    for step in range(start, recipe.steps):
+        rng = np.random.default_rng((recipe.seed, step))
+        truth = 1.0 if step < recipe.true_share * recipe.steps else recipe.truth_after
+        frames, captions = [], []
+        for _ in range(recipe.batch):
+            subject, object, change = combinations[rng.integers(len(combinations))]
+            scene = SCENES[rng.integers(len(SCENES))]
+            frames.append(render(subject, object, scene, change, int(rng.integers(2**31))).frames)
+            blank = rng.random() < recipe.caption_dropout
+            captions.append("" if blank else caption(subject, object, scene, change, truth, rng))
+        yield np.stack(frames), captions
+
+
+def encode_text(pipeline: WanPipeline, captions: list[str], length: int) -> Tensor:
+    """Text states (B, length, 64), zero beyond each caption's end as WanPipeline makes them."""
+    tokens = pipeline.tokenizer(captions, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt")
+    mask = tokens.attention_mask
+    states = pipeline.text_encoder(tokens.input_ids, mask).last_hidden_state * mask[..., None]
+    return torch.nn.functional.pad(states, (0, 0, 0, length - MAX_TOKENS))
+
+
+def learning_rate_at(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, constant, linear decay to zero over the last 40 %."""
+    rise = min(1.0, (step + 1) / recipe.warmup)
+    fall = min(1.0, (recipe.steps - step) / (0.4 * recipe.steps))
+    return recipe.learning_rate * rise * fall
+
+
+def train(pipeline: WanPipeline, recipe: Recipe, compile_model: bool = False) -> Iterator[tuple[int, float]]:
+    """Train in place, yielding (step, loss); on exhaustion the pipeline holds the averaged weights."""
+    torch.manual_seed(recipe.seed)
+    modules = torch.nn.ModuleList([pipeline.transformer, pipeline.text_encoder]).train()
+    average = copy.deepcopy(modules).requires_grad_(False)
+    hidden = [p for n, p in pipeline.transformer.blocks.named_parameters() if p.ndim == 2 and "scale" not in n]
+    chosen = {id(p) for p in hidden}
+    others = [p for p in modules.parameters() if id(p) not in chosen]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(hidden, lr=recipe.learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+    model = torch.compile(pipeline.transformer) if compile_model else pipeline.transformer
+    encode = Encoder(pipeline.vae)
+    for step, (frames, captions) in enumerate(batches(recipe)):
+        rate = learning_rate_at(recipe, step)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        clean = encode(frames)
+        noise = torch.randn_like(clean)
+        # Stratified over the batch, then shifted as the sampler's schedule is.
+        uniform = (torch.arange(recipe.batch) + torch.rand(recipe.batch)) / recipe.batch
+        sigma = (SHIFT * uniform / (1 + (SHIFT - 1) * uniform))[:, None, None, None, None]
+        noisy = (1 - sigma) * clean + sigma * noise
+        # Now and then as much padding as the pipeline's own default, so that the model learns to ignore padding.
+        text = encode_text(pipeline, captions, 512 if step % 20 == 0 else MAX_TOKENS)
+        prediction = model(noisy, sigma.flatten() * 1000, text, return_dict=False)[0]
+        loss = (prediction - (noise - clean)).square().mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(modules.parameters(), 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        decay = min(recipe.ema, (step + 1) / (step + 10))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.parameters()), list(modules.parameters()), 1 - decay)
+        yield step, loss.item()
+    modules.load_state_dict(average.state_dict())
+    modules.eval()
