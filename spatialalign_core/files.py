@@ -1,0 +1,146 @@
+"""Files that appear whole or not at all, paths that stay inside their folder, and fingerprints of values."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path, PurePath
+from typing import Any
+
+from .errors import SpatialAlignError
+
+_LONGEST_NAME = 80
+_WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+_WHY_NOT = {
+    errno.EACCES: "the folder or file is read-only for you; choose another folder or change its permissions",
+    errno.EPERM: "the folder or file is read-only for you; choose another folder or change its permissions",
+    errno.EROFS: "the disk is read-only; choose a folder on another disk",
+    errno.ENOSPC: "the disk is full; free some space and start again",
+    errno.EDQUOT: "your disk quota is used up; free some space and start again",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
+    errno.EEXIST: "a file stands where a folder is needed; choose another folder",
+    errno.EISDIR: "a folder stands where the file should go; choose another name",
+}
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`, with the same suffix, that becomes `path` when the block ends without an error.
+
+    The folder is made when it is missing. Whatever stood at `path` stays until the new file is complete and flushed
+    to disk; after an error the temporary file is gone. Raises SpatialAlignError for a read-only folder or a full disk,
+    before the block runs where that can be known.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.part{path.suffix}")
+    try:
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch(exist_ok=False)
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+            _flush_folder(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def atomic_write(path: str | Path, data: bytes | str) -> None:
+    """Write a whole file or none; text is UTF-8 with its line ends kept. Errors as `atomic_path`."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def contained(root: str | Path, *parts: str | Path) -> Path:
+    """`root` joined with `parts`, links and `..` resolved; SpatialAlignError when that leaves `root`."""
+    shown = "/".join(str(part) for part in parts)
+    try:
+        base = os.path.realpath(root)
+        target = os.path.realpath(os.path.join(base, *parts))
+        inside = os.path.commonpath([base, target]) == base
+    except ValueError:  # another drive, or a null byte
+        inside = False
+    if not inside:
+        raise SpatialAlignError(
+            f"The path {shown!r} leads outside the folder {str(root)!r}; choose one inside it, without '..'."
+        )
+    return Path(target)
+
+
+def safe_name(text: str) -> str:
+    """A file or folder name for any text: plain names stay as they are, others get a hash so that none collide."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text)[:_LONGEST_NAME].strip(".") or "_"
+    if name.split(".")[0].lower() in _WINDOWS_DEVICES:
+        name = f"_{name}"
+    return name if name == text else f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def fingerprint(value: Any) -> str:
+    """16 hex digits that stand for a value: equal values, equal digits, on every machine.
+
+    Takes JSON values, dataclasses, enums, paths, bytes, sets, NumPy scalars and arrays, and containers of them; a tuple
+    equals the list of its items. TypeError for anything else.
+    """
+    text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if isinstance(value, (bytes, bytearray)):
+        return hashlib.sha256(value).hexdigest()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        if all(isinstance(key, str) and not isinstance(key, Enum) for key in value):
+            return {key: _plain(item) for key, item in value.items()}
+        return sorted(([_plain(key), _plain(item)] for key, item in value.items()), key=json.dumps)
+    if isinstance(value, (set, frozenset)):
+        return sorted((_plain(item) for item in value), key=json.dumps)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays
+        return _plain(value.tolist())
+    raise TypeError(f"A {type(value).__name__} has no fingerprint.")
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        why = _WHY_NOT.get(error.errno or 0)
+        if why is None:
+            raise
+        raise SpatialAlignError(f"Cannot write {path}: {why}.") from error
+
+
+def _flush(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a folder
+        return
+    with contextlib.suppress(OSError):  # some network disks refuse; the rename itself has happened
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
