@@ -1,0 +1,35 @@
+"""All checks in one command: `python3 run_tests.py [pytest arguments]`.
+
+Makes the same environment as quickstart.py with the test tools added, then runs ruff, the type checker and pytest: the
+unit tests and the tests that start a real ComfyUI. Everything runs even when something before it failed; the exit code
+is 0 only when all of it passed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import bootstrap
+
+CHECKS = (
+    ("ruff check", ("-m", "ruff", "check", ".")),
+    ("ruff format", ("-m", "ruff", "format", "--check", ".")),
+    ("mypy", ("-m", "mypy")),
+)
+
+
+def body() -> int:
+    python = bootstrap.prepare("requirements.txt", "tests/requirements.txt", "tests/requirements-comfyui.txt")
+    failed = []
+    for name, arguments in CHECKS:
+        print("== " + name, flush=True)
+        if bootstrap.run(python, *arguments):
+            failed.append(name)
+    print("== pytest" + (" (failed so far: {})".format(", ".join(failed)) if failed else ""), flush=True)
+    # Last, so that the output ends with pytest's own closing line.
+    code = bootstrap.run(python, "-m", "pytest", *(sys.argv[1:] or ["tests"]))
+    return code or (1 if failed else 0)
+
+
+if __name__ == "__main__":
+    bootstrap.main(body)
