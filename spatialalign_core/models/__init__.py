@@ -1,0 +1,1 @@
+"""Video models: what a family is, and how a folder becomes one."""

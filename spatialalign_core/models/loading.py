@@ -1,0 +1,99 @@
+"""From a folder on disk to a `VideoModel`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ..errors import SpatialAlignError
+from ..files import fingerprint
+from .base import Family, GenerateSettings, VideoModel
+from .wan import WanFamily
+
+FAMILIES: tuple[Family, ...] = (WanFamily(),)
+POCKET_FOLDER = Path(__file__).parent.parent / "pocket" / "weights" / "wan-pocket"
+BUNDLED: dict[str, Path] = {"pocket": POCKET_FOLDER}
+SETTINGS_FILE = "spatialalign.json"
+
+
+def load_video_model(
+    folder: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+) -> VideoModel:
+    """Load a diffusers folder (or a bundled model by its name, "pocket").
+
+    device: default CUDA where there is one, else CPU. dtype: default bfloat16 on CUDA, float32 on CPU. A file
+    `spatialalign.json` in the folder overrides the family's default generation settings. Never downloads.
+    SpatialAlignError for a folder that is missing, damaged, or of an unknown family.
+    """
+    path = BUNDLED.get(str(folder), Path(folder))
+    family = _recognise(path)
+    chosen_device = torch.device(device) if device else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen_dtype = dtype or (torch.bfloat16 if chosen_device.type == "cuda" else torch.float32)
+    pipeline = _load_pipeline(path, family, chosen_dtype).to(chosen_device)
+    for module in (pipeline.transformer, pipeline.vae, pipeline.text_encoder):
+        module.requires_grad_(False).eval()
+    return VideoModel(path, family, pipeline, read_defaults(path, family), folder_fingerprint(path))
+
+
+def read_defaults(folder: Path, family: Family) -> GenerateSettings:
+    """The folder's own generation settings over the family's."""
+    path = folder / SETTINGS_FILE
+    if not path.exists():
+        return family.defaults
+    try:
+        return replace(family.defaults, **json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise SpatialAlignError(f"{path} is not a list of generation settings ({error}); correct or delete it.") from None
+
+
+def folder_fingerprint(folder: Path) -> str:
+    """Tells two model folders apart by their configurations and the headers and sizes of their weight files."""
+    parts: list[tuple[str, int, str]] = []
+    for file in sorted(folder.rglob("*")):
+        if file.suffix == ".json":
+            parts.append((str(file.relative_to(folder)), file.stat().st_size, file.read_text(encoding="utf-8")))
+        elif file.suffix == ".safetensors":
+            with file.open("rb") as handle:
+                sample = handle.read(1 << 16)
+                handle.seek(-min(1 << 16, file.stat().st_size), 2)
+                sample += handle.read()
+            parts.append((str(file.relative_to(folder)), file.stat().st_size, sample.hex()))
+    return fingerprint(parts)
+
+
+def _recognise(path: Path) -> Family:
+    index = path / "model_index.json"
+    if not path.is_dir():
+        raise SpatialAlignError(
+            f"There is no model folder {path}; give a folder in diffusers layout or one of: {', '.join(BUNDLED)}."
+        )
+    if not index.exists():
+        raise SpatialAlignError(
+            f"{path} has no model_index.json, so it is no diffusers model; choose the folder that holds that file."
+        )
+    try:
+        found = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
+    except (ValueError, KeyError, TypeError):
+        raise SpatialAlignError(f"{index} is damaged; copy or download the model folder again.") from None
+    for family in FAMILIES:
+        if family.pipeline_class == found:
+            return family
+    known = ", ".join(family.name for family in FAMILIES)
+    raise SpatialAlignError(f"{path} holds a {found}, which is not supported yet; supported families: {known}.")
+
+
+def _load_pipeline(path: Path, family: Family, dtype: torch.dtype):  # noqa: ANN202 - a diffusers pipeline
+    import diffusers
+
+    try:
+        return getattr(diffusers, family.pipeline_class).from_pretrained(
+            path, torch_dtype=dtype, local_files_only=True, use_safetensors=True
+        )
+    except Exception as error:  # a wrong file can fail in any of three libraries
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SpatialAlignError(
+            f"The model in {path} could not be loaded: {first_line} Copy or download the folder again."
+        ) from error

@@ -1,0 +1,1 @@
+"""Preference training of a LoRA: losses, adapter, loop, checkpoints."""

@@ -1,0 +1,79 @@
+"""What can be chosen about a training run, and two presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import SpatialAlignError
+from .losses import LOSSES
+
+NOISES = ("separate", "shared", "loser")
+SCHEDULES = ("cosine", "constant")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """One preference training run.
+
+    noise: "separate" draws one for winner and loser each; "shared" the same for both; "loser" takes, for both, the
+    noise from which the loser was generated, so that the model learns what that very start should have become.
+    sigma_min, sigma_max: noise levels trained on, within 0..1. shift: how far the levels lean towards noise; None
+    takes the family's. targets: a set of the family's `lora_targets`.
+    """
+
+    loss: str = "dpo+zo"
+    beta: float = 1.0
+    clip: float | None = 5.0
+    zo_weight: float = 0.5
+    sft_weight: float = 1.0
+    targets: str = "published"
+    rank: int = 16
+    alpha: float = 16.0
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    warmup: int = 300
+    schedule: str = "cosine"
+    steps: int = 3000
+    pairs_per_step: int = 48
+    noise: str = "separate"
+    sigma_min: float = 0.0
+    sigma_max: float = 1.0
+    shift: float | None = None
+    max_grad_norm: float | None = None
+    average: float = 0.0
+    """Decay of the averaged LoRA that is saved; 0 saves the last one."""
+    seed: int = 0
+    checkpoint_every: int = 50
+
+    def __post_init__(self) -> None:
+        for name, known in (("loss", LOSSES), ("noise", NOISES), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise SpatialAlignError(f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(known)}.")
+        for name in ("rank", "steps", "pairs_per_step", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise SpatialAlignError(f"{name} must be at least 1, not {getattr(self, name)}; raise it.")
+        if self.learning_rate <= 0:
+            raise SpatialAlignError(f"learning_rate must be above 0, not {self.learning_rate}; 1e-4 is a fair start.")
+        if not 0 <= self.sigma_min < self.sigma_max <= 1:
+            raise SpatialAlignError("sigma_min must lie below sigma_max, both within 0 and 1; correct the two.")
+
+
+PUBLISHED = TrainSettings()
+"""The released recipe: beta 1, clip 5, lambda 0.5, text and cross-attention k and v, r = alpha = 16, AdamW 1e-4,
+warm-up 300, cosine to 3000, 48 pairs a step, separate noise, one timestep a pair."""
+
+DEFAULT = TrainSettings(
+    beta=50.0,
+    clip=None,
+    zo_weight=1.0,
+    targets="wide",
+    rank=16,
+    learning_rate=1e-3,
+    warmup=20,
+    steps=300,
+    pairs_per_step=16,
+    noise="shared",
+    max_grad_norm=1.0,
+)
+
+PRESETS: dict[str, TrainSettings] = {"published": PUBLISHED, "default": DEFAULT}
