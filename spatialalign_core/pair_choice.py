@@ -1,0 +1,181 @@
+"""Training pairs: a winner and a loser of the same prompt, chosen by DSR-Score.
+
+Choosing is a pure function of the scores. `pairs` writes what was chosen to disk and reads it back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from .errors import SpatialAlignError
+from .score import Score
+
+Mode = Literal["all", "best_worst"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two videos of one prompt: the winner obeys it better than the loser. Scores are DSR-Scores in [0, 1]."""
+
+    prompt_id: str
+    winner_seed: int
+    loser_seed: int
+    winner_score: float
+    loser_score: float
+
+    @property
+    def margin(self) -> float:
+        return self.winner_score - self.loser_score
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """Which videos make pairs.
+
+    threshold: a valid video with DSR-Score >= threshold is a winner, any other valid one a loser.
+    min_margin: pairs whose scores lie closer together than this are left out.
+    mode: "all" winners with all losers, or one pair a prompt: the best winner with the worst loser.
+    max_pairs_per_prompt: keeps the largest margins; None keeps all.
+    """
+
+    threshold: float = 0.7
+    min_margin: float = 0.0
+    mode: Mode = "all"
+    max_pairs_per_prompt: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise SpatialAlignError(f"The pair threshold must lie between 0 and 1, got {self.threshold}.")
+        if not self.min_margin >= 0:
+            raise SpatialAlignError(
+                f"The smallest margin of a pair must be 0 or more, got {self.min_margin}."
+            )
+        if self.mode not in get_args(Mode):
+            known = " or ".join(get_args(Mode))
+            raise SpatialAlignError(f"Unknown way to choose pairs {self.mode!r}; choose {known}.")
+        if self.max_pairs_per_prompt is not None and self.max_pairs_per_prompt < 1:
+            raise SpatialAlignError(
+                f"The most pairs a prompt must be 1 or more, or empty for all, got {self.max_pairs_per_prompt}."
+            )
+
+
+@dataclass(frozen=True)
+class PromptCount:
+    """What became of one prompt's videos."""
+
+    winners: int
+    losers: int
+    invalid: int
+    pairs: int
+
+
+@dataclass(frozen=True)
+class PairSelection:
+    """Chosen pairs, sorted by prompt id and then by falling margin, and in plain words how they came about."""
+
+    pairs: tuple[Pair, ...]
+    explanation: str
+    counts: Mapping[str, PromptCount]
+    settings: PairSettings = PairSettings()
+
+
+def choose_pairs(
+    scores: Mapping[tuple[str, int], Score], settings: PairSettings = PairSettings()
+) -> PairSelection:
+    """Pairs of every prompt that has winners and losers; INVALID videos are neither.
+
+    scores: (prompt id, seed) -> score. The result does not depend on the order of the mapping. When no prompt has
+    both kinds the selection is empty and its explanation says why and what to do; nothing is raised.
+    """
+    by_prompt: dict[str, list[tuple[int, Score]]] = {}
+    for (prompt_id, seed), score in sorted(scores.items(), key=lambda item: item[0]):
+        by_prompt.setdefault(prompt_id, []).append((seed, score))
+
+    pairs: list[Pair] = []
+    counts: dict[str, PromptCount] = {}
+    for prompt_id, videos in by_prompt.items():
+        valid = [(seed, score.dsr) for seed, score in videos if _counts(score)]
+        winners = [(seed, dsr) for seed, dsr in valid if dsr >= settings.threshold]
+        losers = [(seed, dsr) for seed, dsr in valid if dsr < settings.threshold]
+        chosen = _pairs_of(prompt_id, winners, losers, settings)
+        pairs += chosen
+        counts[prompt_id] = PromptCount(len(winners), len(losers), len(videos) - len(valid), len(chosen))
+    return PairSelection(tuple(pairs), _explain(counts, len(pairs), settings), counts, settings)
+
+
+def _counts(score: Score) -> bool:
+    return score.valid and score.dsr is not None and math.isfinite(score.dsr)
+
+
+def _pairs_of(
+    prompt_id: str, winners: list[tuple[int, float]], losers: list[tuple[int, float]], settings: PairSettings
+) -> list[Pair]:
+    if settings.mode == "best_worst" and winners and losers:
+        winners = [min(winners, key=lambda video: (-video[1], video[0]))]
+        losers = [min(losers, key=lambda video: (video[1], video[0]))]
+    pairs = [
+        Pair(prompt_id, winner_seed, loser_seed, winner_score, loser_score)
+        for winner_seed, winner_score in winners
+        for loser_seed, loser_score in losers
+        if winner_score - loser_score >= settings.min_margin
+    ]
+    pairs.sort(key=lambda pair: (-pair.margin, pair.winner_seed, pair.loser_seed))
+    return pairs[: settings.max_pairs_per_prompt]
+
+
+def _explain(counts: Mapping[str, PromptCount], pairs: int, settings: PairSettings) -> str:
+    if not counts:
+        return (
+            "No pairs: no video has been scored yet. Generate, detect and score the training prompts first."
+        )
+    both = sum(c.winners > 0 and c.losers > 0 for c in counts.values())
+    only_winners = sum(c.winners > 0 and not c.losers for c in counts.values())
+    only_losers = sum(c.losers > 0 and not c.winners for c in counts.values())
+    nothing = sum(not c.winners and not c.losers for c in counts.values())
+    too_close = sum(c.winners > 0 and c.losers > 0 and not c.pairs for c in counts.values())
+    rest = "; ".join(
+        words
+        for number, words in (
+            (only_winners, f"{_prompts(only_winners)} had only winners (every valid video scores "
+                           f"{settings.threshold:g} or more)"),
+            (only_losers, f"{_prompts(only_losers)} had only losers (every valid video scores below "
+                          f"{settings.threshold:g})"),
+            (nothing, f"{_prompts(nothing)} had no valid video"),
+            (too_close, f"{_prompts(too_close)} had no two videos that lie {settings.min_margin:g} apart"),
+        )
+        if number
+    )  # fmt: skip
+    if pairs:
+        used = sum(c.pairs > 0 for c in counts.values())
+        text = f"{pairs} {'pair' if pairs == 1 else 'pairs'} from {used} of {_prompts(len(counts))}."
+        return f"{text} Not used: {rest}." if rest else text
+    start = (
+        "No pairs: none of the videos can be paired"
+        if both
+        else "No pairs: no prompt has a winner and a loser"
+    )
+    return f"{start}. Of {_prompts(len(counts))}, {rest}. {_advice(only_winners, only_losers, nothing, too_close)}"
+
+
+def _advice(only_winners: int, only_losers: int, nothing: int, too_close: int) -> str:
+    steps = []
+    if only_winners or only_losers:
+        steps.append("generate more seeds for each prompt")
+    if only_losers:
+        steps.append("lower the threshold")
+    if only_winners:
+        steps.append(
+            "raise the threshold" if not only_losers else "or raise it for the prompts that always win"
+        )
+    if too_close:
+        steps.append("lower the smallest margin")
+    if nothing:
+        steps.append("look at the videos without a valid one: the detector must find both nouns in them")
+    return f"What helps: {', '.join(steps)}."
+
+
+def _prompts(number: int) -> str:
+    return "1 prompt" if number == 1 else f"{number} prompts"

@@ -1,0 +1,286 @@
+"""The pairs folder: what training needs of every pair, precomputed, in files that Hugging Face `datasets` loads.
+
+README.md                              dataset card; names train.jsonl, so that nothing else is taken for data
+train.jsonl                            one line a pair
+export.json                            settings, explanation and fingerprint of the export
+text.safetensors                       text embeddings: "prompt.<id>", and "negative" when guidance has one
+latents/<prompt>/<seed>.safetensors    "latents" and the "noise" they came from, (C, F', H', W') each
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from .errors import SpatialAlignError
+from .files import atomic_write, contained, safe_name
+from .pair_choice import Pair, PairSelection, PairSettings, PromptCount, choose_pairs
+
+if TYPE_CHECKING:
+    from .prompts import DsrPrompt
+
+__all__ = [
+    "Pair", "PairData", "PairSelection", "PairSettings", "PromptCount", "choose_pairs", "export_pairs", "load_pairs",
+]  # fmt: skip
+
+NEGATIVE = ""  # the key of the negative prompt's embedding in `text_embeddings`
+_FORMAT = 1
+_CACHE_BYTES = 256 * 2**20
+_AGAIN = "Export the pairs again."
+
+
+class PairData:
+    """An exported pairs folder, opened. Tensors are read when asked for; the last 256 MiB of them are kept.
+
+    pairs: in the order of the file. texts: prompt id -> prompt text. explanation: how the pairs were chosen.
+    """
+
+    def __init__(
+        self, folder: Path, pairs: tuple[Pair, ...], texts: dict[str, str], about: Mapping[str, object]
+    ):
+        self.folder = folder
+        self.pairs = pairs
+        self.texts = texts
+        self.explanation = str(about.get("explanation", ""))
+        self.fingerprint = str(about.get("fingerprint", ""))
+        self._cache: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def latents(self, prompt_id: str, seed: int) -> torch.Tensor:
+        """Normalised latents (C, F', H', W'). SpatialAlignError when the file is missing or damaged."""
+        return self._tensor(_latents_name(prompt_id, seed), "latents")
+
+    def noise(self, prompt_id: str, seed: int) -> torch.Tensor:
+        """The noise that became these latents, same shape. Errors as `latents`."""
+        return self._tensor(_latents_name(prompt_id, seed), "noise")
+
+    def text(self, prompt_id: str) -> torch.Tensor:
+        """Text embedding of a prompt, (L, D). Errors as `latents`."""
+        return self._tensor("text.safetensors", f"prompt.{prompt_id}")
+
+    @property
+    def negative_text(self) -> torch.Tensor | None:
+        """Embedding of the negative prompt, (L, D); None when the export had none."""
+        try:
+            return self._tensor("text.safetensors", "negative")
+        except _NoSuchTensor:
+            return None
+
+    def check(self) -> None:
+        """Open every file that training will need; SpatialAlignError for the first that is missing or damaged."""
+        self._header("text.safetensors")
+        for prompt_id in dict.fromkeys(pair.prompt_id for pair in self.pairs):
+            self.text(prompt_id)
+        videos = ((p.prompt_id, seed) for p in self.pairs for seed in (p.winner_seed, p.loser_seed))
+        for prompt_id, seed in dict.fromkeys(videos):
+            self._header(_latents_name(prompt_id, seed))
+
+    def _header(self, name: str) -> None:
+        with _opened(contained(self.folder, name)):
+            pass
+
+    def _tensor(self, name: str, key: str) -> torch.Tensor:
+        """Callers share the returned tensor and must not write into it."""
+        if (name, key) in self._cache:
+            self._cache.move_to_end((name, key))
+            return self._cache[name, key]
+        path = contained(self.folder, name)
+        with _opened(path) as file:
+            if key not in file.keys():  # noqa: SIM118 - not a mapping
+                raise _NoSuchTensor(f"{path} has no {key!r}. {_AGAIN}")
+            tensor = file.get_tensor(key)
+        self._cache[name, key] = tensor
+        while len(self._cache) > 1 and sum(t.nbytes for t in self._cache.values()) > _CACHE_BYTES:
+            self._cache.popitem(last=False)
+        return tensor
+
+
+class _NoSuchTensor(SpatialAlignError):
+    pass
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except FileNotFoundError:
+        raise SpatialAlignError(f"{path} is missing. {_AGAIN}") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise SpatialAlignError(
+            f"{path} is damaged ({error}). Delete it and export the pairs again."
+        ) from error
+
+
+def export_pairs(
+    folder: str | Path,
+    selection: PairSelection,
+    prompts: Iterable[DsrPrompt],
+    load_latents: Callable[[str, int], Mapping[str, torch.Tensor]],
+    text_embeddings: Mapping[str, torch.Tensor],
+    fingerprint: str = "",
+) -> None:
+    """Write a pairs folder, whole or not at all; an older export stays in place until the new one is complete.
+
+    load_latents: (prompt id, seed) -> {"latents", "noise"}, (C, F', H', W') each. text_embeddings: prompt id -> (L, D),
+    the negative prompt's under "". fingerprint: kept in the folder for whoever asks whether it is up to date.
+    An empty selection writes a folder without rows that carries the explanation (`datasets` itself loads no empty
+    split). SpatialAlignError when a prompt or
+    its embedding is missing, when `folder` holds something else than an export, or when the disk refuses.
+    """
+    folder = Path(folder)
+    by_id = {prompt.id: prompt for prompt in prompts}
+    used = dict.fromkeys(pair.prompt_id for pair in selection.pairs)
+    for prompt_id in used:
+        if prompt_id not in by_id:
+            raise SpatialAlignError(
+                f"The pairs name the prompt {prompt_id!r}, which is not among the prompts given."
+            )
+        if prompt_id not in text_embeddings:
+            raise SpatialAlignError(
+                f"The prompt {prompt_id!r} has no text embedding; encode the prompts first."
+            )
+    if folder.exists() and not _is_export(folder):
+        raise SpatialAlignError(
+            f"{folder} holds other files than exported pairs; choose an empty or a new folder."
+        )
+
+    with _replacing(folder) as temporary:
+        text = {f"prompt.{prompt_id}": text_embeddings[prompt_id] for prompt_id in used}
+        if NEGATIVE in text_embeddings:
+            text["negative"] = text_embeddings[NEGATIVE]
+        _save(temporary / "text.safetensors", text)
+        videos = ((p.prompt_id, seed) for p in selection.pairs for seed in (p.winner_seed, p.loser_seed))
+        for prompt_id, seed in dict.fromkeys(videos):
+            tensors = load_latents(prompt_id, seed)
+            _save(
+                temporary / _latents_name(prompt_id, seed),
+                {key: tensors[key] for key in ("latents", "noise")},
+            )
+        rows = [_row(pair, by_id[pair.prompt_id]) for pair in selection.pairs]
+        atomic_write(temporary / "train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        about = {
+            "format": _FORMAT, "fingerprint": fingerprint, "explanation": selection.explanation,
+            "settings": asdict(selection.settings),
+            "prompts": {prompt_id: asdict(count) for prompt_id, count in selection.counts.items()},
+        }  # fmt: skip
+        atomic_write(temporary / "export.json", json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+        atomic_write(temporary / "README.md", _card(selection))
+
+
+def load_pairs(folder: str | Path) -> PairData:
+    """Open an exported folder. SpatialAlignError names the file that is missing or damaged, and what to do."""
+    folder = Path(folder)
+    with contextlib.suppress(OSError):  # the process died between the two renames of an export
+        if not folder.exists() and _is_export(_old(folder)):
+            os.replace(_old(folder), folder)
+    if not folder.is_dir():
+        raise SpatialAlignError(f"There are no exported pairs in {folder}; export the pairs first.")
+    path = folder / "export.json"
+    number = 0
+    try:
+        about = json.loads(path.read_text("utf-8"))
+        if about.get("format") != _FORMAT:
+            raise SpatialAlignError(f"{path} was written by another version of SpatialAlign. {_AGAIN}")
+        path = folder / "train.jsonl"
+        names = [field.name for field in fields(Pair)]
+        types = (str, int, int, float, float)
+        pairs, texts = [], {}
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):  # noqa: B007 - named in the error
+            row = json.loads(line)
+            pairs.append(Pair(*(kind(row[name]) for kind, name in zip(types, names, strict=True))))
+            texts[str(row["prompt_id"])] = str(row["prompt"])
+    except FileNotFoundError:
+        raise SpatialAlignError(f"{path} is missing. {_AGAIN}") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        where = f", line {number}" if number else ""
+        raise SpatialAlignError(f"{path}{where} is damaged ({error}). {_AGAIN}") from error
+    return PairData(folder, tuple(pairs), texts, about)
+
+
+def _row(pair: Pair, prompt: DsrPrompt) -> dict[str, object]:
+    return {
+        **asdict(pair),
+        "margin": pair.margin,
+        "prompt": prompt.text,
+        "subject": prompt.subject,
+        "object": prompt.object,
+        "relation_change": prompt.change.code,
+        "scene": prompt.scene,
+        "winner_latents": _latents_name(pair.prompt_id, pair.winner_seed),
+        "loser_latents": _latents_name(pair.prompt_id, pair.loser_seed),
+        "text_embedding": f"text.safetensors#prompt.{pair.prompt_id}",
+    }
+
+
+_COLUMNS = {
+    "prompt_id": "string", "winner_seed": "int64", "loser_seed": "int64", "winner_score": "float64",
+    "loser_score": "float64", "margin": "float64", "prompt": "string", "subject": "string", "object": "string",
+    "relation_change": "string", "scene": "string", "winner_latents": "string", "loser_latents": "string",
+    "text_embedding": "string",
+}  # fmt: skip
+
+
+def _card(selection: PairSelection) -> str:
+    columns = "\n".join(f"  - name: {name}\n    dtype: {kind}" for name, kind in _COLUMNS.items())
+    return (
+        "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: train.jsonl\n"
+        f"dataset_info:\n  features:\n{columns}\n---\n\n# SpatialAlign pairs\n\n{selection.explanation}\n\n"
+        "Each row is a winner and a loser of one prompt, told apart by DSR-Score. `winner_latents`,\n"
+        "`loser_latents` and `text_embedding` name safetensors files in this folder.\n"
+        "`datasets.load_dataset` of this folder loads the rows.\n"
+    )
+
+
+def _latents_name(prompt_id: str, seed: int) -> str:
+    return f"latents/{safe_name(prompt_id)}/{seed}.safetensors"
+
+
+def _save(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A clone, because safetensors refuses views of shared storage.
+    save_file({key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}, path)
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _is_export(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / "export.json").exists() or not any(folder.iterdir()))
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+@contextlib.contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """A sibling folder that takes the place of `folder` at the end of the block; gone after an error."""
+    temporary, old = folder.with_name(f".{folder.name}.part"), _old(folder)
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)  # left by a killed export
+        temporary.mkdir(parents=True)
+        yield temporary
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(folder, old)
+        os.replace(temporary, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        raise SpatialAlignError(
+            f"Cannot write the pairs to {folder} ({error}); check that the folder is writable and the disk has space."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
