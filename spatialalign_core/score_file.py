@@ -138,10 +138,10 @@ def _certain(boxes: Floats) -> Floats:
 def _frame_reasons(
     subject: str, object: str, subject_boxes: Floats, object_boxes: Floats
 ) -> tuple[str | None, ...]:
-    subject_there, object_there = (np.isfinite(boxes).all(-1) for boxes in (subject_boxes, object_boxes))
-    counting = counted(subject_boxes, object_boxes)
     reasons: list[str | None] = []
-    for has_subject, has_object, counts in zip(subject_there, object_there, counting, strict=True):
+    for subject_box, object_box in zip(subject_boxes, object_boxes, strict=True):
+        has_subject, has_object = np.isfinite(subject_box).all(), np.isfinite(object_box).all()
+        counts = counted(subject_box, object_box)
         if counts:
             reasons.append(None)
         elif has_subject and has_object:

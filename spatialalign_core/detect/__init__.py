@@ -1,0 +1,16 @@
+"""Detection: where the subject and the object of a prompt are in every frame of a video."""
+
+from .base import DETECTORS, Detection, Detector, load_detector
+from .tracker import detect_track
+from .validity import ValidityRule, Verdict, judge
+
+__all__ = [
+    "DETECTORS",
+    "Detection",
+    "Detector",
+    "ValidityRule",
+    "Verdict",
+    "detect_track",
+    "judge",
+    "load_detector",
+]

@@ -1,0 +1,59 @@
+"""What every detector offers: frames and nouns in, boxes, confidences and masks out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import SpatialAlignError
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """One thing found in one frame.
+
+    noun: the word that was asked for. box: float64 (4,), xyxy pixels, y down, far edges exclusive.
+    confidence: 0..1. mask: bool (H, W), or None where the detector knows only boxes.
+    """
+
+    noun: str
+    box: NDArray[np.float64]
+    confidence: float
+    mask: NDArray[np.bool_] | None = None
+
+
+class Detector(Protocol):
+    """Finds nouns in pictures."""
+
+    name: str
+
+    def detect(self, frames: NDArray[np.uint8], nouns: Sequence[str]) -> Iterator[list[Detection]]:
+        """All detections of `nouns` in each frame, one list a frame, in order.
+
+        frames: uint8 RGB (F, H, W, 3). SpatialAlignError for a noun that the detector does not know.
+        """
+        ...
+
+
+def _sprites() -> Detector:
+    from .sprites import SpriteDetector
+
+    return SpriteDetector()
+
+
+_DETECTORS: dict[str, Callable[[], Detector]] = {"sprites": _sprites}
+DETECTORS: tuple[str, ...] = tuple(_DETECTORS)
+
+
+def load_detector(name: str) -> Detector:
+    """The detector of that name, one of DETECTORS. SpatialAlignError for another name."""
+    try:
+        load = _DETECTORS[name]
+    except KeyError:
+        known = ", ".join(DETECTORS)
+        raise SpatialAlignError(f"There is no detector called {name!r}; choose one of: {known}.") from None
+    return load()

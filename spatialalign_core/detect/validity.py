@@ -1,0 +1,111 @@
+"""The published rule for which frames and which videos count, from the labels that a detector found.
+
+A frame is valid with exactly two detections, one of each noun; it is redundant with more than two, or with anything
+else than the two nouns. A video is INVALID with too many redundant frames, too few valid ones, or no run of valid
+frames long enough to start a track from. The published numbers are for 81 frames; here they are shares of the clip.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..tracks import least_frames, most_frames
+
+
+@dataclass(frozen=True)
+class ValidityRule:
+    """Thresholds in frames; the defaults are the published ones, for a video of 81 frames."""
+
+    min_valid: int = 20
+    max_redundant: int = 16
+    min_run: int = 4
+
+    def for_length(self, frames: int) -> ValidityRule:
+        """The same shares of a clip of `frames` instead of 81: minima rounded up, the maximum down, none below 1."""
+        return replace(
+            self,
+            min_valid=least_frames(self.min_valid, frames),
+            max_redundant=most_frames(self.max_redundant, frames),
+            min_run=least_frames(self.min_run, frames),
+        )
+
+
+PUBLISHED_RULE = ValidityRule()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why each frame (None: it is valid) and the whole video (None: it counts) does not count.
+
+    first_run: the first frame of the first run that is long enough, where a tracker starts; None without one.
+    """
+
+    frame_reasons: tuple[str | None, ...]
+    reason: str | None
+    first_run: int | None
+
+
+def judge(
+    labels: Sequence[Sequence[str]], subject: str, object: str, rule: ValidityRule = PUBLISHED_RULE
+) -> Verdict:
+    """Apply the rule to the labels found in each frame of one video.
+
+    labels: for each frame the noun of every detection in it. `rule` is for 81 frames and is scaled to the clip here.
+    """
+    scaled = rule.for_length(len(labels))
+    reasons = tuple(_frame_reason(found, subject, object) for found in labels)
+    valid = [reason is None for reason in reasons]
+    redundant = sum(_redundant(found, subject, object) for found in labels)
+    first_run = _first_run(valid, scaled.min_run)
+    return Verdict(reasons, _video_reason(valid, redundant, first_run, reasons, scaled), first_run)
+
+
+def _redundant(found: Sequence[str], subject: str, object: str) -> bool:
+    counts = Counter(found)
+    return len(found) > 2 or any(noun not in (subject, object) or count > 1 for noun, count in counts.items())
+
+
+def _frame_reason(found: Sequence[str], subject: str, object: str) -> str | None:
+    counts = Counter(found)
+    missing = [noun for noun in (subject, object) if not counts[noun]]
+    if len(missing) == 2:
+        return f"neither the {subject} nor the {object} was found"
+    if missing:
+        return f"the {missing[0]} was not found"
+    for noun in (subject, object):
+        if counts[noun] > 1:
+            return f"more than one {noun} was found"
+    others = [noun for noun in counts if noun not in (subject, object)]
+    return f"something else was found: {', '.join(others)}" if others else None
+
+
+def _first_run(valid: Sequence[bool], length: int) -> int | None:
+    run = 0
+    for index, good in enumerate(valid):
+        run = run + 1 if good else 0
+        if run == length:
+            return index - length + 1
+    return None
+
+
+def _video_reason(
+    valid: Sequence[bool],
+    redundant: int,
+    first_run: int | None,
+    reasons: Sequence[str | None],
+    rule: ValidityRule,
+) -> str | None:
+    frames, count = len(valid), sum(valid)
+    if not frames:
+        return "the video has no frames"
+    commonest = Counter(reason for reason in reasons if reason is not None).most_common(1)
+    mostly = f" (mostly: {commonest[0][0]})" if commonest else ""
+    if redundant > rule.max_redundant:
+        return f"too much was found in {redundant} of {frames} frames; at most {rule.max_redundant} may have that{mostly}"
+    if count < rule.min_valid:
+        return f"only {count} of {frames} frames show both; at least {rule.min_valid} are needed{mostly}"
+    if first_run is None:
+        return f"there are no {rule.min_run} frames in a row that show both{mostly}"
+    return None
