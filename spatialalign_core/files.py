@@ -18,7 +18,8 @@ from typing import Any
 from .errors import SpatialAlignError
 
 _LONGEST_NAME = 80
-_WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+_PORTS = (f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))
+_WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *_PORTS}
 _WHY_NOT = {
     errno.EACCES: "the folder or file is read-only for you; choose another folder or change its permissions",
     errno.EPERM: "the folder or file is read-only for you; choose another folder or change its permissions",
@@ -34,11 +35,11 @@ _WHY_NOT = {
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, with the same suffix, that becomes `path` when the block ends without an error.
+    """A temporary path beside `path`, with its suffix, that becomes `path` when the block ends well.
 
-    The folder is made when it is missing. Whatever stood at `path` stays until the new file is complete and flushed
-    to disk; after an error the temporary file is gone. Raises SpatialAlignError for a read-only folder or a full disk,
-    before the block runs where that can be known.
+    The folder is made when it is missing. Whatever stood at `path` stays until the new file is complete and
+    flushed to disk; after an error the temporary file is gone. Raises SpatialAlignError for a read-only
+    folder or a full disk, before the block runs where that can be known.
     """
     path = Path(path)
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.part{path.suffix}")
@@ -78,18 +79,20 @@ def contained(root: str | Path, *parts: str | Path) -> Path:
 
 
 def safe_name(text: str) -> str:
-    """A file or folder name for any text: plain names stay as they are, others get a hash so that none collide."""
+    """A file or folder name for any text: plain names stay as they are, others get a hash against collisions."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text)[:_LONGEST_NAME].strip(".") or "_"
     if name.split(".")[0].lower() in _WINDOWS_DEVICES:
         name = f"_{name}"
-    return name if name == text else f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    if name == text:
+        return name
+    return f"{name}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 def fingerprint(value: Any) -> str:
     """16 hex digits that stand for a value: equal values, equal digits, on every machine.
 
-    Takes JSON values, dataclasses, enums, paths, bytes, sets, NumPy scalars and arrays, and containers of them; a tuple
-    equals the list of its items. TypeError for anything else.
+    Takes JSON values, dataclasses, enums, paths, bytes, sets, NumPy scalars and arrays, and containers of
+    them; a tuple equals the list of its items. TypeError for anything else.
     """
     text = json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -125,9 +128,18 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         why = _WHY_NOT.get(error.errno or 0)
-        if why is None:
+        if why is None or not _concerns(error, path):
             raise
         raise SpatialAlignError(f"Cannot write {path}: {why}.") from error
+
+
+def _concerns(error: OSError, path: Path) -> bool:
+    """Whether the error is about `path`, its folder or its temporary file, not about a file the block
+    reads."""
+    if not isinstance(error.filename, str):
+        return True
+    named = Path(error.filename)
+    return named.parent == path.parent or named in path.parents or named == path
 
 
 def _flush(path: Path) -> None:

@@ -1,13 +1,153 @@
-"""Prompts."""
+"""Prompts that tell of a change of place: the value, its CSV file, and prompt sets built from word lists."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
+import math
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from .relations import RelationChange
+from .errors import SpatialAlignError
+from .files import atomic_write, safe_name
+from .relations import CHANGES, Relation, RelationChange
 
 Combination = tuple[str, str, RelationChange]
+
+COLUMNS = ("type", "prompt_id", "animal", "object", "scene", "initial_SR", "final_SR", "prompt")
+"""The columns of the published evaluation prompts, in the order they are written."""
+
+SPLITS = ("train", "held_out")
+_RELATIONS = {relation.name.lower(): relation for relation in Relation}
+_RELATION_CELL = re.compile(
+    rf"(?:(?:on|to|at)\s+)?(?:the\s+)?({'|'.join(_RELATIONS)})(?:\s+side)?(?:\s+of)?", re.I
+)
+
+
+@dataclass(frozen=True)
+class DsrPrompt:
+    """One text to make a video from, and what the video has to show.
+
+    id: unique in its set. text: what the video model reads. subject, object: the nouns a detector looks for.
+    scene: the words about the surroundings, may be empty. split: "train" or "held_out". group: prompts that
+    belong together in the published files, else empty.
+    """
+
+    id: str
+    text: str
+    subject: str
+    object: str
+    change: RelationChange
+    scene: str
+    split: str = "train"
+    group: str = ""
+
+
+def read_prompts(path: str | Path) -> list[DsrPrompt]:
+    """The prompts of a CSV file with the published columns (and `group` and `split` where they are), in
+    order.
+
+    SpatialAlignError naming file and row (the header is row 1, as a spreadsheet counts) when the file is
+    missing, is no UTF-8 text, lacks a column, holds no prompt, or a row has an empty cell, an unknown
+    relation or an id used before.
+    """
+    path = Path(path)
+    rows = _rows(path)
+    prompts: list[DsrPrompt] = []
+    first_row: dict[str, int] = {}
+    for number, row in enumerate(rows, start=2):
+        where = f"{path}, row {number}"
+        prompt = _from_row(row, where)
+        # folders are named after ids, and some disks do not tell capitals from small letters
+        known = first_row.setdefault(prompt.id.casefold(), number)
+        if known != number:
+            raise SpatialAlignError(
+                f"{where}: the prompt_id {prompt.id!r} is already used in row {known}; rename one."
+            )
+        prompts.append(prompt)
+    if not prompts:
+        raise SpatialAlignError(f"{path} holds no prompts, only a header; add at least one row.")
+    return prompts
+
+
+def write_prompts(path: str | Path, prompts: Sequence[DsrPrompt]) -> None:
+    """Write the published columns, whole or not at all; `group` and `split` only when a prompt sets them."""
+    columns = list(COLUMNS)
+    columns += ["group"] if any(prompt.group for prompt in prompts) else []
+    columns += ["split"] if any(prompt.split != "train" for prompt in prompts) else []
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for prompt in prompts:
+        writer.writerow(
+            {
+                "type": prompt.change.code,
+                "prompt_id": prompt.id,
+                "animal": prompt.subject,
+                "object": prompt.object,
+                "scene": prompt.scene,
+                "initial_SR": prompt.change.initial.place,
+                "final_SR": prompt.change.final.goal,
+                "prompt": prompt.text,
+                "group": prompt.group,
+                "split": prompt.split,
+            }
+        )
+    atomic_write(path, text.getvalue())
+
+
+def build_prompts(
+    subjects: Sequence[str],
+    objects: Sequence[str],
+    scenes: Sequence[str],
+    verbs: Sequence[str],
+    changes: Sequence[RelationChange] = CHANGES,
+    count: int | None = None,
+    held_out_count: int = 0,
+    held_out_share: float = 0.25,
+    seed: int = 0,
+) -> list[DsrPrompt]:
+    """Prompts of the published shape from word lists: `count` to train on, then `held_out_count` to judge
+    with.
+
+    No (subject, object, change) is in both halves. Changes take turns, so each has the same number give or
+    take one; a combination comes again, with another scene or verb, only when all others had their turn.
+    count None: each training combination once. verbs are written as in "it jumps"; without scenes the texts
+    begin with the subject. The same words and seed give the same prompts, and a larger count begins with the
+    prompts of a smaller one. SpatialAlignError for an empty list, a word that is both subject and object, or
+    more prompts than the words allow.
+    """
+    subjects, objects, verbs = (
+        _words(subjects, "subjects"),
+        _words(objects, "objects"),
+        _words(verbs, "verbs"),
+    )
+    scenes = _words([scene.strip().rstrip(",") for scene in scenes], "scenes") if any(scenes) else [""]
+    changes = list(dict.fromkeys(changes))
+    both = {word.casefold() for word in subjects} & {word.casefold() for word in objects}
+    if both:
+        word = sorted(both)[0]
+        raise SpatialAlignError(
+            f"The word {word!r} is among the subjects and the objects; take it out of one list."
+        )
+    if not changes:
+        raise SpatialAlignError(
+            "There is no relation change to make prompts of; choose at least one, such as LR."
+        )
+    if not 0 <= held_out_share < 1:
+        raise SpatialAlignError(
+            f"The held-out share must be from 0 to below 1, got {held_out_share}; try 0.25."
+        )
+    train, held_out = split_combinations(subjects, objects, changes, held_out_share, seed)
+    count = len(train) if count is None else count
+    taken: set[str] = set()
+    return [
+        *_fill(train, changes, scenes, verbs, count, seed, "train", taken),
+        *_fill(held_out, changes, scenes, verbs, held_out_count, seed, "held_out", taken),
+    ]
 
 
 def split_combinations(
@@ -19,8 +159,8 @@ def split_combinations(
 ) -> tuple[list[Combination], list[Combination]]:
     """All (subject, object, change) triples in two disjoint halves: (train, held out).
 
-    Every change gives the same share to the held-out half. Which triples those are depends on the words and the seed
-    alone, not on the order or length of the lists' other entries.
+    Every change gives the same share to the held-out half. Which triples those are depends on the words and
+    the seed alone, not on the order or length of the lists' other entries.
     """
     train: list[Combination] = []
     held_out: list[Combination] = []
@@ -31,3 +171,155 @@ def split_combinations(
         held_out += triples[:count]
         train += triples[count:]
     return train, held_out
+
+
+def prompt_text(subject: str, object: str, change: RelationChange, scene: str, verb: str) -> str:
+    """The published shape: "In a park, a cat is on the left of a box, then the cat jumps to the right of the
+    box."."""
+    opening = f"{scene}, a" if scene else "a"
+    beginning = f"{opening} {subject} is {change.initial.place} a {object}"
+    text = f"{beginning}, then the {subject} {verb} {change.final.goal} the {object}."
+    return text[0].upper() + text[1:]
+
+
+def _fill(
+    combinations: Sequence[Combination],
+    changes: Sequence[RelationChange],
+    scenes: Sequence[str],
+    verbs: Sequence[str],
+    count: int,
+    seed: int,
+    split: str,
+    taken: set[str],
+) -> list[DsrPrompt]:
+    spoken = "held-out" if split == "held_out" else "training"
+    if count < 0:
+        raise SpatialAlignError(f"The number of {spoken} prompts must be 0 or more, got {count}.")
+    variants = len(scenes) * len(verbs)
+    most = len(combinations) * variants
+    if count > most:
+        raise SpatialAlignError(
+            f"These words make at most {most} {spoken} prompts, not {count}; add words, change the held-out share or"
+            " ask for fewer."
+        )
+    turns = {change: [c for c in combinations if c[2] == change] for change in changes}
+    prompts = []
+    for index in range(count):
+        change = changes[index % len(changes)]
+        again, place = divmod(index // len(changes), len(turns[change]))
+        subject, object, _ = turns[change][place]
+        variant = _variant(f"{seed}|{subject}|{object}|{change}", again, variants)
+        scene, verb = scenes[variant % len(scenes)], verbs[variant // len(scenes)]
+        text = prompt_text(subject, object, change, scene, verb)
+        prompts.append(
+            DsrPrompt(_new_id(subject, object, change, taken), text, subject, object, change, scene, split)
+        )
+    return prompts
+
+
+def _variant(key: str, again: int, count: int) -> int:
+    """The `again`-th of `count` variants in an order drawn from the key that meets each once before any
+    twice."""
+    draw = int.from_bytes(hashlib.sha256(key.encode()).digest()[:16], "big")
+    strides = [step for step in range(1, count + 1) if math.gcd(step, count) == 1]
+    start, which = draw % count, draw // count % len(strides)
+    return (start + again * strides[which]) % count
+
+
+def _new_id(subject: str, object: str, change: RelationChange, taken: set[str]) -> str:
+    stem = safe_name("_".join(re.sub(r"\s+", "-", part) for part in (subject, object, change.code)))
+    name, number = stem, 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{stem}_{number}"
+    taken.add(name.casefold())
+    return name
+
+
+def _words(words: Sequence[str], name: str) -> list[str]:
+    kept = list(dict.fromkeys(" ".join(word.split()) for word in words if word.strip()))
+    if not kept:
+        raise SpatialAlignError(f"The list of {name} is empty; write at least one word.")
+    return kept
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """The rows with stripped cells. Spreadsheets of some countries separate by semicolon; that is read as
+    well."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SpatialAlignError(
+            f"{path}, row {line}: this is not UTF-8 text; save the file as 'CSV UTF-8'."
+        ) from error
+    except FileNotFoundError as error:
+        raise SpatialAlignError(f"There is no prompt file at {path}; check the path.") from error
+    except OSError as error:
+        raise SpatialAlignError(
+            f"The prompt file {path} cannot be read: {error.strerror}; choose a CSV file."
+        ) from error
+    header = text.split("\n", 1)[0]
+    reader = csv.DictReader(
+        io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True
+    )
+    rows = []
+    try:
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+        missing = [name for name in COLUMNS if name not in reader.fieldnames]
+        if missing:
+            raise SpatialAlignError(
+                f"{path}, row 1: the column {missing[0]!r} is missing; a prompt file needs {', '.join(COLUMNS)}."
+            )
+        for row in reader:
+            if None in row or None in row.values():
+                raise SpatialAlignError(
+                    f"{path}, row {len(rows) + 2}: this row has {'more' if None in row else 'fewer'} cells than the"
+                    " header; put text that holds a comma in double quotes."
+                )
+            rows.append({name: cell.strip() for name, cell in row.items()})
+    except csv.Error as error:
+        raise SpatialAlignError(
+            f"{path}, row {len(rows) + 2}: this is not a CSV table ({error}); save it as 'CSV UTF-8' again."
+        ) from error
+    return rows
+
+
+def _from_row(row: dict[str, str], where: str) -> DsrPrompt:
+    for column in ("prompt_id", "prompt", "animal", "object"):
+        if not row[column]:
+            raise SpatialAlignError(f"{where}: the cell {column!r} is empty; fill it or delete the row.")
+    initial, final = (_relation(row[column], column, where) for column in ("initial_SR", "final_SR"))
+    if initial == final:
+        raise SpatialAlignError(
+            f"{where}: initial_SR and final_SR are both {row['initial_SR']!r}; they must differ."
+        )
+    change = RelationChange(initial, final)
+    if row["type"].upper() != change.code:
+        raise SpatialAlignError(
+            f"{where}: the type {row['type']!r} does not match initial_SR and final_SR,"
+            f" which say {change.code}; correct one."
+        )
+    split = row.get("split") or "train"
+    if split not in SPLITS:
+        raise SpatialAlignError(f"{where}: the split {split!r} is unknown; write one of {', '.join(SPLITS)}.")
+    return DsrPrompt(
+        row["prompt_id"],
+        row["prompt"],
+        row["animal"],
+        row["object"],
+        change,
+        row["scene"],
+        split,
+        row.get("group", ""),
+    )
+
+
+def _relation(cell: str, column: str, where: str) -> Relation:
+    match = _RELATION_CELL.fullmatch(cell)
+    if match is None:
+        known = ", ".join(f"'{relation.place}'" for relation in Relation)
+        raise SpatialAlignError(
+            f"{where}: the relation {cell!r} in {column!r} is unknown; write one of {known}."
+        )
+    return _RELATIONS[match[1].lower()]
