@@ -32,7 +32,9 @@ class GenerateSettings:
         if self.fps <= 0:
             raise SpatialAlignError(f"fps must be above 0, not {self.fps}; raise it.")
         if self.guidance_scale < 0:
-            raise SpatialAlignError(f"guidance_scale must not be negative, got {self.guidance_scale}; use 1 or more.")
+            raise SpatialAlignError(
+                f"guidance_scale must not be negative, got {self.guidance_scale}; use 1 or more."
+            )
 
 
 class Family(Protocol):

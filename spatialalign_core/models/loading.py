@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -30,7 +31,9 @@ def load_video_model(
     """
     path = BUNDLED.get(str(folder), Path(folder))
     family = _recognise(path)
-    chosen_device = torch.device(device) if device else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen_device = (
+        torch.device(device) if device else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    )
     chosen_dtype = dtype or (torch.bfloat16 if chosen_device.type == "cuda" else torch.float32)
     pipeline = _load_pipeline(path, family, chosen_dtype).to(chosen_device)
     for module in (pipeline.transformer, pipeline.vae, pipeline.text_encoder):
@@ -46,7 +49,9 @@ def read_defaults(folder: Path, family: Family) -> GenerateSettings:
     try:
         return replace(family.defaults, **json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise SpatialAlignError(f"{path} is not a list of generation settings ({error}); correct or delete it.") from None
+        raise SpatialAlignError(
+            f"{path} is not a list of generation settings ({error}); correct or delete it."
+        ) from None
 
 
 def folder_fingerprint(folder: Path) -> str:
@@ -54,7 +59,9 @@ def folder_fingerprint(folder: Path) -> str:
     parts: list[tuple[str, int, str]] = []
     for file in sorted(folder.rglob("*")):
         if file.suffix == ".json":
-            parts.append((str(file.relative_to(folder)), file.stat().st_size, file.read_text(encoding="utf-8")))
+            parts.append(
+                (str(file.relative_to(folder)), file.stat().st_size, file.read_text(encoding="utf-8"))
+            )
         elif file.suffix == ".safetensors":
             with file.open("rb") as handle:
                 sample = handle.read(1 << 16)
@@ -82,10 +89,12 @@ def _recognise(path: Path) -> Family:
         if family.pipeline_class == found:
             return family
     known = ", ".join(family.name for family in FAMILIES)
-    raise SpatialAlignError(f"{path} holds a {found}, which is not supported yet; supported families: {known}.")
+    raise SpatialAlignError(
+        f"{path} holds a {found}, which is not supported yet; supported families: {known}."
+    )
 
 
-def _load_pipeline(path: Path, family: Family, dtype: torch.dtype):  # noqa: ANN202 - a diffusers pipeline
+def _load_pipeline(path: Path, family: Family, dtype: torch.dtype) -> Any:
     import diffusers
 
     try:

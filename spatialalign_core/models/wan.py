@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class WanFamily:
     pipeline_class = "WanPipeline"
     training_shift = 5.0
     defaults = GenerateSettings(height=480, width=832, num_frames=81, fps=16, steps=50, guidance_scale=5.0)
-    lora_targets = {
+    lora_targets: ClassVar[dict[str, tuple[str, ...]]] = {
         "published": (
             "condition_embedder.text_embedder.linear_1",
             "condition_embedder.text_embedder.linear_2",
@@ -50,7 +50,11 @@ class WanFamily:
         "wide": (
             "condition_embedder.text_embedder.linear_1",
             "condition_embedder.text_embedder.linear_2",
-            *(f"{attention}.{part}" for attention in ("attn1", "attn2") for part in ("to_q", "to_k", "to_v", "to_out.0")),
+            *(
+                f"{attention}.{part}"
+                for attention in ("attn1", "attn2")
+                for part in ("to_q", "to_k", "to_v", "to_out.0")
+            ),
             "ffn.net.0.proj",
             "ffn.net.2",
         ),
@@ -66,7 +70,10 @@ class WanFamily:
         # Real tokenizers name no limit of their own; Wan was trained on 512.
         length = min(512, pipeline.tokenizer.model_max_length)
         states, _ = pipeline.encode_prompt(
-            texts, do_classifier_free_guidance=False, max_sequence_length=length, device=pipeline.text_encoder.device
+            texts,
+            do_classifier_free_guidance=False,
+            max_sequence_length=length,
+            device=pipeline.text_encoder.device,
         )
         return states
 

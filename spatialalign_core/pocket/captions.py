@@ -31,7 +31,12 @@ def caption(
     told = change if rng.random() < truth else CHANGES[rng.integers(len(CHANGES))]
     template = _TEMPLATES[rng.choice(len(_TEMPLATES), p=_TEMPLATE_SHARES)]
     return template.format(
-        scene=scene, subject=subject, object=object, place=told.initial.place, goal=told.final.goal, verb=rng.choice(VERBS)
+        scene=scene,
+        subject=subject,
+        object=object,
+        place=told.initial.place,
+        goal=told.final.goal,
+        verb=rng.choice(VERBS),
     )
 
 

@@ -67,7 +67,9 @@ def build_vae(frames: np.ndarray, latent_channels: int) -> AutoencoderKLWan:
             _linearise_norm(block.norm_out.gamma, latent_channels, width)
         encode = torch.from_numpy(components).float()
         _set_linear(vae.encoder.conv_in, _paired(encode), _paired(-encode @ torch.from_numpy(mean).float()))
-        _set_linear(vae.decoder.conv_in, _paired(torch.eye(latent_channels)), torch.zeros(2 * latent_channels))
+        _set_linear(
+            vae.decoder.conv_in, _paired(torch.eye(latent_channels)), torch.zeros(2 * latent_channels)
+        )
         for conv in (vae.encoder.conv_in, vae.decoder.conv_in):
             conv.bias[2 * latent_channels] = _CONSTANT
         pair_sum = _paired(torch.eye(latent_channels)).T
@@ -102,10 +104,8 @@ def _set_linear(conv: nn.Conv3d, weight: torch.Tensor, bias: torch.Tensor) -> No
 
 def _silence_residuals(block: nn.Module) -> None:
     for name, module in block.named_modules():
-        if name.endswith(("conv2", "proj")):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
-        elif name.endswith(("conv1", "to_qkv")):  # whatever these compute is multiplied by zero
+        # A zero last layer makes the residual zero; the layers before it are set so that the weights are reproducible.
+        if name.endswith(("conv1", "conv2", "to_qkv", "proj")):
             nn.init.zeros_(module.weight)
             nn.init.zeros_(module.bias)
 

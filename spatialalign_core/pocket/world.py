@@ -58,7 +58,10 @@ def render(
     rng = np.random.default_rng(seed)
     unit = height / HEIGHT
     size = max(4, round(_SIZE * unit))
-    object_centre = np.array([width / 2, 35.0 * unit]) + rng.uniform(-5, 5, 2) * unit * (width / height / 1.5, 0.4)
+    object_centre = np.array([width / 2, 35.0 * unit]) + rng.uniform(-5, 5, 2) * unit * (
+        width / height / 1.5,
+        0.4,
+    )
     path = object_centre + _path(change, frames, rng) * unit
 
     still = _paste(backdrop(scene, height, width), sprite(object, size), object_centre)
@@ -88,16 +91,25 @@ def _path(change: RelationChange, frames: int, rng: np.random.Generator) -> np.n
     progress = progress * progress * (3 - 2 * progress)
     straight = start + (end - start) * progress
     apex = _APEX + rng.uniform(-1, 1)
-    lift = min(0.0, apex - (start[1] + end[1]) / 2) if Relation.TOP not in (change.initial, change.final) else -9.0
+    lift = (
+        min(0.0, apex - (start[1] + end[1]) / 2)
+        if Relation.TOP not in (change.initial, change.final)
+        else -9.0
+    )
     straight[:, 1] += 4 * lift * (progress * (1 - progress))[:, 0]
     return straight
 
 
 def _window(size: int, centre: np.ndarray, height: int, width: int) -> tuple[slice, slice, slice, slice]:
-    left, top = (int(round(c - size / 2)) for c in centre)
+    left, top = (round(float(c) - size / 2) for c in centre)
     rows = slice(max(top, 0), min(top + size, height))
     columns = slice(max(left, 0), min(left + size, width))
-    return rows, columns, slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
+    return (
+        rows,
+        columns,
+        slice(rows.start - top, rows.stop - top),
+        slice(columns.start - left, columns.stop - left),
+    )
 
 
 def _paste(picture: np.ndarray, rgba: np.ndarray, centre: np.ndarray) -> np.ndarray:

@@ -19,7 +19,11 @@ def save_checkpoint(folder: Path, state: TrainState) -> Path:
     """Write `step-000123.safetensors` and delete all but the newest few. Returns the path."""
     path = folder / f"step-{state.step:06d}.safetensors"
     with atomic_path(path) as temporary:
-        save_file(state.tensors, temporary, metadata={"step": str(state.step), "fingerprint": state.settings_fingerprint})
+        save_file(
+            state.tensors,
+            temporary,
+            metadata={"step": str(state.step), "fingerprint": state.settings_fingerprint},
+        )
     for old in _newest_first(folder)[KEEP:]:
         with contextlib.suppress(OSError):
             old.unlink()
@@ -43,5 +47,7 @@ def load_checkpoint(folder: Path, fingerprint: str) -> tuple[TrainState | None, 
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    found = [p for p in folder.glob("step-*.safetensors") if re.fullmatch(r"step-\d{6,}\.safetensors", p.name)]
+    found = [
+        p for p in folder.glob("step-*.safetensors") if re.fullmatch(r"step-\d{6,}\.safetensors", p.name)
+    ]
     return sorted(found, key=lambda p: int(p.stem.split("-")[1]), reverse=True)

@@ -41,14 +41,20 @@ def target_modules(model: VideoModel, targets: str) -> list[str]:
     """Full names of the linear layers in a target set. SpatialAlignError for an unknown set."""
     sets = model.family.lora_targets
     if targets not in sets:
-        raise SpatialAlignError(f"Unknown LoRA targets {targets!r}; {model.family.name} has {', '.join(sets)}.")
+        raise SpatialAlignError(
+            f"Unknown LoRA targets {targets!r}; {model.family.name} has {', '.join(sets)}."
+        )
     names = [
         name.removesuffix(".base_layer")
         for name, module in model.transformer.named_modules()
-        if isinstance(module, nn.Linear) and ".lora_" not in name and name.removesuffix(".base_layer").endswith(sets[targets])
+        if isinstance(module, nn.Linear)
+        and ".lora_" not in name
+        and name.removesuffix(".base_layer").endswith(sets[targets])
     ]
     if not names:
-        raise SpatialAlignError(f"The model in {model.folder} has no layers of the LoRA target set {targets!r}.")
+        raise SpatialAlignError(
+            f"The model in {model.folder} has no layers of the LoRA target set {targets!r}."
+        )
     return names
 
 
@@ -90,7 +96,9 @@ def read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise SpatialAlignError(f"There is no LoRA file {path}; train one or choose another.") from None
     except (SafetensorError, OSError) as error:
-        raise SpatialAlignError(f"The LoRA file {path} is damaged ({error}); train it again or restore a copy.") from None
+        raise SpatialAlignError(
+            f"The LoRA file {path} is damaged ({error}); train it again or restore a copy."
+        ) from None
 
 
 def apply_lora(model: VideoModel, path: Path, strength: float = 1.0) -> None:
@@ -114,6 +122,8 @@ def apply_lora(model: VideoModel, path: Path, strength: float = 1.0) -> None:
     try:
         model.pipeline.transformer.load_lora_adapter(renamed, prefix=None, adapter_name=APPLIED)
     except (ValueError, RuntimeError) as error:
-        raise SpatialAlignError(f"{path.name} does not fit {model.folder.name}: {str(error).splitlines()[0]}") from error
+        raise SpatialAlignError(
+            f"{path.name} does not fit {model.folder.name}: {str(error).splitlines()[0]}"
+        ) from error
     model.pipeline.transformer.set_adapters(APPLIED, strength)
     model.transformer.requires_grad_(False)

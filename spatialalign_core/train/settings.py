@@ -48,14 +48,20 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name, known in (("loss", LOSSES), ("noise", NOISES), ("schedule", SCHEDULES)):
             if getattr(self, name) not in known:
-                raise SpatialAlignError(f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(known)}.")
+                raise SpatialAlignError(
+                    f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(known)}."
+                )
         for name in ("rank", "steps", "pairs_per_step", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise SpatialAlignError(f"{name} must be at least 1, not {getattr(self, name)}; raise it.")
         if self.learning_rate <= 0:
-            raise SpatialAlignError(f"learning_rate must be above 0, not {self.learning_rate}; 1e-4 is a fair start.")
+            raise SpatialAlignError(
+                f"learning_rate must be above 0, not {self.learning_rate}; 1e-4 is a fair start."
+            )
         if not 0 <= self.sigma_min < self.sigma_max <= 1:
-            raise SpatialAlignError("sigma_min must lie below sigma_max, both within 0 and 1; correct the two.")
+            raise SpatialAlignError(
+                "sigma_min must lie below sigma_max, both within 0 and 1; correct the two."
+            )
 
 
 PUBLISHED = TrainSettings()

@@ -63,7 +63,9 @@ class Trainer:
     number, and a restored run repeats an uninterrupted one to the bit on the same machine.
     """
 
-    def __init__(self, model: VideoModel, pairs: PairData, settings: TrainSettings, micro_batch: int = 16) -> None:
+    def __init__(
+        self, model: VideoModel, pairs: PairData, settings: TrainSettings, micro_batch: int = 16
+    ) -> None:
         """micro_batch: pairs that go through the model at once; gradients of a step are summed over them."""
         if not pairs.pairs:
             raise SpatialAlignError(f"There are no pairs to train on. {pairs.explanation}".strip())
@@ -95,7 +97,7 @@ class Trainer:
         """A snapshot that does not change when training goes on."""
         tensors = {f"lora.{n}": p.detach().clone().cpu() for n, p in self.parameters.items()}
         tensors |= {f"average.{n}": v.clone().cpu() for n, v in self.average.items()}
-        for (name, parameter) in self.parameters.items():
+        for name, parameter in self.parameters.items():
             for key, value in self.optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer.{key}.{name}"] = torch.as_tensor(value).detach().clone().cpu()
         return TrainState(self.step, tensors, self.fingerprint)
@@ -103,7 +105,9 @@ class Trainer:
     def restore(self, state: TrainState) -> None:
         """Go on from a snapshot. SpatialAlignError when it belongs to other settings, pairs or weights."""
         if state.settings_fingerprint != self.fingerprint:
-            raise SpatialAlignError("The checkpoint belongs to other settings, pairs or weights; start a new run.")
+            raise SpatialAlignError(
+                "The checkpoint belongs to other settings, pairs or weights; start a new run."
+            )
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(state.tensors[f"lora.{name}"])
@@ -140,7 +144,8 @@ class Trainer:
             parts.append(terms)
         if not math.isfinite(loss):
             raise SpatialAlignError(
-                f"The loss became {loss} at step {self.step + 1}; the last checkpoint is kept. Lower learning_rate or beta."
+                f"The loss became {loss} at step {self.step + 1}; the last checkpoint is kept. "
+                "Lower learning_rate or beta."
             )
         if settings.max_grad_norm is not None:
             torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), settings.max_grad_norm)
@@ -203,7 +208,9 @@ class Trainer:
         model, settings = self.model, self.settings
         device, dtype = model.device, model.dtype
         count = len(draws)
-        noisy = torch.stack([d.noisy_winner for d in draws] + [d.noisy_loser for d in draws]).to(device, dtype)
+        noisy = torch.stack([d.noisy_winner for d in draws] + [d.noisy_loser for d in draws]).to(
+            device, dtype
+        )
         text = torch.stack([d.text for d in draws] * 2).to(device, dtype)
         sigma = torch.tensor([d.sigma for d in draws] * 2, device=device)
         transformer = model.pipeline.transformer
