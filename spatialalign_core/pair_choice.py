@@ -97,7 +97,7 @@ def choose_pairs(
     pairs: list[Pair] = []
     counts: dict[str, PromptCount] = {}
     for prompt_id, videos in by_prompt.items():
-        valid = [(seed, score.dsr) for seed, score in videos if _counts(score)]
+        valid = [(seed, dsr) for seed, score in videos if (dsr := _valid_dsr(score)) is not None]
         winners = [(seed, dsr) for seed, dsr in valid if dsr >= settings.threshold]
         losers = [(seed, dsr) for seed, dsr in valid if dsr < settings.threshold]
         chosen = _pairs_of(prompt_id, winners, losers, settings)
@@ -106,8 +106,8 @@ def choose_pairs(
     return PairSelection(tuple(pairs), _explain(counts, len(pairs), settings), counts, settings)
 
 
-def _counts(score: Score) -> bool:
-    return score.valid and score.dsr is not None and math.isfinite(score.dsr)
+def _valid_dsr(score: Score) -> float | None:
+    return score.dsr if score.valid and score.dsr is not None and math.isfinite(score.dsr) else None
 
 
 def _pairs_of(

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,9 +26,7 @@ from safetensors.torch import save_file
 from .errors import SpatialAlignError
 from .files import atomic_write, contained, safe_name
 from .pair_choice import Pair, PairSelection, PairSettings, PromptCount, choose_pairs
-
-if TYPE_CHECKING:
-    from .prompts import DsrPrompt
+from .prompts import DsrPrompt
 
 __all__ = [
     "Pair", "PairData", "PairSelection", "PairSettings", "PromptCount", "choose_pairs", "export_pairs", "load_pairs",
