@@ -88,8 +88,10 @@ def _suitable_python() -> str:
             )
             return found
     raise SetupError(
-        "This is Python {}.{}, and SpatialAlign needs Python {}.{} or newer. Install one from python.org or your system's "
-        "packages, then run this again with it.".format(sys.version_info[0], sys.version_info[1], *OLDEST)
+        "This is Python {}.{}, and SpatialAlign needs Python {}.{} or newer. Install one from python.org or your "
+        "system's packages, then run this again with it.".format(
+            sys.version_info[0], sys.version_info[1], *OLDEST
+        )
     )
 
 
@@ -122,8 +124,8 @@ def _install(python: Path, files: list) -> None:
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
     if subprocess.run(command + [part for file in files for part in ("-r", str(file))]).returncode:
         raise SetupError(
-            "pip could not install the requirements; its own message is above. Most often the network is away or the disk "
-            "is full (about 10 GB are needed). Run this again when that is solved: what is downloaded is kept."
+            "pip could not install the requirements; its own message is above. Most often the network is away or the "
+            "disk is full (about 10 GB are needed). Run this again when that is solved: what is downloaded is kept."
         )
 
 

@@ -1,0 +1,62 @@
+"""One writer at a time in a run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from .errors import SpatialAlignError
+
+_NAME = ".lock"
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock. SpatialAlignError at once when another process (or another stage) holds it.
+
+    The operating system lets go of the lock when its holder dies, however it dies; so a lock is never stale.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / _NAME, "a+", encoding="utf-8")  # noqa: SIM115 - closed below, which also unlocks
+    except OSError as error:
+        raise SpatialAlignError(
+            f"Cannot write into the run folder {folder}: {error.strerror or error}. Choose another folder or change "
+            "its permissions."
+        ) from error
+    with file:
+        if not _take(file):
+            file.seek(0)
+            holder = file.read().strip()
+            raise SpatialAlignError(
+                f"Another process{f' (number {holder})' if holder else ''} is working in the run folder {folder}. Wait "
+                "until it has finished, stop it, or choose another folder."
+            )
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _take(file: IO[str]) -> bool:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            # A byte far behind the text, because Windows forbids others to read a locked one.
+            file.seek(1 << 20)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            return True
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    except PermissionError:
+        return False
+    except OSError:
+        return True  # some network disks know no locks; better to work without than not at all

@@ -1,0 +1,25 @@
+"""What long work yields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage is: `done` of `total` items, and what just happened.
+
+    stage: the stage's name. message: for people, perhaps empty. warning: the message is about something that went wrong
+    but does not stop the stage. path: the file that has just been made. values: numbers to plot (training: loss,
+    margin, accuracy, learning_rate). Long stages also yield without news, so that whoever drives them can stop.
+    """
+
+    stage: str
+    done: int
+    total: int
+    message: str = ""
+    warning: bool = False
+    path: Path | None = None
+    values: Mapping[str, float] | None = None

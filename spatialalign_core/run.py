@@ -1,0 +1,144 @@
+"""One run: its folder, and the stages on it.
+
+Each stage is a generator of `Progress` and does its work while it is iterated; stop iterating (and close it) to cancel.
+Every file carries the fingerprint of what it was made from: what is up to date is not made again, what is damaged is
+made again with a warning. So a stage can be stopped or killed at any instant, and calling it again finishes the work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from .detect.base import Detector
+from .detect.validity import PUBLISHED_RULE, ValidityRule
+from .errors import SpatialAlignError
+from .layout import ALIGNED, BASE, DEFAULT_LORA, SETS, RunLayout, SampleKey
+from .lock import locked
+from .models.base import GenerateSettings, VideoModel
+from .pairs import PairSelection, PairSettings, choose_pairs, load_pairs
+from .progress import Progress
+from .prompts import DsrPrompt, write_prompts
+from .stages import detect_stage, evaluate_stage, generate_stage, pairs_stage, score_stage
+from .train.settings import TrainSettings
+from .training import train_lora
+
+__all__ = ["ALIGNED", "BASE", "DEFAULT_BATCH", "DEFAULT_LORA", "SETS", "Progress", "Run", "SampleKey"]
+
+DEFAULT_BATCH = 8
+
+
+class Run(RunLayout):
+    """One run folder, made when the first stage writes. Paths and what is there already: see `RunLayout`.
+
+    Only one stage works on a folder at a time; a second one, of any process, gets a SpatialAlignError at once.
+    """
+
+    def write_prompts(self, prompts: Sequence[DsrPrompt]) -> None:
+        """Set the run's prompts. SpatialAlignError for none, or for two with one id."""
+        if not prompts:
+            raise SpatialAlignError("A run needs at least one prompt; the prompt set is empty.")
+        ids = [prompt.id for prompt in prompts]
+        twice = next((i for i in ids if ids.count(i) > 1), None)
+        if twice is not None:
+            raise SpatialAlignError(f"Two prompts have the id {twice!r}; give every prompt its own.")
+        with self._writing():
+            write_prompts(self.prompts_file, list(prompts))
+
+    def generate(
+        self,
+        model: VideoModel,
+        seeds: int,
+        split: str | None = None,
+        set: str = BASE,
+        settings: GenerateSettings | None = None,
+        batch_size: int = DEFAULT_BATCH,
+        lora: Path | None = None,
+        strength: float = 1.0,
+        workers: int | None = None,
+    ) -> Iterator[Progress]:
+        """Make the videos of seeds 0 .. seeds - 1 of every prompt of the split.
+
+        The set "aligned" is made with the run's own LoRA where `lora` names no other. workers: processes to use on a
+        CPU, None for as many as suit; the videos do not depend on it. Leaves the model without any LoRA.
+        """
+        with self._writing():
+            adapter = self.lora_path() if set == ALIGNED and lora is None else lora
+            yield from generate_stage(
+                self,
+                model,
+                self.prompts(split),
+                seeds,
+                set,
+                settings or model.defaults,
+                batch_size,
+                adapter,
+                strength,
+                workers,
+            )
+
+    def detect(
+        self,
+        detector: Detector,
+        set: str = BASE,
+        split: str | None = None,
+        rule: ValidityRule = PUBLISHED_RULE,
+        seeds: int | None = None,
+        keep_masks: bool = False,
+    ) -> Iterator[Progress]:
+        """Find subject and object in the videos that are there; one that cannot be read is INVALID, with its reason."""
+        with self._writing():
+            prompts = {prompt.id: prompt for prompt in self.prompts(split)}
+            yield from detect_stage(self, detector, prompts, set, split, rule, seeds, keep_masks)
+
+    def score(
+        self, set: str = BASE, split: str | None = None, seeds: int | None = None
+    ) -> Iterator[Progress]:
+        """Score the tracks into scores.csv; rows of other sets and prompts stay."""
+        with self._writing():
+            yield from score_stage(self, {p.id: p for p in self.prompts(split)}, set, split, seeds)
+
+    def choose_pairs(self, settings: PairSettings, split: str | None = "train") -> PairSelection:
+        """Which pairs the base scores of a split give. Writes nothing."""
+        return choose_pairs(self.scores(BASE, split), settings)
+
+    def export_pairs(
+        self, model: VideoModel, settings: PairSettings | None = None, split: str | None = "train"
+    ) -> Iterator[Progress]:
+        """Choose pairs and write pairs/, with latents and text embeddings. The last message explains the choice."""
+        with self._writing():
+            yield from pairs_stage(self, model, self.prompts(split), settings or PairSettings())
+
+    def train(
+        self, model: VideoModel, settings: TrainSettings, name: str = DEFAULT_LORA
+    ) -> Iterator[Progress]:
+        """Train lora/<name>.safetensors on pairs/, going on from the last checkpoint.
+
+        Closing it between two steps saves a checkpoint. Leaves the model without any LoRA. SpatialAlignError when there
+        is nothing to train on.
+        """
+        with self._writing():
+            pairs = load_pairs(self.pairs_folder)
+            yield from train_lora(model, pairs, settings, self.lora_path(name), self.training_file)
+
+    def evaluate(
+        self,
+        tau: float = 0.7,
+        split: str | None = "held_out",
+        seeds: int | None = None,
+        bootstrap: int = 2000,
+        settings: Mapping[str, object] | None = None,
+    ) -> Iterator[Progress]:
+        """Compare the scores of both sets; write report.html and report.json. settings: what the report lists."""
+        with self._writing():
+            yield from evaluate_stage(self, tau, split, seeds, bootstrap, settings or {})
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        with locked(self.folder):
+            for leftover in self.folder.rglob(".*.part*"):  # of a process that was killed while it wrote
+                with contextlib.suppress(OSError):
+                    if leftover.is_file():
+                        leftover.unlink()
+            yield

@@ -1,0 +1,95 @@
+"""Samples on disk: `<seed>.mp4` to look at, and beside it `<seed>.safetensors` with latents, noise and their origin.
+
+The safetensors file is written last and names the mp4's digest, so that it vouches for both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .errors import SpatialAlignError
+from .files import atomic_path
+from .generate import Sample
+from .models.base import GenerateSettings
+from .video import write_video
+
+State = Literal["missing", "whole", "damaged", "other"]
+
+
+def write_sample(
+    video: Path, sample: Sample, settings: GenerateSettings, fingerprint: str, model_fingerprint: str
+) -> None:
+    """Write both files of a sample; `video` is the mp4's path. Errors as `files.atomic_path`."""
+    write_video(video, sample.frames, settings.fps)
+    metadata = {
+        "fingerprint": fingerprint,
+        "model": model_fingerprint,
+        "video": video_digest(video) or "",
+        "prompt_id": sample.job.prompt_id,
+        "prompt": sample.job.text,
+        "seed": str(sample.job.seed),
+        "settings": json.dumps(asdict(settings), ensure_ascii=False),
+    }
+    with atomic_path(video.with_suffix(".safetensors")) as temporary:
+        tensors = {"latents": sample.latents.contiguous().clone(), "noise": sample.noise.contiguous().clone()}
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def sample_state(video: Path, fingerprint: str) -> State:
+    """Whether the sample is there, whole, and made from what `fingerprint` says ("other": from something else)."""
+    if not video.exists() and not video.with_suffix(".safetensors").exists():
+        return "missing"
+    try:
+        metadata = sample_metadata(video)
+    except SpatialAlignError:
+        return "damaged"
+    if metadata.get("fingerprint") != fingerprint:
+        return "other"
+    return "whole" if metadata.get("video") == video_digest(video) else "damaged"
+
+
+def sample_metadata(video: Path) -> Mapping[str, str]:
+    """What a sample was made from. SpatialAlignError when its safetensors file is missing, damaged or cut short."""
+    path = video.with_suffix(".safetensors")
+    try:
+        with safe_open(path, framework="pt") as file:  # checks the length of the file against its header
+            return file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def load_latents(video: Path) -> dict[str, Tensor]:
+    """{"latents", "noise"}, float32 (C, F', H', W') each. SpatialAlignError as `sample_metadata`."""
+    path = video.with_suffix(".safetensors")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in ("latents", "noise")}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def video_digest(video: Path) -> str | None:
+    """16 hex digits of the file's content; None when it cannot be read."""
+    try:
+        return hashlib.sha256(video.read_bytes()).hexdigest()[:16]
+    except OSError:
+        return None
+
+
+def _damaged(path: Path, error: Exception) -> SpatialAlignError:
+    if isinstance(error, FileNotFoundError):
+        return SpatialAlignError(
+            f"{path} is missing; generate the samples again, only missing ones are made."
+        )
+    return SpatialAlignError(
+        f"{path} is damaged ({error}); generate the samples again, only damaged ones are made."
+    )

@@ -1,0 +1,79 @@
+"""scores.csv: one row a scored video."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import SpatialAlignError
+from .files import atomic_write
+from .score import Score
+
+_PARTS = ("dsr", "initial_ssr", "final_ssr", "initial_gap", "final_gap")
+_COLUMNS = ("set", "prompt_id", "seed", "valid", "reason", *_PARTS, "scored_frames", "video")
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """The score of one video. video: digest of the mp4 that was scored."""
+
+    set: str
+    prompt_id: str
+    seed: int
+    score: Score
+    video: str
+
+
+def write_scores(path: Path, rows: Iterable[ScoreRow]) -> None:
+    """Write the table whole, sorted by set, prompt and seed. Empty cells are None; numbers read back exactly."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(_COLUMNS)
+    for row in sorted(rows, key=lambda r: (r.set, r.prompt_id, r.seed)):
+        score = row.score
+        parts = ["" if (value := getattr(score, name)) is None else repr(value) for name in _PARTS]
+        valid = "yes" if score.valid else "no"
+        table.writerow(
+            [
+                row.set,
+                row.prompt_id,
+                row.seed,
+                valid,
+                score.reason or "",
+                *parts,
+                score.scored_frames,
+                row.video,
+            ]
+        )
+    atomic_write(path, text.getvalue())
+
+
+def read_scores(path: Path) -> list[ScoreRow]:
+    """Read the table. SpatialAlignError when it is missing or damaged."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return [_row(record) for record in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise SpatialAlignError(f"There is no {path} yet; score the videos first.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SpatialAlignError(
+            f"{path} is damaged ({error}); delete it and score the videos again."
+        ) from error
+
+
+def _row(record: dict[str, str]) -> ScoreRow:
+    dsr, initial, final, initial_gap, final_gap = (float(record[n]) if record[n] else None for n in _PARTS)
+    score = Score(
+        valid=record["valid"] == "yes",
+        reason=record["reason"] or None,
+        dsr=dsr,
+        initial_ssr=initial,
+        final_ssr=final,
+        initial_gap=initial_gap,
+        final_gap=final_gap,
+        scored_frames=int(record["scored_frames"]),
+    )
+    return ScoreRow(record["set"], record["prompt_id"], int(record["seed"]), score, record["video"] or "")

@@ -1,0 +1,315 @@
+"""The stages on a run folder: each makes what is missing, outdated or damaged, and yields `Progress` as it goes.
+
+They expect that nobody else writes into the folder; `run.Run` sees to that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from .detect.base import Detector
+from .detect.tracker import detect_track
+from .detect.validity import ValidityRule
+from .errors import SpatialAlignError
+from .evaluate import Evaluation, evaluate
+from .files import fingerprint
+from .generate import Job
+from .layout import ALIGNED, BASE, RunLayout
+from .models.base import GenerateSettings, VideoModel
+from .pairs import PairSelection, PairSettings, choose_pairs, export_pairs, load_pairs
+from .progress import Progress
+from .prompts import DsrPrompt
+from .report import write_report
+from .samples import load_latents, sample_metadata, sample_state, video_digest
+from .score import Score, accuracy_at, score_tracks
+from .scores import ScoreRow, read_scores, write_scores
+from .tracks import Track, read_track, track_fingerprint, write_track
+from .train.lora import apply_lora, remove_lora
+from .video import read_video
+from .worker import Wanted, generate_in_workers, make_batch, spare_workers
+
+
+def generate_stage(
+    layout: RunLayout,
+    model: VideoModel,
+    prompts: Sequence[DsrPrompt],
+    seeds: int,
+    set: str,
+    settings: GenerateSettings,
+    batch_size: int,
+    lora: Path | None,
+    strength: float,
+    workers: int | None,
+) -> Iterator[Progress]:
+    """Samples of seeds 0 .. seeds - 1; see `Run.generate`."""
+    if seeds < 1 or batch_size < 1:
+        raise SpatialAlignError(f"seeds and batch size must be at least 1, got {seeds} and {batch_size}.")
+    if lora is not None and not lora.is_file():
+        raise SpatialAlignError(f"There is no LoRA {lora} yet; train one first, or choose another.")
+    adapter = None if lora is None else [video_digest(lora), strength]
+    origin = fingerprint([model.fingerprint, settings, adapter])
+    wanted: list[Wanted] = []
+    damaged: list[Path] = []
+    outdated = 0
+    for prompt in prompts:
+        for seed in range(seeds):
+            job = Job(prompt.id, prompt.text, seed)
+            video = layout.video_path(set, prompt.id, seed)
+            print_ = fingerprint([origin, job])
+            state = sample_state(video, print_)
+            wanted.append(Wanted(job, video, print_, make=state != "whole"))
+            outdated += state == "other"
+            if state == "damaged":
+                damaged.append(video)
+    total = len(wanted)
+    done = total - sum(item.make for item in wanted)
+    for video in damaged:
+        text = f"{video} or its latents are damaged or incomplete; the video is made again."
+        yield Progress("generate", done, total, text, warning=True)
+    if outdated:
+        text = f"{outdated} videos were made with other settings, another LoRA or model; they are made again."
+        yield Progress("generate", done, total, text, warning=True)
+    yield Progress("generate", done, total, f"{done} of {total} videos are there already" if done else "")
+    # Whole batches even where only a part is missing, so that a video never depends on when it was made.
+    batches = [wanted[start : start + batch_size] for start in range(0, total, batch_size)]
+    batches = [batch for batch in batches if any(item.make for item in batch)]
+    for item in _generated(model, batches, settings, lora, strength, workers):
+        if item is None:
+            yield Progress("generate", done, total)
+        else:
+            done += 1
+            text = f"{item.job.prompt_id}, seed {item.job.seed}"
+            yield Progress("generate", done, total, text, path=item.video)
+
+
+def _generated(
+    model: VideoModel,
+    batches: Sequence[Sequence[Wanted]],
+    settings: GenerateSettings,
+    lora: Path | None,
+    strength: float,
+    workers: int | None,
+) -> Iterator[Wanted | None]:
+    if not batches:
+        return
+    count = min(len(batches), workers or spare_workers(model))
+    if count > 1 and model.device.type == "cpu":
+        yield from generate_in_workers(model, batches, settings, lora, strength, count)
+        return
+    remove_lora(model)
+    try:
+        if lora is not None:
+            apply_lora(model, lora, strength)
+        for batch in batches:
+            yield None
+            yield from make_batch(model, batch, settings)
+    finally:
+        remove_lora(model)
+
+
+def detect_stage(
+    layout: RunLayout,
+    detector: Detector,
+    prompts: Mapping[str, DsrPrompt],
+    set: str,
+    split: str | None,
+    rule: ValidityRule,
+    seeds: int | None,
+    keep_masks: bool,
+) -> Iterator[Progress]:
+    """Tracks of all videos of the set; see `Run.detect`."""
+    keys = layout.samples(set, split, seeds)
+    if not keys:
+        raise SpatialAlignError(f"There are no {set} videos in {layout.folder} yet; generate them first.")
+    how = fingerprint([detector.name, rule, keep_masks])
+    for done, key in enumerate(keys):
+        prompt = prompts[key.prompt_id]
+        video = layout.video_path(set, key.prompt_id, key.seed)
+        path = layout.track_path(set, key.prompt_id, key.seed)
+        print_ = f"{_origin(video, prompt)}-{how}"
+        known = track_fingerprint(path)
+        readable = known is not None and _reads(path)
+        if known == print_ and readable:
+            yield Progress("detect", done + 1, len(keys), path=path)
+            continue
+        if path.exists() and not readable:
+            yield Progress("detect", done, len(keys), f"{path} is damaged; it is made again.", warning=True)
+        try:
+            frames, _ = read_video(video)
+        except SpatialAlignError as error:
+            yield Progress("detect", done, len(keys), f"Set aside as INVALID: {error}", warning=True)
+            track = _empty_track(prompt, str(error))
+        else:
+            track = detect_track(detector, frames, prompt.subject, prompt.object, rule, keep_masks)
+        write_track(path, track, print_)
+        yield Progress("detect", done + 1, len(keys), f"{key.prompt_id}, seed {key.seed}", path=path)
+
+
+def score_stage(
+    layout: RunLayout, prompts: Mapping[str, DsrPrompt], set: str, split: str | None, seeds: int | None
+) -> Iterator[Progress]:
+    """Rows of scores.csv for the set and these prompts; see `Run.score`."""
+    keys = layout.samples(set, split, seeds)
+    videos = [layout.video_path(set, key.prompt_id, key.seed) for key in keys]
+    tracks: list[Track | None] = []
+    for done, (key, video) in enumerate(zip(keys, videos, strict=True)):
+        path = layout.track_path(set, key.prompt_id, key.seed)
+        known = track_fingerprint(path) or ""
+        fresh = known.split("-")[0] == _origin(video, prompts[key.prompt_id]) and _reads(path)
+        tracks.append(read_track(path) if fresh else None)
+        yield Progress("score", done, len(keys))
+    rows = [
+        (key, video, track)
+        for key, video, track in zip(keys, videos, tracks, strict=True)
+        if track is not None
+    ]
+    if not rows:
+        raise SpatialAlignError(f"There are no up-to-date {set} tracks in {layout.folder}; run detect first.")
+    if len(rows) < len(keys):
+        text = f"{len(keys) - len(rows)} videos have no up-to-date track and are left out; run detect again."
+        yield Progress("score", len(rows), len(keys), text, warning=True)
+    scores = score_tracks(
+        [track for _, _, track in rows], [prompts[key.prompt_id].change for key, _, _ in rows]
+    )
+    scored = [
+        ScoreRow(set, key.prompt_id, key.seed, score, video_digest(video) or "")
+        for (key, video, _), score in zip(rows, scores, strict=True)
+    ]
+    before: list[ScoreRow] = []
+    if layout.scores_file.exists():
+        try:
+            before = read_scores(layout.scores_file)
+        except SpatialAlignError:
+            text = f"{layout.scores_file} is damaged and is made again; score the other sets again too."
+            yield Progress("score", len(rows), len(keys), text, warning=True)
+    kept = [row for row in before if row.set != set or row.prompt_id not in prompts]
+    write_scores(layout.scores_file, kept + scored)
+    yield Progress("score", len(keys), len(keys), _summary(scores), path=layout.scores_file)
+
+
+def pairs_stage(
+    layout: RunLayout, model: VideoModel, prompts: Sequence[DsrPrompt], settings: PairSettings
+) -> Iterator[Progress]:
+    """The folder pairs/; see `Run.export_pairs`."""
+    ids = {prompt.id for prompt in prompts}
+    rows = {
+        (row.prompt_id, row.seed): row
+        for row in read_scores(layout.scores_file)
+        if row.set == BASE and row.prompt_id in ids
+    }
+    selection = choose_pairs({key: row.score for key, row in rows.items()}, settings)
+    used = sorted(
+        {(pair.prompt_id, seed) for pair in selection.pairs for seed in (pair.winner_seed, pair.loser_seed)}
+    )
+    origins = [
+        (*key, _checked_origin(layout, model, layout.video_path(BASE, *key), rows[key].video)) for key in used
+    ]
+    total = len(selection.pairs)
+    print_ = fingerprint([settings, selection.pairs, origins, prompts])
+    if not _are_exported(layout.pairs_folder, print_):
+        yield Progress("pairs", 0, total, "encoding the prompts and copying the latents")
+        export_pairs(
+            layout.pairs_folder,
+            selection,
+            prompts,
+            lambda prompt_id, seed: load_latents(layout.video_path(BASE, prompt_id, seed)),
+            _embeddings(model, prompts, selection),
+            print_,
+        )
+    yield Progress("pairs", total, total, selection.explanation, path=layout.pairs_folder)
+
+
+def _checked_origin(layout: RunLayout, model: VideoModel, video: Path, scored: str) -> str | None:
+    """The sample's fingerprint, when it is what was scored and the model made it."""
+    metadata = sample_metadata(video)
+    if metadata.get("video") != scored:
+        raise SpatialAlignError(
+            f"{video} has changed since it was scored; generate, detect and score again, only what changed is made."
+        )
+    if metadata.get("model") != model.fingerprint:
+        raise SpatialAlignError(
+            f"The videos in {layout.folder} were made by another model than {model.folder.name}; choose the model "
+            "they were made with, or generate them again."
+        )
+    return metadata.get("fingerprint")
+
+
+def _are_exported(folder: Path, print_: str) -> bool:
+    with contextlib.suppress(SpatialAlignError):
+        pairs = load_pairs(folder)
+        pairs.check()
+        return pairs.fingerprint == print_
+    return False
+
+
+def _embeddings(
+    model: VideoModel, prompts: Sequence[DsrPrompt], selection: PairSelection
+) -> dict[str, np.ndarray]:
+    ids = {pair.prompt_id for pair in selection.pairs}
+    texts = {prompt.id: prompt.text for prompt in prompts if prompt.id in ids}
+    texts[""] = model.defaults.negative_prompt
+    return {prompt_id: model.encode_text([text])[0].cpu() for prompt_id, text in texts.items()}
+
+
+def evaluate_stage(
+    layout: RunLayout,
+    tau: float,
+    split: str | None,
+    seeds: int | None,
+    bootstrap: int,
+    settings: Mapping[str, object],
+) -> Iterator[Progress]:
+    """report.html and report.json; see `Run.evaluate`."""
+    base, aligned = (layout.scored_samples(set, split, seeds) for set in (BASE, ALIGNED))
+    yield Progress("evaluate", 0, 2, f"{len(base)} videos before and {len(aligned)} after training")
+    evaluation = evaluate(base, aligned, tau, bootstrap)
+    yield Progress("evaluate", 1, 2, "writing the report")
+    log = layout.training_log() or None
+    write_report(layout.report_html, layout.report_json, evaluation, base, aligned, log, dict(settings))
+    yield Progress("evaluate", 2, 2, _verdict(evaluation), path=layout.report_html)
+
+
+def _origin(video: Path, prompt: DsrPrompt) -> str:
+    """What a track is made from: the video's content, so that a track never outlives its video, and the nouns."""
+    return fingerprint([video_digest(video), prompt.subject, prompt.object])
+
+
+def _reads(path: Path) -> bool:
+    with contextlib.suppress(SpatialAlignError):
+        read_track(path)
+        return True
+    return False
+
+
+def _empty_track(prompt: DsrPrompt, reason: str) -> Track:
+    boxes, confidences = np.zeros((0, 4)), np.zeros(0)
+    return Track(
+        prompt.subject,
+        prompt.object,
+        0,
+        0,
+        boxes,
+        boxes,
+        confidences,
+        confidences,
+        frame_reasons=(),
+        reason=reason,
+    )
+
+
+def _summary(scores: Sequence[Score]) -> str:
+    invalid = sum(not score.valid for score in scores)
+    return f"{len(scores)} videos, {invalid} INVALID, accuracy@0.7 {accuracy_at(scores, 0.7):.3f}"
+
+
+def _verdict(evaluation: Evaluation) -> str:
+    accuracy = evaluation.accuracy
+    change = accuracy.difference
+    return (
+        f"accuracy@{evaluation.tau:g}: {accuracy.base.value:.3f} before, {accuracy.aligned.value:.3f} after "
+        f"({change.value:+.3f}, 95 % interval {change.low:+.3f} to {change.high:+.3f})"
+    )

@@ -1,0 +1,203 @@
+"""Generation in several processes: a small model gains little from a second thread and all from a second process.
+
+`generate_in_workers` starts `python -m spatialalign_core.worker` a few times and hands out whole batches. Batches are
+fixed before they are handed out, and noise comes from prompt id and seed, so the videos do not depend on the number of
+workers. Plain subprocesses rather than multiprocessing: inside ComfyUI a spawned process would import ComfyUI again.
+
+A worker reads its plan as one line of JSON and writes one line of JSON for every sample. Its standard input stays open
+as a life line: when the parent is gone, however it went, the worker ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from .errors import SpatialAlignError
+from .generate import Job, generate
+from .models.base import GenerateSettings, VideoModel
+from .samples import write_sample
+
+_ROOT = Path(__file__).resolve().parents[1]
+_SMALL = 200 * 2**20  # bytes of weights; every worker holds its own copy
+_HEARTBEAT = 0.5  # seconds without news after which the driver may look whether it should stop
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A job, the mp4 it becomes, and its fingerprint; `make` is False for one that only fills its batch."""
+
+    job: Job
+    video: Path
+    fingerprint: str
+    make: bool
+
+
+def spare_workers(model: VideoModel) -> int:
+    """How many processes suit the model on this machine: one a core for a small model on a CPU, else this one alone."""
+    if model.device.type != "cpu" or not model.folder.is_dir():
+        return 1
+    size = sum(file.stat().st_size for file in model.folder.rglob("*.safetensors"))
+    return min(_cores(), 8) if size <= _SMALL else 1
+
+
+def make_batch(model: VideoModel, batch: Sequence[Wanted], settings: GenerateSettings) -> Iterator[Wanted]:
+    """Generate one batch and write the samples that are wanted, yielding each when its files are there."""
+    samples = generate(model, [wanted.job for wanted in batch], settings, len(batch))
+    for wanted, sample in zip(batch, samples, strict=True):
+        if wanted.make:
+            write_sample(wanted.video, sample, settings, wanted.fingerprint, model.fingerprint)
+            yield wanted
+
+
+def generate_in_workers(
+    model: VideoModel,
+    batches: Sequence[Sequence[Wanted]],
+    settings: GenerateSettings,
+    lora: Path | None,
+    strength: float,
+    workers: int,
+) -> Iterator[Wanted | None]:
+    """As `make_batch` for all batches, in `workers` processes; None now and then, when there is no news.
+
+    Closing the iterator ends the processes. SpatialAlignError when one of them fails.
+    """
+    news: queue.Queue[dict[str, Any]] = queue.Queue()
+    waiting = {str(wanted.video): wanted for batch in batches for wanted in batch if wanted.make}
+    processes: list[subprocess.Popen[str]] = []
+    try:
+        for index in range(workers):
+            plan = {
+                "model": str(model.folder.resolve()),
+                "settings": asdict(settings),
+                "lora": str(lora.resolve()) if lora else None,
+                "strength": strength,
+                "threads": max(1, _cores() // workers),
+                "batches": [[_to_json(wanted) for wanted in batch] for batch in batches[index::workers]],
+            }
+            processes.append(_start(plan, news))
+        running = len(processes)
+        while running:
+            try:
+                item = news.get(timeout=_HEARTBEAT)
+            except queue.Empty:
+                yield None
+                continue
+            if "error" in item:
+                raise SpatialAlignError(item["error"])
+            if "video" in item:
+                yield waiting.pop(item["video"])
+            if "code" in item:
+                running -= 1
+                if item["code"]:
+                    raise SpatialAlignError(
+                        f"A generation process ended too early (code {item['code']}); most often the memory is full. "
+                        "What is done is kept: run it again, with fewer workers or a smaller batch."
+                    )
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait()
+
+
+def _start(plan: Mapping[str, Any], news: queue.Queue[dict[str, Any]]) -> subprocess.Popen[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": str(plan["threads"]), "TOKENIZERS_PARALLELISM": "false"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spatialalign_core.worker"],
+        cwd=_ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        # Ctrl-C is for the parent to handle.
+        start_new_session=os.name != "nt",
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+    )
+
+    def listen(stdout: IO[str]) -> None:
+        for line in stdout:
+            news.put(json.loads(line))
+        news.put({"code": process.wait()})
+
+    assert process.stdin is not None and process.stdout is not None
+
+    def send(stdin: IO[str]) -> None:
+        with contextlib.suppress(OSError):  # it died at once; its exit code tells
+            stdin.write(json.dumps(plan) + "\n")
+            stdin.flush()
+
+    threading.Thread(target=listen, args=(process.stdout,), daemon=True).start()
+    # A thread of its own: a plan can be longer than a pipe holds, and the worker reads it only after its imports.
+    threading.Thread(target=send, args=(process.stdin,), daemon=True).start()
+    return process
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _to_json(wanted: Wanted) -> dict[str, Any]:
+    return asdict(wanted) | {"video": str(wanted.video)}
+
+
+def _from_json(data: Mapping[str, Any]) -> Wanted:
+    return Wanted(Job(**data["job"]), Path(data["video"]), data["fingerprint"], data["make"])
+
+
+def _work(plan: Mapping[str, Any], tell: Any) -> None:
+    import torch
+
+    from .models.loading import load_video_model
+    from .train.lora import apply_lora
+
+    torch.set_num_threads(plan["threads"])
+    model = load_video_model(plan["model"], "cpu")
+    if plan["lora"]:
+        apply_lora(model, Path(plan["lora"]), plan["strength"])
+    settings = GenerateSettings(**plan["settings"])
+    for batch in plan["batches"]:
+        for wanted in make_batch(model, [_from_json(data) for data in batch], settings):
+            tell({"video": str(wanted.video)})
+
+
+def main() -> int:
+    # Libraries print; the protocol gets the real standard output, they get standard error.
+    protocol = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+
+    def tell(item: Mapping[str, Any]) -> None:
+        protocol.write(json.dumps(item) + "\n")
+
+    plan = json.loads(sys.stdin.readline())
+
+    def watch() -> None:
+        sys.stdin.read()
+        os._exit(0)  # the parent is gone
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        _work(plan, tell)
+    except SpatialAlignError as error:
+        tell({"error": str(error)})
+        protocol.flush()
+        return 0
+    protocol.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # Not sys.exit: the watching thread holds standard input's lock, which the interpreter wants when it shuts down.
+    os._exit(code)
