@@ -24,7 +24,11 @@ _HEIGHT = 64  # frames are looked at near this height, where a sprite is _SIZE p
 _SIZE = 20
 _LUT_BITS = 5
 _FARTHEST = 26.0  # CIE76 distance beyond which a colour is nobody's
-_MIN_CORE = 6  # thick pixels that it takes to be there
+_MIN_CORE = 9  # thick pixels that it takes to be there,
+_MIN_THICK = (
+    0.14  # and their share of all pixels of that colour: bodies have 0.17 and more, seams 0.13 at most
+)
+_SCENE_MARGIN = 8.0  # CIE76 distance below which a shade is too near to a scene to tell anybody by
 _MIN_SHARE = 0.12  # of the whole sprite's area, below which something is not that sprite
 _LARGEST = 1.3 * _SIZE  # pieces further apart than this are two things
 _SQUARE = np.ones((3, 3), np.uint8)
@@ -67,8 +71,9 @@ def _detect_frame(frame: Image, nouns: Sequence[str]) -> list[Detection]:
     )
     found = []
     for noun, mask, thick in _segment(small, nouns):
-        area = float(sprite(noun, _SIZE)[..., 3].sum()) * (size[1] / _HEIGHT) ** 2
-        for piece in _things(mask, thick):
+        unit = size[1] / _HEIGHT
+        area = float(sprite(noun, _SIZE)[..., 3].sum()) * unit**2
+        for piece in _things(mask, thick, _LARGEST * unit):
             filled = piece.mask.sum() / area
             if filled < _MIN_SHARE:
                 continue
@@ -84,20 +89,46 @@ def _segment(picture: Image, nouns: Sequence[str]) -> Iterator[tuple[str, Mask, 
     """Noun, mask and thick part of it for each asked noun that is there."""
     labels = _nearest_noun()[tuple(np.moveaxis(picture >> (8 - _LUT_BITS), -1, 0))]
     thick = (cv2.erode(labels, _SQUARE) == cv2.dilate(labels, _SQUARE)) & (labels > 0)
-    there = np.flatnonzero(np.bincount(labels[thick], minlength=len(_NOUNS) + 1) >= _MIN_CORE)
+    pixels, thick_pixels = (
+        np.bincount(each, minlength=len(_NOUNS) + 1) for each in (labels.ravel(), labels[thick])
+    )
+    there = np.flatnonzero((thick_pixels >= _MIN_CORE) & (thick_pixels >= _MIN_THICK * pixels))
+    there = there[there > 0]
     wanted = [index for index in there if _NOUNS[index - 1] in nouns]
     if not wanted:
         return
-    bodies = np.isin(labels, there)
     colours = picture.astype(np.float32)
-    behind = ((colours - _background(colours, bodies)) ** 2).sum(-1)
+    scene = _background(colours, np.isin(labels, there))
+    behind = _squared(colours - scene)
     nearness = np.stack([_distance(colours, _NOUNS[index - 1]) for index in there])
-    # Seams belong to one of those who are there; whose thin pieces lie far from any thick part is nobody.
+    mixed = np.stack([_mixed(colours, scene, labels == index, _NOUNS[index - 1]) for index in there])
     nearest = nearness.argmin(0)
-    for index in wanted:
-        reach = cv2.dilate((labels == index).astype(np.uint8), _SQUARE) > 0
-        mask = reach & (there[nearest] == index) & (nearness.min(0) < behind)
-        yield _NOUNS[index - 1], mask, thick & (labels == index)
+    for row, index in enumerate(there):
+        if index not in wanted:
+            continue
+        own = labels == index
+        core = thick & own
+        mask = _grown(own) & (nearest == row) & (nearness[row] < behind)
+        # Where it is thin it may be the rim of somebody else, whose colour mixes with the scene's.
+        others = np.delete(mixed, row, axis=0).min(0, initial=np.inf)
+        yield _NOUNS[index - 1], mask & (_grown(core) | (nearness[row] < others)), core
+
+
+def _grown(mask: Mask) -> Mask:
+    grown: Mask = cv2.dilate(mask.astype(np.uint8), _SQUARE) > 0
+    return grown
+
+
+def _mixed(
+    colours: NDArray[np.float32], scene: NDArray[np.float32], own: Mask, noun: str
+) -> NDArray[np.float32]:
+    """Squared RGB distance to the nearest mix of a noun's colours with the scene behind; infinite away from it."""
+    distances = []
+    for shade in _shades(noun):
+        way = shade - scene
+        part = np.einsum("...c,...c->...", colours - scene, way) / np.maximum(_squared(way), 1.0)
+        distances.append(_squared(scene + np.clip(part, 0, 1)[..., None] * way - colours))
+    return np.where(_grown(own), np.min(distances, axis=0), np.inf)
 
 
 def _background(colours: NDArray[np.float32], bodies: Mask) -> NDArray[np.float32]:
@@ -117,10 +148,15 @@ def _background(colours: NDArray[np.float32], bodies: Mask) -> NDArray[np.float3
 
 def _distance(colours: NDArray[np.float32], noun: str) -> NDArray[np.float32]:
     """Squared RGB distance to the nearest colour of a noun."""
-    return np.min([((colours - shade) ** 2).sum(-1) for shade in _shades(noun)], axis=0)
+    return np.min([_squared(colours - shade) for shade in _shades(noun)], axis=0)
 
 
-def _things(mask: Mask, thick: Mask) -> list[_Piece]:
+def _squared(difference: NDArray[np.float32]) -> NDArray[np.float32]:
+    squared: NDArray[np.float32] = np.einsum("...c,...c->...", difference, difference)
+    return squared
+
+
+def _things(mask: Mask, thick: Mask, largest: float) -> list[_Piece]:
     """The pieces of one mask, put together where they can be parts of one sprite; thin ones join or vanish."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     pieces = []
@@ -133,7 +169,7 @@ def _things(mask: Mask, thick: Mask) -> list[_Piece]:
     for piece in pieces:
         for place, thing in enumerate(things):
             union = (*np.minimum(thing.box[:2], piece.box[:2]), *np.maximum(thing.box[2:], piece.box[2:]))
-            if max(union[2] - union[0], union[3] - union[1]) <= _LARGEST:
+            if max(union[2] - union[0], union[3] - union[1]) <= largest:
                 box = (int(union[0]), int(union[1]), int(union[2]), int(union[3]))
                 things[place] = _Piece(thing.mask | piece.mask, box, thing.thick + piece.thick)
                 break
@@ -165,11 +201,18 @@ def _nearest_noun() -> NDArray[np.uint8]:
     """For every colour, cut to _LUT_BITS bits a channel, 1 + the index of the nearest noun; 0 for the scene."""
     steps = (np.arange(2**_LUT_BITS) + 0.5) * 2 ** (8 - _LUT_BITS)
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
-    shades = [(index + 1, shade) for index, noun in enumerate(_NOUNS) for shade in _shades(noun)]
     scene_colours = [np.array(colour) for pair in SCENE_COLOURS.values() for colour in pair]
-    scenes = [(0, colour * light) for colour in scene_colours for light in (0.94, 1.04)]
-    owners, palette = zip(*shades, *scenes, strict=True)
-    distances = np.linalg.norm(_lab(grid)[:, None] - _lab(np.clip(np.stack(palette), 0, 255))[None], axis=-1)
+    scenes = np.clip([colour * light for colour in scene_colours for light in (0.94, 1.04)], 0, 255)
+    scenes_lab = _lab(scenes)
+    shades = [
+        (index + 1, shade)
+        for index, noun in enumerate(_NOUNS)
+        for shade in _shades(noun)
+        if np.linalg.norm(_lab(shade) - scenes_lab, axis=-1).min() > _SCENE_MARGIN
+    ]
+    owners = [owner for owner, _ in shades] + [0] * len(scenes)
+    palette = np.concatenate([_lab(np.stack([shade for _, shade in shades])), scenes_lab])
+    distances = np.linalg.norm(_lab(grid)[:, None] - palette[None], axis=-1)
     labels = np.array(owners, dtype=np.uint8)[distances.argmin(1)]
     labels[distances.min(1) > _FARTHEST] = 0
     return labels.reshape((2**_LUT_BITS,) * 3)

@@ -103,7 +103,7 @@ def _video_reason(
     commonest = Counter(reason for reason in reasons if reason is not None).most_common(1)
     mostly = f" (mostly: {commonest[0][0]})" if commonest else ""
     if redundant > rule.max_redundant:
-        return f"too much was found in {redundant} of {frames} frames; at most {rule.max_redundant} may have that{mostly}"
+        return f"too much was found in {redundant} of {frames} frames; at most {rule.max_redundant} may be so{mostly}"
     if count < rule.min_valid:
         return f"only {count} of {frames} frames show both; at least {rule.min_valid} are needed{mostly}"
     if first_run is None:
