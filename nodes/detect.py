@@ -1,0 +1,40 @@
+"""Detect: where subject and object are in every frame of every video."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..spatialalign_core.detect.base import Detector
+from .driving import drive
+from .pictures import shown
+from .places import working_in
+from .sockets import CATEGORY, DetectorSocket, RunSocket, RunSoFar
+
+
+class Detect(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SpatialAlign_Detect",
+            display_name="Detect",
+            category=CATEGORY,
+            description="Finds the subject and the object in every frame of the run's videos. "
+            "A damaged video is set aside with its reason; the rest go on.",
+            inputs=[
+                RunSocket.Input("run", tooltip="From Generate."),
+                DetectorSocket.Input("detector", tooltip="From Load Detector."),
+            ],
+            outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Score.")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(cls, run: RunSoFar, detector: Detector) -> io.NodeOutput:
+        with working_in(run.run.folder):
+            notes = drive(run.run.detect(detector, "base", run.split, seeds=run.seeds), cls.hidden.unique_id)
+        tracks = [
+            run.run.track("base", key.prompt_id, key.seed)
+            for key in run.run.samples("base", run.split, run.seeds)
+        ]
+        good = sum(track.reason is None for track in tracks)
+        return io.NodeOutput(run, ui=shown(cls, f"Both found in {good} of {len(tracks)} videos.\n{notes}"))

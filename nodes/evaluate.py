@@ -1,0 +1,144 @@
+"""Evaluate: before and after training, on prompts that training never saw."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from comfy_api.latest import io
+
+from ..spatialalign_core.detect.base import Detector
+from ..spatialalign_core.draw import contact_sheet
+from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.run import SETS
+from ..spatialalign_core.video import read_video
+from .driving import drive
+from .pictures import shown, to_image
+from .places import working_in
+from .sockets import CATEGORY, DetectorSocket, LoadedModel, RunSocket, RunSoFar, VideoModelSocket
+
+_HELD_OUT = "held_out"
+_SHOWN = 4  # pairs of videos on the contact sheet
+_COLUMNS = 5
+
+
+class Evaluate(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SpatialAlign_Evaluate",
+            display_name="Evaluate",
+            category=CATEGORY,
+            description="Makes videos of the held-out prompts without and with the trained LoRA, from the same noise, "
+            "scores both and writes a report to open in a browser.",
+            inputs=[
+                RunSocket.Input("run", tooltip="From Train LoRA."),
+                VideoModelSocket.Input("video_model", tooltip="The model that the LoRA was trained on."),
+                DetectorSocket.Input("detector", tooltip="From Load Detector."),
+                io.Int.Input(
+                    "seeds", default=5, min=1, max=1000, tooltip="Videos of every held-out prompt, each way."
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=4.0,
+                    step=0.05,
+                    tooltip="Strength of the LoRA in the videos after training.",
+                ),
+                io.Float.Input(
+                    "tau",
+                    default=0.7,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="A video obeys its prompt when its score is at least this.",
+                ),
+                io.Int.Input(
+                    "batch_size",
+                    default=8,
+                    min=1,
+                    max=256,
+                    tooltip="Videos made at once; lower it when memory is short.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    "report", tooltip="Path of report.html; it opens in any browser, without network."
+                ),
+                io.Float.Output("accuracy_before", tooltip="Share of videos that obey, without the LoRA."),
+                io.Float.Output("accuracy_after", tooltip="Share of videos that obey, with the LoRA."),
+                io.Image.Output("preview", tooltip="Videos before and after, some frames of each in a row."),
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        run: RunSoFar,
+        video_model: LoadedModel,
+        detector: Detector,
+        seeds: int,
+        strength: float,
+        tau: float,
+        batch_size: int,
+    ) -> io.NodeOutput:
+        if run.lora is None:
+            raise SpatialAlignError(
+                "There is no LoRA to evaluate; connect the run that comes out of Train LoRA."
+            )
+        folder, node = run.run, cls.hidden.unique_id
+        lora = folder.lora_path(run.lora)
+        with working_in(folder.folder), video_model.in_use() as model:
+            for each, adapter in zip(SETS, (None, lora), strict=True):
+                work = folder.generate(
+                    model, seeds, _HELD_OUT, each, run.settings, batch_size, adapter, strength
+                )
+                drive(work, node)
+                drive(folder.detect(detector, each, _HELD_OUT, seeds=seeds), node)
+                drive(folder.score(each, _HELD_OUT, seeds), node)
+            settings = {
+                **asdict(run.settings),
+                "model": video_model.name,
+                "LoRA": run.lora,
+                "strength": strength,
+            }
+            notes = drive(folder.evaluate(tau, _HELD_OUT, seeds, settings=settings), node)
+        summary = json.loads(folder.report_json.read_text(encoding="utf-8"))
+        before, after = float(summary["base"]), float(summary["aligned"])
+        text = (
+            f"Videos that obey (score at least {tau:g}): {before:.0%} before training, {after:.0%} after.\n"
+            f"{notes}\nReport: {folder.report_html}"
+        )
+        preview = to_image(_preview(run, seeds))
+        return io.NodeOutput(str(folder.report_html), before, after, preview, ui=shown(cls, text, preview))
+
+
+def _preview(run: RunSoFar, seeds: int) -> np.ndarray:
+    """The pairs of videos that training changed most for the better, at most one a prompt."""
+    scores = [
+        {key: score.dsr or 0.0 for key, score in run.run.scores(each, _HELD_OUT).items()} for each in SETS
+    ]
+    gains: dict[str, tuple[float, int]] = {}
+    for prompt_id, seed in sorted(scores[0].keys() & scores[1].keys()):
+        if seed < seeds:
+            gain = scores[1][prompt_id, seed] - scores[0][prompt_id, seed]
+            gains[prompt_id] = max(gains.get(prompt_id, (-2.0, 0)), (gain, -seed))
+    texts = {prompt.id: prompt.text for prompt in run.run.prompts(_HELD_OUT)}
+    rows = []
+    for prompt_id in sorted(gains, key=lambda each: gains[each], reverse=True)[:_SHOWN]:
+        seed = -gains[prompt_id][1]
+        for each, table, word in zip(SETS, scores, ("before", "after"), strict=True):
+            score = f"{word}, score {table[prompt_id, seed]:.2f}"
+            words = f"{texts[prompt_id]} ({score})" if word == "before" else score
+            rows.append((words, _strip(run.run.video_path(each, prompt_id, seed))))
+    return contact_sheet(rows)
+
+
+def _strip(video: Path) -> list[np.ndarray]:
+    frames, _ = read_video(video)
+    return list(frames[np.linspace(0, len(frames) - 1, _COLUMNS).round().astype(int)])

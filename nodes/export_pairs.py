@@ -1,0 +1,75 @@
+"""Export Pairs: a good and a bad video of the same prompt, as training data."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..spatialalign_core.pairs import PairSettings
+from .driving import drive
+from .pictures import shown
+from .places import working_in
+from .sockets import CATEGORY, LoadedModel, RunSocket, RunSoFar, VideoModelSocket
+
+_MODES = {"all": "all", "best and worst": "best_worst"}
+
+
+class ExportPairs(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SpatialAlign_ExportPairs",
+            display_name="Export Pairs",
+            category=CATEGORY,
+            description="Sets videos that obey their prompt against videos of the same prompt that do not, and writes "
+            "these pairs as training data.",
+            inputs=[
+                RunSocket.Input("run", tooltip="From Score."),
+                VideoModelSocket.Input("video_model", tooltip="The model that made the videos."),
+                io.Float.Input(
+                    "threshold",
+                    default=0.7,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="Videos with at least this score are winners, the others losers.",
+                ),
+                io.Float.Input(
+                    "min_margin",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="Leave out pairs whose scores lie closer together than this.",
+                ),
+                io.Combo.Input(
+                    "pairs",
+                    options=list(_MODES),
+                    default="all",
+                    tooltip="Every winner with every loser, or only the best with the worst of each prompt.",
+                ),
+                io.Int.Input(
+                    "max_pairs_per_prompt",
+                    default=0,
+                    min=0,
+                    max=10_000,
+                    tooltip="Keep only so many pairs of a prompt, those furthest apart; 0 keeps all.",
+                ),
+            ],
+            outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Train LoRA.")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        run: RunSoFar,
+        video_model: LoadedModel,
+        threshold: float,
+        min_margin: float,
+        pairs: str,
+        max_pairs_per_prompt: int,
+    ) -> io.NodeOutput:
+        settings = PairSettings(threshold, min_margin, _MODES[pairs], max_pairs_per_prompt or None)  # type: ignore[arg-type]
+        with working_in(run.run.folder), video_model.in_use() as model:
+            notes = drive(run.run.export_pairs(model, settings, run.split), cls.hidden.unique_id)
+        return io.NodeOutput(run, ui=shown(cls, notes))

@@ -1,0 +1,125 @@
+"""Generate: several videos of every prompt, kept in a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from comfy_api.latest import io
+
+from ..spatialalign_core.draw import contact_sheet
+from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.prompts import DsrPrompt
+from ..spatialalign_core.run import Run
+from ..spatialalign_core.video import read_video
+from .driving import drive
+from .pictures import shown, to_image
+from .places import run_folder, version, working_in
+from .sockets import CATEGORY, LoadedModel, PromptsSocket, RunSocket, RunSoFar, VideoModelSocket
+
+_SPLITS = {"training prompts": "train", "held-out prompts": "held_out", "all prompts": None}
+_SHOWN = 4  # prompts on the contact sheet
+_COLUMNS = 5
+
+
+class Generate(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SpatialAlign_Generate",
+            display_name="Generate",
+            category=CATEGORY,
+            description="Makes several videos of every prompt and keeps them, with their latents, in a run folder. "
+            "Videos that are there already are not made again.",
+            inputs=[
+                VideoModelSocket.Input("video_model", tooltip="From Load Video Model."),
+                PromptsSocket.Input("prompts", tooltip="From Prompt Set or Prompt from Sentence."),
+                io.String.Input(
+                    "run_folder",
+                    default="quickstart",
+                    tooltip="A plain name. Everything is kept in output/spatialalign/<this name>.",
+                ),
+                io.Combo.Input(
+                    "split",
+                    options=list(_SPLITS),
+                    default="training prompts",
+                    tooltip="Which prompts to make videos of. Evaluate makes those of the held-out prompts itself.",
+                ),
+                io.Int.Input("seeds", default=6, min=1, max=1000, tooltip="Videos of every prompt."),
+                io.Int.Input(
+                    "batch_size",
+                    default=8,
+                    min=1,
+                    max=256,
+                    tooltip="Videos made at once; lower it when memory is short.",
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=1000,
+                    tooltip="Sampling steps; 0 takes the model's own number.",
+                ),
+                io.Float.Input(
+                    "guidance",
+                    default=0.0,
+                    min=0.0,
+                    max=30.0,
+                    step=0.1,
+                    tooltip="How strictly the prompt is followed; 0 takes the model's own value.",
+                ),
+            ],
+            outputs=[
+                RunSocket.Output("run", tooltip="For Detect."),
+                io.Image.Output("preview", tooltip="The first videos, some frames of each in a row."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, run_folder: str, **_: Any) -> Any:
+        try:
+            return version(_folder(run_folder))
+        except SpatialAlignError:
+            return 0  # execute says what is wrong with the name
+
+    @classmethod
+    def execute(
+        cls,
+        video_model: LoadedModel,
+        prompts: Sequence[DsrPrompt],
+        run_folder: str,
+        split: str,
+        seeds: int,
+        batch_size: int,
+        steps: int,
+        guidance: float,
+    ) -> io.NodeOutput:
+        run = Run(_folder(run_folder))
+        with working_in(run.folder), video_model.in_use() as model:
+            settings = replace(
+                model.defaults,
+                steps=steps or model.defaults.steps,
+                guidance_scale=guidance or model.defaults.guidance_scale,
+            )
+            so_far = RunSoFar(run, _SPLITS[split], seeds, settings)
+            run.write_prompts(prompts)
+            work = run.generate(model, seeds, so_far.split, settings=settings, batch_size=batch_size)
+            notes = drive(work, cls.hidden.unique_id)
+        made = len(run.samples("base", so_far.split, seeds))
+        text = f"{made} videos in {run.folder}.\n{notes}"
+        return io.NodeOutput(so_far, to_image(_preview(so_far)), ui=shown(cls, text.strip()))
+
+
+_folder = run_folder  # the widget of that name hides the function inside the class
+
+
+def _preview(so_far: RunSoFar) -> np.ndarray:
+    rows = []
+    for prompt in so_far.run.prompts(so_far.split)[:_SHOWN]:
+        frames, _ = read_video(so_far.run.video_path("base", prompt.id, 0))
+        chosen = np.linspace(0, len(frames) - 1, _COLUMNS).round().astype(int)
+        rows.append((prompt.text, list(frames[chosen])))
+    return contact_sheet(rows)

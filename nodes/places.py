@@ -1,0 +1,93 @@
+"""Where things lie in ComfyUI's folders, and whether they changed since a node last looked."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import folder_paths
+
+from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.files import contained, fingerprint
+from ..spatialalign_core.models.loading import BUNDLED
+
+_NO_FILE = "none"
+
+_known: dict[
+    Path, tuple[str, int]
+] = {}  # run folder -> (its state when a node last left it, how often that was wrong)
+
+
+def run_folder(name: str) -> Path:
+    """Folder of a run: output/spatialalign/<name>. SpatialAlignError for anything but a plain name."""
+    plain = name.strip()
+    if not re.fullmatch(r"[^/\\:*?\"<>|\x00-\x1f]+", plain) or plain.strip(". ") != plain:
+        raise SpatialAlignError(
+            f"The run folder {name!r} must be a plain name such as 'my run', without '..' or slashes; "
+            "it lies in ComfyUI's output folder under 'spatialalign'."
+        )
+    return contained(folder_paths.get_output_directory(), "spatialalign", plain)
+
+
+def state(folder: Path) -> str:
+    """Changes whenever a file in the folder does."""
+    visible = (file for file in sorted(folder.rglob("*")) if file.is_file() and not file.name.startswith("."))
+    files = [(str(file.relative_to(folder)), file.stat()) for file in visible]
+    return fingerprint([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
+
+
+def version(folder: Path) -> int:
+    """Stays the same until somebody else than the nodes changes the folder: ComfyUI may then use what it has cached."""
+    now = state(folder)
+    before, number = _known.get(folder, (now, 0))
+    if now != before:
+        number += 1
+    _known[folder] = (now, number)
+    return number
+
+
+@contextlib.contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Changes made inside this block are the nodes' own and do not count for `version`, finished or not."""
+    try:
+        yield
+    finally:
+        _known[folder] = (state(folder), _known.get(folder, ("", 0))[1])
+
+
+def model_names() -> list[str]:
+    """Bundled models, then the folders in diffusers layout under models/diffusers."""
+    found = [
+        folder.name
+        for root in folder_paths.get_folder_paths("diffusers")
+        if Path(root).is_dir()
+        for folder in sorted(Path(root).iterdir())
+        if (folder / "model_index.json").is_file()
+    ]
+    return [*BUNDLED, *(name for name in dict.fromkeys(found) if name not in BUNDLED)]
+
+
+def model_folder(name: str) -> str | Path:
+    """What `load_video_model` takes for one of `model_names`. SpatialAlignError when it is not there (any more)."""
+    if name in BUNDLED:
+        return name
+    for root in folder_paths.get_folder_paths("diffusers"):
+        folder = contained(root, name)
+        if (folder / "model_index.json").is_file():
+            return folder
+    raise SpatialAlignError(
+        f"There is no model {name!r}; put a folder in diffusers layout into models/diffusers, or choose 'pocket'."
+    )
+
+
+def csv_names() -> list[str]:
+    """`none`, then the CSV files in ComfyUI's input folder."""
+    folder = Path(folder_paths.get_input_directory())
+    return [_NO_FILE, *(file.name for file in sorted(folder.glob("*.csv")))]
+
+
+def csv_file(name: str) -> Path | None:
+    """One of `csv_names` as a path; None for `none`."""
+    return None if name == _NO_FILE else contained(folder_paths.get_input_directory(), name)

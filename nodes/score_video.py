@@ -1,0 +1,105 @@
+"""Score Video: any video and the sentence it should obey."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import numpy as np
+import torch
+from comfy_api.latest import io
+
+from ..spatialalign_core.detect.base import Detection, Detector
+from ..spatialalign_core.detect.tracker import detect_track
+from ..spatialalign_core.draw import annotate, chart
+from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.score import score_track
+from ..spatialalign_core.summary import describe_score
+from ..spatialalign_core.video import to_uint8_frames
+from .pictures import shown, to_image
+from .sentences import understood
+from .sockets import CATEGORY, DetectorSocket
+
+
+class ScoreVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SpatialAlign_ScoreVideo",
+            display_name="Score Video",
+            category=CATEGORY,
+            description="Measures whether a video does what a sentence says: who is left of, right of or on top of "
+            "what, first and then. Takes frames or a video from any workflow.",
+            inputs=[
+                DetectorSocket.Input("detector", tooltip="From Load Detector."),
+                io.Image.Input(
+                    "images", optional=True, tooltip="The frames in order. Connect this or a video."
+                ),
+                io.Video.Input("video", optional=True, tooltip="A video, instead of images."),
+                io.String.Input(
+                    "sentence",
+                    multiline=True,
+                    default="In a meadow, a fox is on the left of a box, then the fox jumps to the right of the box.",
+                    tooltip="Who is where first, and where it goes then. Relations: left of, right of, on top of.",
+                ),
+            ],
+            outputs=[
+                io.Float.Output(
+                    "score",
+                    tooltip="DSR-Score, 0 to 1; from 0.7 the video obeys. 0 when it cannot be scored.",
+                ),
+                io.Boolean.Output("valid", tooltip="Whether the video could be scored at all."),
+                io.Image.Output("chart", tooltip="How much each relation holds, frame by frame."),
+                io.Image.Output("annotated", tooltip="The frames with the boxes of what was found."),
+                io.String.Output("summary", tooltip="The result in plain words."),
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        detector: Detector,
+        sentence: str,
+        images: torch.Tensor | None = None,
+        video: Any | None = None,
+    ) -> io.NodeOutput:
+        prompt = understood(sentence)
+        frames = to_uint8_frames(_pictures(images, video))
+        watched = _Watched(detector, cls.hidden.unique_id)
+        track = detect_track(watched, frames, prompt.subject, prompt.object)
+        score = score_track(track, prompt.change)
+        text = describe_score(prompt, track, score)
+        picture = to_image(chart(track, prompt.change, score))
+        return io.NodeOutput(
+            score.dsr if score.dsr is not None else 0.0,
+            score.valid,
+            picture,
+            to_image(annotate(frames, track)),
+            text,
+            ui=shown(cls, text, picture),
+        )
+
+
+def _pictures(images: torch.Tensor | None, video: Any | None) -> torch.Tensor:
+    if (images is None) == (video is None):
+        raise SpatialAlignError("Connect either images or a video to Score Video, one of the two.")
+    return images if images is not None else video.get_components().images
+
+
+class _Watched:
+    """A detector that shows its progress on the node and stops between two frames when asked to."""
+
+    def __init__(self, detector: Detector, node_id: str | None) -> None:
+        self.name = detector.name
+        self._detector, self._node_id = detector, node_id
+
+    def detect(self, frames: np.ndarray, nouns: Any) -> Any:
+        bar = comfy.utils.ProgressBar(len(frames), node_id=self._node_id)
+        found: list[Detection]
+        for found in self._detector.detect(frames, nouns):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            bar.update(1)
+            yield found

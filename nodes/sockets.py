@@ -1,0 +1,76 @@
+"""The pack's own socket types and what travels on them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import comfy.model_management
+import torch
+from comfy.model_patcher import ModelPatcher
+from comfy_api.latest import io
+
+from ..spatialalign_core.models.base import GenerateSettings, VideoModel
+from ..spatialalign_core.run import Run
+
+VideoModelSocket = io.Custom("SPATIALALIGN_VIDEO_MODEL")
+DetectorSocket = io.Custom("SPATIALALIGN_DETECTOR")
+PromptsSocket = io.Custom("SPATIALALIGN_PROMPTS")
+RunSocket = io.Custom("SPATIALALIGN_RUN")
+
+CATEGORY = "SpatialAlign"
+
+
+class _Parts(torch.nn.Module):
+    """A pipeline's networks in one plain module: the memory manager moves them together (a diffusers model's own
+    `device` cannot be set, which it needs)."""
+
+    def __init__(self, pipeline: Any) -> None:
+        super().__init__()
+        self.transformer = pipeline.transformer
+        self.text_encoder = pipeline.text_encoder
+        self.vae = pipeline.vae
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A video model, registered with ComfyUI's memory manager."""
+
+    name: str
+    model: VideoModel
+    patcher: ModelPatcher
+
+    @classmethod
+    def register(cls, name: str, model: VideoModel) -> LoadedModel:
+        """The model may lie on any device; it moves when it is used."""
+        patcher = ModelPatcher(
+            _Parts(model.pipeline),
+            load_device=comfy.model_management.get_torch_device(),
+            offload_device=comfy.model_management.unet_offload_device(),
+        )
+        return cls(name, model, patcher)
+
+    @contextlib.contextmanager
+    def in_use(self, training: bool = False) -> Iterator[VideoModel]:
+        """The model on its device. Nodes run under inference mode, whose tensors can never be trained on again, so it
+        is left here even for generating."""
+        with torch.inference_mode(False), torch.set_grad_enabled(training):
+            comfy.model_management.load_models_gpu([self.patcher])
+            yield self.model
+
+
+@dataclass(frozen=True)
+class RunSoFar:
+    """A run folder and which of its videos the nodes before have worked on.
+
+    split: "train", "held_out", or None for both. seeds: videos a prompt. settings: how they were made.
+    lora: name of the LoRA trained here, or None.
+    """
+
+    run: Run
+    split: str | None
+    seeds: int
+    settings: GenerateSettings
+    lora: str | None = None

@@ -1,0 +1,134 @@
+"""Train LoRA: the model learns from pairs what obeying the prompt looks like."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import folder_paths
+from comfy_api.latest import io
+from PIL import Image
+
+from ..spatialalign_core.draw import Picture, curve
+from ..spatialalign_core.files import atomic_path, contained
+from ..spatialalign_core.progress import Progress
+from ..spatialalign_core.train.settings import PRESETS
+from .driving import drive
+from .pictures import shown, to_image
+from .places import working_in
+from .sockets import CATEGORY, LoadedModel, RunSocket, RunSoFar, VideoModelSocket
+
+_SECONDS_BETWEEN_PICTURES = 2.0
+
+
+class TrainLora(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SpatialAlign_TrainLora",
+            display_name="Train LoRA",
+            category=CATEGORY,
+            description="Trains a LoRA on the pairs (preference training, DPO). Cancel at any time: the next run goes "
+            "on where this one stopped. The LoRA also appears on ComfyUI's own Load LoRA list.",
+            inputs=[
+                RunSocket.Input("run", tooltip="From Export Pairs."),
+                VideoModelSocket.Input("video_model", tooltip="The model that made the videos."),
+                io.Combo.Input(
+                    "preset",
+                    options=list(PRESETS),
+                    default="default",
+                    tooltip="'default' learns much from few pairs; 'published' is the paper's recipe, meant for large "
+                    "models and many pairs.",
+                ),
+                io.Int.Input(
+                    "steps", default=0, min=0, max=1_000_000, tooltip="Training steps; 0 takes the preset's."
+                ),
+                io.Float.Input(
+                    "learning_rate",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.00001,
+                    round=0.0000001,
+                    tooltip="How far each step goes; 0 takes the preset's.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**32 - 1,
+                    tooltip="Which pairs and noise are drawn, in order.",
+                ),
+                io.String.Input(
+                    "lora_name", default="spatialalign", tooltip="File name of the LoRA, without its ending."
+                ),
+            ],
+            outputs=[
+                RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),
+                io.String.Output(
+                    "lora_name_out", display_name="lora_name", tooltip="The name on Load LoRA's list."
+                ),
+                io.Image.Output("loss_chart", tooltip="The loss over the steps."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        run: RunSoFar,
+        video_model: LoadedModel,
+        preset: str,
+        steps: int,
+        learning_rate: float,
+        seed: int,
+        lora_name: str,
+    ) -> io.NodeOutput:
+        chosen = PRESETS[preset]
+        settings = replace(
+            chosen,
+            steps=steps or chosen.steps,
+            learning_rate=learning_rate or chosen.learning_rate,
+            seed=seed,
+        )
+        plot = _LossPlot()
+        with working_in(run.run.folder):
+            with video_model.in_use(training=True) as model:
+                notes = drive(run.run.train(model, settings, lora_name), cls.hidden.unique_id, plot)
+            listed = _list_for_load_lora(
+                run.run.lora_path(lora_name), f"{run.run.folder.name}-{lora_name}.safetensors"
+            )
+        text = f"{notes}\nOn Load LoRA's list as {listed}.".strip()
+        return io.NodeOutput(replace(run, lora=lora_name), listed, to_image(plot.draw()), ui=shown(cls, text))
+
+
+def _list_for_load_lora(lora: Path, name: str) -> str:
+    """Copy into output/loras, which ComfyUI searches; whole or not at all."""
+    target = contained(folder_paths.get_output_directory(), "loras", name)
+    with atomic_path(target) as temporary:
+        shutil.copyfile(lora, temporary)
+    return name
+
+
+class _LossPlot:
+    """Collects the loss and the implicit accuracy, and draws them now and then."""
+
+    def __init__(self) -> None:
+        self._losses: list[float] = []
+        self._drawn = 0.0
+
+    def __call__(self, step: Progress) -> Image.Image | None:
+        if step.values is not None and "loss" in step.values:
+            self._losses.append(float(step.values["loss"]))
+        now = time.monotonic()
+        if len(self._losses) < 2 or now - self._drawn < _SECONDS_BETWEEN_PICTURES:
+            return None
+        self._drawn = now
+        return Image.fromarray(self.draw())
+
+    def draw(self) -> Picture:
+        return curve(
+            [("loss of each step", self._losses)], f"Training, {len(self._losses)} steps now", "step"
+        )

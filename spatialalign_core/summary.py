@@ -1,0 +1,48 @@
+"""A score in plain words."""
+
+from __future__ import annotations
+
+from .prompts import DsrPrompt
+from .score import Score
+from .tracks import Track
+
+GOOD = 0.7  # accuracy@0.7: the published line between a winner and a loser
+
+
+def describe_score(prompt: DsrPrompt, track: Track, score: Score) -> str:
+    """What was asked, what was seen and how that scores; some short lines."""
+    change = prompt.change
+    asked = (
+        f"Asked for: the {prompt.subject} {change.initial.place} the {prompt.object}, "
+        f"then {change.final.goal} the {prompt.object}."
+    )
+    if score.dsr is None:
+        return f"{asked}\nNo score: {score.reason}.\n{_frames(track, score)}"
+    assert score.initial_ssr is not None and score.final_ssr is not None
+    verdict = "obeys the sentence" if score.dsr >= GOOD else "does not obey the sentence"
+    lines = [
+        asked,
+        f"DSR-Score {score.dsr:.2f} of 1: the video {verdict} (the line is {GOOD}).",
+        f"Start: {_there(score.initial_ssr, prompt.subject, change.initial.place, prompt.object)}.",
+        f"End: {_there(score.final_ssr, prompt.subject, change.final.place, prompt.object)}.",
+        _frames(track, score),
+    ]
+    return "\n".join(lines)
+
+
+def _there(ssr: float, subject: str, place: str, object: str) -> str:
+    if ssr >= 0.5:
+        words = "is clearly"
+    elif ssr >= 0.2:
+        words = "is somewhat"
+    elif ssr > -0.2:
+        words = "is not really"
+    else:
+        words = "is the opposite of"
+    return f"the {subject} {words} {place} the {object} ({ssr:+.2f})"
+
+
+def _frames(track: Track, score: Score) -> str:
+    if score.scored_frames == track.frames:
+        return f"All {track.frames} frames count."
+    return f"{score.scored_frames} of {track.frames} frames count."
