@@ -1,39 +1,52 @@
-"""The nouns of plain English phrases: "a small red fox is sitting" -> fox. Word lists and rules of thumb, no
-grammar."""
+"""The nouns of plain English phrases: "a small red fox is sitting" -> fox. Word lists and rules of thumb."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-_DETERMINERS = frozenset(
-    "a an the one some this that these those his her its my our their your another two three".split()
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_DETERMINERS = _set(
+    """
+    a an the one some this that these those his her its my our their your another two three
+    """
 )
-_PRONOUNS = frozenset("it he she they him them this that itself which".split())
-_ADJECTIVES = frozenset(
-    (
-        "small big large little tiny huge giant tall short long wide narrow round square flat fat thin slim old young new"
-        " red green blue yellow orange purple pink brown black white grey gray golden silver dark light bright colorful"
-        " colourful pale striped spotted wooden metal metallic plastic stone-built stony rusty dusty clean dirty wet dry"
-        " shiny soft fluffy furry cute lovely pretty beautiful happy sad sleepy lazy playful curious brave quick fast"
-        " slow quiet single simple plain open closed empty full broken cardboard adorable friendly gentle wild realistic"
-        " very really rather tabby ginger fuzzy chubby strong heavy good nice great"
-    ).split()
+_PRONOUNS = _set("it he she they him them this that itself which")
+_ADJECTIVES = _set(
+    """
+    small big large little tiny huge giant tall short long wide narrow round square flat fat thin slim
+    old young new red green blue yellow orange purple pink brown black white grey gray golden silver
+    dark light bright colorful colourful pale striped spotted wooden metal metallic plastic stone-built
+    stony rusty dusty clean dirty wet dry shiny soft fluffy furry cute lovely pretty beautiful happy sad
+    sleepy lazy playful curious brave quick fast slow quiet single simple plain open closed empty full
+    broken cardboard adorable friendly gentle wild realistic very really rather tabby ginger fuzzy
+    chubby strong heavy good nice great
+    """
 )
-_ADVERBS = frozenset(
-    "now first initially still currently already also just again quickly up down over back".split()
+_ADVERBS = _set("now first initially still currently already also just again quickly up down over back")
+_NO_ADVERB = _set("butterfly fly dragonfly firefly lily jelly family")
+_AUXILIARIES = _set(
+    """
+    is are was were be has have had can will starts start begins begin stays stay remains remain sits
+    sit stands stand lies lie rests rest waits wait keeps seems appears
+    """
 )
-_NO_ADVERB = frozenset("butterfly fly dragonfly firefly lily jelly family".split())
-_AUXILIARIES = frozenset(
-    "is are was were be has have had can will starts start begins begin stays stay remains remain sits sit stands stand"
-    " lies lie rests rest waits wait keeps seems appears".split()
+_STOPS = _set(
+    """
+    and then that which who while as to of in on at by with from near inside under behind before after
+    but where when so or for into onto until because it he she they during outside among along next
+    beside is are was
+    """
 )
-_STOPS = frozenset(
-    "and then that which who while as to of in on at by with from near inside under behind before after but where when"
-    " so or for into onto until because it he she they during outside among along next beside is are was".split()
-)
-_SCENES = frozenset(
-    "in inside at on near by under beneath during outside behind with among along amid beside beyond within".split()
+_SCENES = _set(
+    """
+    in inside at on near by under beneath during outside behind with among along amid beside beyond
+    within
+    """
 )
 _OPENINGS = re.compile(
     r"^\s*(?:(?:and|so|first|initially|at first|once|now)\b[\s,]*)*"
@@ -157,8 +170,6 @@ def _phrase(words: list[str]) -> NounPhrase:
     bare = list(words)
     while len(bare) > 1 and (bare[0] in _ADJECTIVES or _is_adverb(bare[0])):
         bare = bare[1:]
-    if bare[0] in _ADJECTIVES:  # "a small is": no noun at all
-        return NounPhrase()
     return NounPhrase(" ".join(bare), " ".join(words))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from .errors import SpatialAlignError
 from .files import atomic_write, safe_name
 from .relations import CHANGES, Relation, RelationChange
+from .tables import read_table
 
 Combination = tuple[str, str, RelationChange]
 
@@ -55,7 +56,7 @@ def read_prompts(path: str | Path) -> list[DsrPrompt]:
     relation or an id used before.
     """
     path = Path(path)
-    rows = _rows(path)
+    rows = read_table(path, COLUMNS)
     prompts: list[DsrPrompt] = []
     first_row: dict[str, int] = {}
     for number, row in enumerate(rows, start=2):
@@ -241,48 +242,6 @@ def _words(words: Sequence[str], name: str) -> list[str]:
     if not kept:
         raise SpatialAlignError(f"The list of {name} is empty; write at least one word.")
     return kept
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    """The rows with stripped cells. Spreadsheets of some countries separate by semicolon; that is read as
-    well."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise SpatialAlignError(
-            f"{path}, row {line}: this is not UTF-8 text; save the file as 'CSV UTF-8'."
-        ) from error
-    except FileNotFoundError as error:
-        raise SpatialAlignError(f"There is no prompt file at {path}; check the path.") from error
-    except OSError as error:
-        raise SpatialAlignError(
-            f"The prompt file {path} cannot be read: {error.strerror}; choose a CSV file."
-        ) from error
-    header = text.split("\n", 1)[0]
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True
-    )
-    rows = []
-    try:
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-        missing = [name for name in COLUMNS if name not in reader.fieldnames]
-        if missing:
-            raise SpatialAlignError(
-                f"{path}, row 1: the column {missing[0]!r} is missing; a prompt file needs {', '.join(COLUMNS)}."
-            )
-        for row in reader:
-            if None in row or None in row.values():
-                raise SpatialAlignError(
-                    f"{path}, row {len(rows) + 2}: this row has {'more' if None in row else 'fewer'} cells than the"
-                    " header; put text that holds a comma in double quotes."
-                )
-            rows.append({name: cell.strip() for name, cell in row.items()})
-    except csv.Error as error:
-        raise SpatialAlignError(
-            f"{path}, row {len(rows) + 2}: this is not a CSV table ({error}); save it as 'CSV UTF-8' again."
-        ) from error
-    return rows
 
 
 def _from_row(row: dict[str, str], where: str) -> DsrPrompt:

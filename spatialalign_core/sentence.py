@@ -32,12 +32,12 @@ _PLACES = re.compile(
     re.I,
 )
 _STANDS_OR_GOES = (
-    "is are was be being been sits sit sitting stands standing lies lying rests resting perches perched perching stays"
-    " waits waiting sleeps sleeping starts begins ends appears jumps jumping hops hopping leaps leaping climbs climbing"
-    " lands landing steps stepping gets goes moves moving springs flies flying flutters bounds crawls walks walking"
-    " pounces settles rolls floats drops falls ends"
-).split()
-_PLAIN_ON = re.compile(rf"\b(?:{'|'.join(_STANDS_OR_GOES)})\s+(?:(?:up|down|back)\s+)?(?P<on>on)\b", re.I)
+    r"is|are|was|be|being|been|sits|sit|sitting|stands|standing|lies|lying|rests|resting|perches|perched"
+    r"|perching|stays|waits|waiting|sleeps|sleeping|starts|begins|ends|appears|jumps|jumping|hops|hopping"
+    r"|leaps|leaping|climbs|climbing|lands|landing|steps|stepping|gets|goes|moves|moving|springs|flies"
+    r"|flying|flutters|bounds|crawls|walks|walking|pounces|settles|rolls|floats|drops|falls"
+)
+_PLAIN_ON = re.compile(rf"\b(?:{_STANDS_OR_GOES})\s+(?:(?:up|down|back)\s+)?(?P<on>on)\b", re.I)
 _BARE_DIRECTION = re.compile(r"\b(?P<weak>left|right)(?:wards?)?(?=\s*(?:[.,;!]|$))", re.I)
 _CONNECTOR = re.compile(
     r"(?:\band\s+)?\bthen\b|\bbefore\b|\bafter\s+(?:that|which)\b|\bafterwards?\b|\bnext\b(?!\s+to\b)|\bfinally\b"
@@ -45,10 +45,10 @@ _CONNECTOR = re.compile(
     re.I,
 )
 _SCENE_WORDS = (
-    "in inside at on near by under beneath during outside behind with among along amid beside next beyond across"
-    " over within around between through below above throughout into"
-).split()
-_SCENE_FIRST = re.compile(rf"(?:{'|'.join(_SCENE_WORDS)})\b[^,;.]*,", re.I)
+    r"in|inside|at|on|near|by|under|beneath|during|outside|behind|with|among|along|amid|beside|next"
+    r"|beyond|across|over|within|around|between|through|below|above|throughout|into"
+)
+_SCENE_FIRST = re.compile(rf"(?:{_SCENE_WORDS})\b[^,;.]*,", re.I)
 _UNCLEAR = re.compile(
     r"\b(next\s+to|beside|near(?:by)?|close\s+to|alongside|by|around|over|inside|into|across)\b", re.I
 )
@@ -197,10 +197,11 @@ def _without_scene(line: str, places: list[_Place]) -> list[_Place]:
     """Leave out places that belong to the surroundings: "At the top of a hill, a cat is on the left of a box,
     ..."."""
     opening = _SCENE_FIRST.match(line)
-    if opening is None:
-        return places
-    outside = [place for place in places if place.start >= opening.end()]
-    return outside if len(outside) >= 2 or (places and places[0].start > 0) else places
+    following = line[opening.end() :].split() if opening else []
+    if not following or _CONNECTOR.match(following[0]) or is_pronoun(following[0].lower()):
+        return places  # "In a park a fox is on the left of a box, then ..." has its subject before the comma
+    outside = [place for place in places if place.start >= line.index(",")]
+    return outside if len(outside) >= 2 else places
 
 
 def _first_and_last(
