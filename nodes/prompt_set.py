@@ -42,7 +42,12 @@ class PromptSet(io.ComfyNode):
                     "subject, object and relation change with the training prompts.",
                 ),
                 io.Int.Input(
-                    "seed", default=0, min=0, max=2**32 - 1, tooltip="Which combinations are drawn."
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**32 - 1,
+                    control_after_generate=False,  # a new set after every run would start everything afresh
+                    tooltip="Which combinations are drawn.",
                 ),
                 io.Combo.Input(
                     "csv_file",

@@ -59,6 +59,7 @@ class TrainLora(io.ComfyNode):
                     default=0,
                     min=0,
                     max=2**32 - 1,
+                    control_after_generate=False,
                     tooltip="Which pairs and noise are drawn, in order.",
                 ),
                 io.String.Input(
