@@ -158,9 +158,11 @@ def _from_json(data: Mapping[str, Any]) -> Wanted:
 def _work(plan: Mapping[str, Any], tell: Any) -> None:
     import torch
 
+    from .console import quiet_libraries
     from .models.loading import load_video_model
     from .train.lora import apply_lora
 
+    quiet_libraries()
     torch.set_num_threads(plan["threads"])
     model = load_video_model(plan["model"], "cpu")
     if plan["lora"]:

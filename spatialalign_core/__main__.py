@@ -1,0 +1,7 @@
+"""`python -m spatialalign_core`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,293 @@
+"""The command line: one verb a stage, with the names the nodes have. `python -m spatialalign_core VERB --help` teaches.
+
+Results go to standard output, progress and warnings to standard error. Exit codes: 0 done, 2 something to put right
+(`Error: <sentence>`), 130 stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .arguments import build_parser
+from .errors import SpatialAlignError
+
+if TYPE_CHECKING:
+    from .console import Console
+    from .models.base import GenerateSettings, VideoModel
+    from .prompts import DsrPrompt
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    try:
+        options = build_parser(VERBS).parse_args(arguments)
+        return options.verb(options) or 0
+    except SpatialAlignError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _stopped()
+    except BrokenPipeError:  # the reader of standard output has left, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _fail("The memory is full. Use a smaller --batch, or --workers 1; what is done is kept.")
+    except OSError as error:
+        return _fail(f"{error.filename or 'A file'}: {error.strerror or error}. What is done is kept.")
+    except RuntimeError as error:
+        if "out of memory" not in str(error).lower():
+            raise
+        return _fail("The device's memory is full. Use a smaller --batch; what is done is kept.")
+
+
+def prompts(options: argparse.Namespace) -> None:
+    """Make or import the prompt set of a run."""
+    from .prompts import read_prompts
+    from .run import Run
+
+    made = read_prompts(options.file) if options.file else _built_prompts(options)
+    run = Run(options.run)
+    run.write_prompts(made)
+    counts = {split: sum(p.split == split for p in made) for split in dict.fromkeys(p.split for p in made)}
+    print(f"{run.prompts_file}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
+    for prompt in made[:3]:
+        print(f"  {prompt.text}")
+
+
+def _built_prompts(options: argparse.Namespace) -> list[DsrPrompt]:
+    from .pocket import captions
+    from .prompts import build_prompts
+    from .relations import CHANGES, RelationChange
+
+    def words(given: str | None, usual: Sequence[str]) -> list[str]:
+        return list(usual) if given is None else [word.strip() for word in given.split(",") if word.strip()]
+
+    try:
+        changes = [RelationChange.parse(code) for code in words(options.changes, [c.code for c in CHANGES])]
+    except ValueError as error:
+        raise SpatialAlignError(str(error)) from error
+    return build_prompts(
+        words(options.subjects, captions.SUBJECTS),
+        words(options.objects, captions.OBJECTS),
+        words(options.scenes, captions.SCENES),
+        words(options.verbs, captions.VERBS),
+        changes=changes,
+        count=options.count,
+        held_out_count=options.held_out,
+        seed=options.seed,
+    )
+
+
+def generate(options: argparse.Namespace) -> int:
+    """Make videos."""
+    from .run import Run
+
+    run = Run(options.run)
+    run.prompts(options.split)  # a missing prompt set is told before a model loads
+    model = _load_model(options)
+    stage = run.generate(
+        model,
+        options.seeds,
+        options.split,
+        options.set,
+        _settings(model, options),
+        options.batch,
+        Path(options.lora) if options.lora else None,
+        options.strength,
+        options.workers,
+    )
+    return _drive(stage, run.folder / "samples" / options.set)
+
+
+def detect(options: argparse.Namespace) -> int:
+    """Find subject and object in every video."""
+    from .detect.base import load_detector
+    from .run import Run
+
+    run = Run(options.run)
+    stage = run.detect(load_detector(options.detector), options.set, options.split, keep_masks=options.masks)
+    return _drive(stage, run.folder / "tracks" / options.set)
+
+
+def score(options: argparse.Namespace) -> int:
+    """Score a run's tracks, or a file of boxes."""
+    if Path(options.target).is_dir():
+        return _score_run(options)
+    from .score_file import score_cases_file
+
+    scores = score_cases_file(options.target)
+    if options.json:
+        print(json.dumps(scores))
+        return 0
+    for entry in scores:
+        _print_score(entry)
+    return 0
+
+
+def _score_run(options: argparse.Namespace) -> int:
+    from .run import Run
+
+    run = Run(options.target)
+    code = _drive(run.score(options.set, options.split), None)
+    if code:
+        return code
+    rows = [
+        {"id": f"{prompt_id}/{seed}"} | asdict(score)
+        for (prompt_id, seed), score in sorted(run.scores(options.set, options.split).items())
+    ]
+    if options.json:
+        print(json.dumps(rows))
+        return 0
+    for entry in rows:
+        _print_score(entry)
+    print(run.scores_file)
+    return 0
+
+
+def _print_score(entry: dict[str, Any]) -> None:
+    text = f"{entry['dsr']:.3f}" if entry["valid"] else f"INVALID: {entry['reason']}"
+    print(f"{entry['id']}\t{text}")
+
+
+def pairs(options: argparse.Namespace) -> int:
+    """Choose winners and losers and export them for training."""
+    from .pairs import PairSettings
+    from .run import Run
+
+    run = Run(options.run)
+    settings = PairSettings(options.threshold, options.min_margin, options.mode, options.max_pairs)
+    run.choose_pairs(settings, options.split)  # a missing score table is told before a model loads
+    code = _drive(run.export_pairs(_load_model(options), settings, options.split), run.pairs_folder)
+    if code == 0:
+        print(run.choose_pairs(settings, options.split).explanation)
+    return code
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train the LoRA."""
+    from .pairs import load_pairs
+    from .run import Run
+
+    run = Run(options.run)
+    settings = _train_settings(options)
+    load_pairs(run.pairs_folder)  # missing pairs are told before a model loads
+    lora = run.lora_path(options.name)
+    return _drive(run.train(_load_model(options), settings, options.name), lora)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Compare before and after and write the report."""
+    from .run import Run
+
+    run = Run(options.run)
+    code = _drive(run.evaluate(options.tau, options.split, options.seeds, options.bootstrap), run.report_html)
+    if code == 0:
+        print(json.dumps(_result(run.report_json)))
+    return code
+
+
+def quickstart(options: argparse.Namespace) -> int:
+    """The whole loop on the pocket model."""
+    from .console import Stopped
+    from .detect.base import load_detector
+    from .quickstart import QuickstartPlan
+    from .quickstart import quickstart as loop
+    from .run import Run
+
+    started = time.monotonic()
+    chosen = {
+        "train_prompts": options.train_prompts,
+        "held_out_prompts": options.held_out,
+        "train_seeds": options.train_seeds,
+        "held_out_seeds": options.seeds,
+    }
+    plan = replace(QuickstartPlan(), **{name: value for name, value in chosen.items() if value is not None})
+    plan = replace(plan, training=_train_settings(options))
+    run = Run(options.run)
+    print(f"Run folder: {run.folder}", file=sys.stderr)
+    model = _load_model(options)
+    console = _console()
+    try:
+        with console.stoppable():
+            for label, stage in loop(run, model, load_detector("sprites"), plan, options.workers):
+                console.show(stage, label)
+    except Stopped:
+        return _stopped()
+    print(f"Report: {run.report_html}")
+    print(json.dumps(_result(run.report_json) | {"seconds": round(time.monotonic() - started, 1)}))
+    return 0
+
+
+VERBS = {
+    verb.__name__: verb for verb in (prompts, generate, detect, score, pairs, train, evaluate, quickstart)
+}
+
+
+def _train_settings(options: argparse.Namespace) -> Any:
+    from .train.settings import PRESETS
+
+    if options.preset not in PRESETS:
+        raise SpatialAlignError(
+            f"There is no preset {options.preset!r}; choose one of: {', '.join(PRESETS)}."
+        )
+    names = ("steps", "learning_rate", "beta", "loss", "rank", "pairs_per_step", "seed", "checkpoint_every")
+    chosen = {name: value for name in names if (value := getattr(options, f"train_{name}", None)) is not None}
+    return replace(PRESETS[options.preset], **chosen)
+
+
+def _settings(model: VideoModel, options: argparse.Namespace) -> GenerateSettings:
+    names = ("height", "width", "num_frames", "fps", "steps", "guidance_scale", "negative_prompt")
+    return replace(
+        model.defaults, **{name: value for name in names if (value := getattr(options, name)) is not None}
+    )
+
+
+def _load_model(options: argparse.Namespace) -> VideoModel:
+    from .console import quiet_libraries
+    from .models.loading import load_video_model
+
+    quiet_libraries()
+    return load_video_model(options.model, options.device)
+
+
+def _drive(stage: Any, made: Path | None) -> int:
+    """Show a stage to its end and print what it made."""
+    from .console import Stopped
+
+    console = _console()
+    try:
+        with console.stoppable():
+            console.show(stage)
+    except Stopped:
+        return _stopped()
+    if made is not None:
+        print(made)
+    return 0
+
+
+def _console() -> Console:
+    from .console import Console
+
+    return Console()
+
+
+def _result(report: Path) -> dict[str, Any]:
+    data = json.loads(report.read_text(encoding="utf-8"))
+    return {name: data[name] for name in ("base", "aligned", "tau", "valid_base", "valid_aligned")}
+
+
+def _stopped() -> int:
+    print("Stopped. What is done is kept: run the same command again to go on.", file=sys.stderr)
+    return 130
+
+
+def _fail(sentence: str) -> int:
+    print(f"Error: {sentence}", file=sys.stderr)
+    return 2

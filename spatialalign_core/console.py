@@ -1,0 +1,85 @@
+"""Progress bars, warnings and Ctrl-C for whoever sits at a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Generator, Iterator
+from types import FrameType
+
+from tqdm import tqdm
+
+from .progress import Progress
+
+
+class Stopped(Exception):
+    """Ctrl-C, noticed between two items; the work so far is kept."""
+
+
+class Console:
+    """Shows stages on standard error. Standard output is left to results."""
+
+    def __init__(self) -> None:
+        self._stop = False
+
+    @contextlib.contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """Within the block the first Ctrl-C (or SIGTERM) stops after the current item, the second at once."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self._stop:
+                raise KeyboardInterrupt
+            self._stop = True
+            tqdm.write("\nStopping after this step; press Ctrl-C again to stop at once.", file=sys.stderr)
+
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, handle) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def show(self, stage: Iterator[Progress], label: str = "") -> Progress | None:
+        """Drive a stage to its end with a progress bar; its last news. Raises Stopped after a Ctrl-C."""
+        last: Progress | None = None
+        patience = 0.2 if sys.stderr.isatty() else 15.0  # a log file wants few lines
+        with (
+            contextlib.closing(_closable(stage)) as items,
+            tqdm(file=sys.stderr, desc=label, mininterval=patience, dynamic_ncols=True, unit="") as bar,
+        ):
+            for last in items:
+                if last.warning:
+                    tqdm.write(f"Warning: {last.message}", file=sys.stderr)
+                elif last.message:
+                    bar.set_postfix_str(last.message, refresh=False)
+                bar.set_description(label or last.stage, refresh=False)
+                if bar.total != last.total:
+                    bar.total = last.total
+                    bar.initial = bar.n = last.done  # what was there before says nothing about the speed
+                    bar.refresh()
+                bar.update(last.done - bar.n)
+                if self._stop:
+                    raise Stopped
+            bar.refresh()
+        return last
+
+
+def quiet_libraries() -> None:
+    """Silence the loading bars and notices of the model libraries, which are no news to an artist."""
+    import diffusers
+    import transformers
+
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+    logging.getLogger("torch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=UserWarning, module="(torch|diffusers|transformers|peft).*")
+
+
+def _closable(stage: Iterator[Progress]) -> Generator[Progress, None, None]:
+    yield from stage
