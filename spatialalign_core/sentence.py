@@ -23,10 +23,10 @@ _OWNER = r"(?:the\s+|its\s+|his\s+|her\s+|their\s+)"
 _TOWARDS = r"(?:(?:from|on|onto|in|at|to|towards?|over)\s+)"
 _SIDE = r"(?P<{0}>left|right|top)(?:[\s-]*hand)?(?:[\s-]+(?:side|edge|end|part))?"
 _PLACES = re.compile(
-    rf"\b{_TOWARDS}*{_OWNER}?(?:(?:very|far|upper)\s+)?{_SIDE.format('side')}\s+(?:of|from)\b"
-    rf"|\b{_TOWARDS}+(?P<owner>(?:a|an|the)\s+[\w-]+(?:\s+[\w-]+)?)'s\s+{_SIDE.format('owned')}\b"
-    rf"|\b{_TOWARDS}+{_OWNER}?(?:(?:very|far|upper)\s+)?{_SIDE.format('weak')}\b"
-    rf"|\b{_TOWARDS}+{_OWNER}(?P<other>other|opposite)\s+side(?:\s+of\b)?"
+    rf"\b{_TOWARDS}{{0,3}}{_OWNER}?(?:(?:very|far|upper)\s+)?{_SIDE.format('side')}\s+(?:of|from)\b"
+    rf"|\b{_TOWARDS}{{1,3}}(?P<owner>(?:a|an|the)\s+[\w-]+(?:\s+[\w-]+)?)'s\s+{_SIDE.format('owned')}\b"
+    rf"|\b{_TOWARDS}{{1,3}}{_OWNER}?(?:(?:very|far|upper)\s+)?{_SIDE.format('weak')}\b"
+    rf"|\b{_TOWARDS}{{1,3}}{_OWNER}(?P<other>other|opposite)\s+side(?:\s+of\b)?"
     r"|\b(?P<above>atop|onto|above|upon)\b"
     r"|\b(?P<unscored>underneath|under|beneath|below|in\s+front\s+of|behind|in\s+back\s+of)\b",
     re.I,
@@ -82,7 +82,7 @@ def parse_sentence(text: str) -> ParsedSentence:
     compounds ("traffic cone") stay.
     """
     words = text.strip()
-    line = re.sub(r"\s", " ", words).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    line = " ".join(words.split()).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     if not re.search(r"\w", line):
         return _failed(
             f"The sentence is empty. Write where something is and where it goes, for example: {EXAMPLE}."

@@ -182,6 +182,11 @@ def test_any_words_get_an_answer() -> None:
         assert parsed.prompt is not None or parsed.not_understood
 
 
+@pytest.mark.parametrize("words", ["to ", "on the left of ", "a", "In a, ", "and then ", "to\n", "the "])
+def test_endless_sentences_end(words: str) -> None:
+    assert parse_sentence(words * 3000).not_understood  # "to to to ..." once took minutes
+
+
 @pytest.mark.skipif(not DATA.is_dir(), reason="the published prompts are not here")
 @pytest.mark.parametrize("name", ["eval120.csv", "eval30.csv"])
 def test_published_prompts_are_read_as_their_columns_say(name: str) -> None:
