@@ -31,10 +31,13 @@ class Detect(io.ComfyNode):
     @classmethod
     def execute(cls, run: RunSoFar, detector: Detector) -> io.NodeOutput:
         with working_in(run.run.folder):
-            notes = drive(run.run.detect(detector, "base", run.split, seeds=run.seeds), cls.hidden.unique_id)
+            outcome = drive(
+                run.run.detect(detector, "base", run.split, seeds=run.seeds), cls.hidden.unique_id
+            )
         tracks = [
             run.run.track("base", key.prompt_id, key.seed)
             for key in run.run.samples("base", run.split, run.seeds)
         ]
         good = sum(track.reason is None for track in tracks)
-        return io.NodeOutput(run, ui=shown(cls, f"Both found in {good} of {len(tracks)} videos.\n{notes}"))
+        text = f"Subject and object found in {good} of {len(tracks)} videos.\n{outcome.warnings}"
+        return io.NodeOutput(run, ui=shown(cls, text))

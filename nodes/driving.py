@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple
 
 import comfy.model_management
 import comfy.utils
@@ -14,12 +15,19 @@ from ..spatialalign_core.progress import Progress
 _MOST_WARNINGS = 5
 
 
+class Outcome(NamedTuple):
+    """What a stage said last, and its warnings, one a line."""
+
+    message: str
+    warnings: str
+
+
 def drive(
     work: Iterator[Progress],
     node_id: str | None,
     picture: Callable[[Progress], Image.Image | None] = lambda step: None,
-) -> str:
-    """Run `work` to its end; the warnings and the last message, one a line.
+) -> Outcome:
+    """Run `work` to its end.
 
     ComfyUI's cancel takes effect between two items and keeps them. picture: what the node shows meanwhile.
     """
@@ -48,4 +56,4 @@ def drive(
         if len(warnings) > _MOST_WARNINGS
         else []
     )
-    return "\n".join(filter(None, [message, *warnings[:_MOST_WARNINGS], *hidden]))
+    return Outcome(message, "\n".join([*warnings[:_MOST_WARNINGS], *hidden]))

@@ -107,12 +107,12 @@ class Evaluate(io.ComfyNode):
                 "LoRA": run.lora,
                 "strength": strength,
             }
-            notes = drive(folder.evaluate(tau, _HELD_OUT, seeds, settings=settings), node)
+            outcome = drive(folder.evaluate(tau, _HELD_OUT, seeds, settings=settings), node)
         summary = json.loads(folder.report_json.read_text(encoding="utf-8"))
         before, after = float(summary["base"]), float(summary["aligned"])
         text = (
             f"Videos that obey (score at least {tau:g}): {before:.0%} before training, {after:.0%} after.\n"
-            f"{notes}\nReport: {folder.report_html}"
+            f"{outcome.message}\n{outcome.warnings}\nReport: {folder.report_html}"
         )
         preview = to_image(_preview(run, seeds))
         return io.NodeOutput(str(folder.report_html), before, after, preview, ui=shown(cls, text, preview))

@@ -71,5 +71,5 @@ class ExportPairs(io.ComfyNode):
     ) -> io.NodeOutput:
         settings = PairSettings(threshold, min_margin, _MODES[pairs], max_pairs_per_prompt or None)  # type: ignore[arg-type]
         with working_in(run.run.folder), video_model.in_use() as model:
-            notes = drive(run.run.export_pairs(model, settings, run.split), cls.hidden.unique_id)
-        return io.NodeOutput(run, ui=shown(cls, notes))
+            outcome = drive(run.run.export_pairs(model, settings, run.split), cls.hidden.unique_id)
+        return io.NodeOutput(run, ui=shown(cls, f"{outcome.message}\n{outcome.warnings}"))

@@ -107,10 +107,10 @@ class Generate(io.ComfyNode):
             so_far = RunSoFar(run, _SPLITS[split], seeds, settings)
             run.write_prompts(prompts)
             work = run.generate(model, seeds, so_far.split, settings=settings, batch_size=batch_size)
-            notes = drive(work, cls.hidden.unique_id)
+            warnings = drive(work, cls.hidden.unique_id).warnings
         made = len(run.samples("base", so_far.split, seeds))
-        text = f"{made} videos in {run.folder}.\n{notes}"
-        return io.NodeOutput(so_far, to_image(_preview(so_far)), ui=shown(cls, text.strip()))
+        text = f"{made} videos in {run.folder}.\n{warnings}"
+        return io.NodeOutput(so_far, to_image(_preview(so_far)), ui=shown(cls, text))
 
 
 _folder = run_folder  # the widget of that name hides the function inside the class

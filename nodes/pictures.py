@@ -18,4 +18,4 @@ def to_image(frames: np.ndarray) -> torch.Tensor:
 def shown(cls: type[io.ComfyNode], text: str, image: torch.Tensor | None = None) -> dict[str, Any]:
     """What the node itself shows: words, and a picture above them."""
     pictures = ui.PreviewImage(image, cls=cls).as_dict() if image is not None else {}
-    return {**pictures, "text": (text,)}
+    return {**pictures, "text": ("\n".join(line for line in text.splitlines() if line),)}

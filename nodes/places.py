@@ -73,10 +73,10 @@ def model_folder(name: str) -> str | Path:
     """What `load_video_model` takes for one of `model_names`. SpatialAlignError when it is not there (any more)."""
     if name in BUNDLED:
         return name
-    for root in folder_paths.get_folder_paths("diffusers"):
-        folder = contained(root, name)
-        if (folder / "model_index.json").is_file():
-            return folder
+    # Only what the listing found, so that no path gets in; links that the artist made in models/ are welcome.
+    for root in folder_paths.get_folder_paths("diffusers") if name in model_names() else ():
+        if (Path(root) / name / "model_index.json").is_file():
+            return Path(root) / name
     raise SpatialAlignError(
         f"There is no model {name!r}; put a folder in diffusers layout into models/diffusers, or choose 'pocket'."
     )

@@ -32,7 +32,7 @@ class Score(io.ComfyNode):
     @classmethod
     def execute(cls, run: RunSoFar) -> io.NodeOutput:
         with working_in(run.run.folder):
-            notes = drive(run.run.score("base", run.split, run.seeds), cls.hidden.unique_id)
+            outcome = drive(run.run.score("base", run.split, run.seeds), cls.hidden.unique_id)
         ids = {(key.prompt_id, key.seed) for key in run.run.samples("base", run.split, run.seeds)}
         scores = [score for key, score in run.run.scores("base", run.split).items() if key in ids]
         accuracy = accuracy_at(scores, GOOD)
@@ -43,4 +43,4 @@ class Score(io.ComfyNode):
         )
         if valid:
             text += f"\nMean score {np.mean(valid):.2f}, lowest {min(valid):.2f}, highest {max(valid):.2f}."
-        return io.NodeOutput(run, accuracy, ui=shown(cls, f"{text}\n{notes}"))
+        return io.NodeOutput(run, accuracy, ui=shown(cls, f"{text}\n{outcome.warnings}"))

@@ -97,11 +97,11 @@ class TrainLora(io.ComfyNode):
         plot = _LossPlot()
         with working_in(run.run.folder):
             with video_model.in_use(training=True) as model:
-                notes = drive(run.run.train(model, settings, lora_name), cls.hidden.unique_id, plot)
+                outcome = drive(run.run.train(model, settings, lora_name), cls.hidden.unique_id, plot)
             listed = _list_for_load_lora(
                 run.run.lora_path(lora_name), f"{run.run.folder.name}-{lora_name}.safetensors"
             )
-        text = f"{notes}\nOn Load LoRA's list as {listed}.".strip()
+        text = f"{outcome.message}\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
         return io.NodeOutput(replace(run, lora=lora_name), listed, to_image(plot.draw()), ui=shown(cls, text))
 
 
