@@ -1,0 +1,327 @@
+"""The report: one HTML page that explains itself, opens from disk and asks the network for nothing, and its JSON twin.
+
+Every text that came from outside is escaped, and the page's own policy allows only the one style sheet and the one
+script that were written into it, by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from . import report_svg as svg
+from . import report_text as words
+from .evaluate import Comparison, Estimate, Evaluation, ScoredSample, paired
+from .files import atomic_write
+from .relations import RelationChange
+
+MOST_PAIRS = 24
+MOST_BYTES = 60_000_000  # of all videos together: a page that mail programs and browsers still take
+SamplePair = tuple[ScoredSample, ScoredSample]
+
+
+def write_report(
+    html_path: str | Path,
+    json_path: str | Path,
+    evaluation: Evaluation,
+    base: Sequence[ScoredSample],
+    aligned: Sequence[ScoredSample],
+    training_log: Sequence[Mapping[str, Any]] | None,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write both files, each whole or not at all.
+
+    base, aligned: what `evaluation` was made from. training_log: rows with `step`, `loss` and `accuracy` (numbers or
+    their text); None leaves the training section out. settings: shown as a table, nested mappings as "outer inner"; an
+    `fps` in it sets how far an arrow key steps. Videos that are missing or would not fit are named, never an error.
+    """
+    pairs = paired(base, aligned)
+    shown = choose_shown(pairs, evaluation.tau)
+    page = _page(evaluation, pairs, shown, training_log or [], settings)
+    samples = [
+        {"prompt": b.prompt.id, "seed": b.seed, "base": b.score.dsr, "aligned": a.score.dsr} for b, a in pairs
+    ]
+    report = {**evaluation.to_json(), "settings": dict(_flat(settings)), "samples": samples}
+    atomic_write(json_path, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    atomic_write(html_path, page)
+
+
+def choose_shown(pairs: Sequence[SamplePair], tau: float, most: int = MOST_PAIRS) -> list[SamplePair]:
+    """At most `most` pairs: each kind of outcome as often as it occurred, and at least once, evenly over prompts."""
+    kinds: dict[str, list[SamplePair]] = {kind: [] for kind in words.OUTCOMES}
+    for pair in sorted(pairs, key=lambda p: (p[0].seed, p[0].prompt.id)):
+        kinds[words.outcome(pair[0].score, pair[1].score, tau)].append(pair)
+    total = len(pairs)
+    if total <= most:
+        return [pair for kind in kinds.values() for pair in kind]
+    counts = {k: max(1, math.floor(most * len(found) / total)) for k, found in kinds.items() if found}
+    by_remainder = sorted(counts, key=lambda k: -(most * len(kinds[k]) / total % 1))
+    for kind in by_remainder * 2:
+        if sum(counts.values()) < most and counts[kind] < len(kinds[kind]):
+            counts[kind] += 1
+    return [
+        kinds[kind][i * len(kinds[kind]) // count] for kind, count in counts.items() for i in range(count)
+    ]
+
+
+def _page(
+    evaluation: Evaluation,
+    pairs: Sequence[SamplePair],
+    shown: Sequence[SamplePair],
+    log: Sequence[Mapping[str, Any]],
+    settings: Mapping[str, Any],
+) -> str:
+    here = resources.files(__package__)
+    style, script = (here.joinpath(f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    policy = (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; media-src data:; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    title = words.headline(evaluation, (b.prompt for b, _ in pairs))
+    room = [MOST_BYTES]
+    hero = _hero(evaluation, pairs, room)
+    body = [
+        f'<p class="eyebrow">SpatialAlign · before and after</p><h1>{escape(title)}</h1>',
+        f'<p class="lede">{escape(words.lede(evaluation))}</p>',
+        *(f'<p class="caution">{escape(text)}</p>' for text in words.cautions(evaluation)),
+        hero,
+        _numbers(evaluation),
+        _accuracy(evaluation),
+        _changes(evaluation),
+        _videos(evaluation, pairs, shown, room),
+        _training(log),
+        here.joinpath("report_reading.html").read_text("utf-8").replace("TAU", f"{evaluation.tau:g}"),
+        _settings(settings, evaluation),
+        "<footer>Everything on this page is inside this one file; it loads nothing from anywhere. "
+        "The same numbers for programs are in report.json.</footer>",
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="referrer" content="no-referrer"><link rel="icon" href="data:,">'
+        f"<title>{escape(title)}</title><style>{style}</style></head>\n"
+        f'<body data-frame="{_frame_seconds(settings):.5f}"><main>{"".join(body)}</main>'
+        f"<script>{script}</script></body></html>\n"
+    )
+
+
+def _hero(evaluation: Evaluation, pairs: Sequence[SamplePair], room: list[int]) -> str:
+    """The video pair that gained most; only when the model did get better, for one lucky pair proves nothing."""
+    if evaluation.verdict != "better":
+        return ""
+    gains = [(a.score.dsr - b.score.dsr, (b, a)) for b, a in pairs
+             if b.score.dsr is not None and a.score.dsr is not None and b.video and a.video]  # fmt: skip
+    if not gains:
+        return ""
+    _, (base, aligned) = max(gains, key=lambda gain: gain[0])
+    return _pair(base, aligned, evaluation.tau, room, "The largest gain of all. ", "pair hero")
+
+
+def _numbers(evaluation: Evaluation) -> str:
+    accuracy, mean, invalid = evaluation.accuracy, evaluation.mean_dsr, evaluation.invalid
+
+    def item(name: str, before: str, after: str, more: str) -> str:
+        return (
+            f'<div><dt>{escape(name)}</dt><dd>{before} <span class="arrow">→</span> {after}'
+            f"<small>{escape(more)}</small></dd></div>"
+        )
+
+    return '<dl class="numbers">' + "".join((
+        item("Videos that obey the prompt", words.percent(accuracy.base.value), words.percent(accuracy.aligned.value),
+             _more(words.points(accuracy.difference.value, 1), words.interval(accuracy.difference, signed=True))),
+        item("Mean score of valid videos", words.score_number(mean.base.value), words.score_number(mean.aligned.value),
+             "from 0 to 1, higher is better"),
+        item("Videos that can be scored",
+             words.percent(1 - invalid.base.value), words.percent(1 - invalid.aligned.value),
+             "both things found, in enough frames"),
+    )) + "</dl>"  # fmt: skip
+
+
+def _more(text: str, interval: str) -> str:
+    return f"{text}, 95 % interval {interval}" if interval else text
+
+
+_LEGEND = (
+    '<ul class="legend"><li class="base"><span>base model</span></li>'
+    '<li class="aligned"><span>aligned, with the LoRA</span></li></ul>'
+)
+
+
+def _accuracy(evaluation: Evaluation) -> str:
+    rows = "".join(
+        f'<tr{" class=own" if math.isclose(tau, evaluation.tau) else ""}><th scope="row">{tau:.1f}</th>'
+        f"{_cell(c.base)}{_cell(c.aligned)}{_difference(c)}</tr>"
+        for tau, c in zip(evaluation.taus, evaluation.curve, strict=True)
+    )
+    return (
+        "<section><h2>How many videos reach which score</h2>"
+        f"<p>A video counts as right from a score of {evaluation.tau:g}, the dotted line. The shaded bands are 95 % "
+        "intervals: with other prompts of the same kind, the curves would most likely run inside them.</p>"
+        f"{_LEGEND}{svg.accuracy_curve(evaluation)}"
+        '<p class="note axis">Score (tau) that a video must reach at least</p>'
+        "<details><summary>The numbers behind the curve</summary><table><thead><tr><th>tau</th><th>base</th>"
+        f"<th>aligned</th><th>difference in points</th></tr></thead><tbody>{rows}</tbody></table></details></section>"
+    )
+
+
+def _cell(estimate: Estimate) -> str:
+    return f'<td>{words.percent(estimate.value)}<span class="ci">{words.interval(estimate)}</span></td>'
+
+
+def _difference(comparison: Comparison) -> str:
+    value = words.points(comparison.difference.value).split(" ")[0]
+    kind = "" if comparison.changed else ' class="unsure"'
+    if comparison.changed and comparison.difference.value < 0:
+        kind = ' class="fell"'
+    return (
+        f'<td{kind}>{value}<span class="ci">{words.interval(comparison.difference, signed=True)}</span></td>'
+    )
+
+
+def _changes(evaluation: Evaluation) -> str:
+    rows = "".join(
+        f"<li><b>{words.change_words(RelationChange.parse(code))}<small>{c.prompts} "
+        f'{"prompt" if c.prompts == 1 else "prompts"}</small></b><div class="bars">{svg.bar(c.base, "base")}'
+        f'{svg.bar(c.aligned, "aligned")}</div><span class="to">{words.comparison_words(c)}</span></li>'
+        for code, c in evaluation.by_change.items()
+    )
+    return (
+        "<section><h2>Which movements it learned</h2><p>Share of right videos for each movement a prompt can ask for. "
+        "The thin lines are 95 % intervals; with few prompts they are wide, and differences inside them mean little."
+        f'</p>{_LEGEND}<ul class="changes">{rows}</ul></section>'
+    )
+
+
+def _videos(
+    evaluation: Evaluation, pairs: Sequence[SamplePair], shown: Sequence[SamplePair], room: list[int]
+) -> str:
+    tau = evaluation.tau
+    kinds = [words.outcome(b.score, a.score, tau) for b, a in pairs]
+    groups = []
+    for kind, name in words.OUTCOMES.items():
+        cards = [_pair(b, a, tau, room) for b, a in shown if words.outcome(b.score, a.score, tau) == kind]
+        if cards:
+            count = f"{kinds.count(kind)} of {len(kinds)} pairs"
+            groups.append(f'<h3>{name}<small>{count}</small></h3><div class="pairs">{"".join(cards)}</div>')
+    some = len(shown) < len(pairs)
+    choice = (
+        "Not hand-picked: each outcome is shown about as often as it occurred."
+        if some
+        else "All pairs are shown."
+    )
+    return (
+        '<section><div class="head"><h2>Side by side</h2><button id="all" type="button" aria-pressed="false" hidden>'
+        "Play all</button></div><p>Left the base model, right the aligned one: same prompt, same seed. Click to play "
+        f"both together; the arrow keys step through the frames. {choice}</p>{''.join(groups)}</section>"
+    )
+
+
+def _pair(
+    base: ScoredSample,
+    aligned: ScoredSample,
+    tau: float,
+    room: list[int],
+    before: str = "",
+    kind: str = "pair",
+) -> str:
+    clips = [_video(sample, name, room) for sample, name in ((base, "base"), (aligned, "aligned"))]
+    play = '<button class="play" type="button" aria-pressed="false" aria-label="Play both videos"></button>'
+    sides = "".join(
+        f"<div>{name} <b{' class=yes' if words.obeys(s.score, tau) else ''}>{words.score_number(s.score.dsr)}</b><br>"
+        f"{escape(words.verdict(s.score, s.prompt.change, tau))}</div>"
+        for s, name in ((base, "base"), (aligned, "aligned"))
+    )
+    return (
+        f'<figure class="{kind}"><div class="stage">{"".join(clips)}{play if "<video" in "".join(clips) else ""}</div>'
+        f'<figcaption><div class="sides">{sides}</div><p>{escape(base.prompt.text)}</p>'
+        f'<p class="note">{before}{words.change_words(base.prompt.change)} · seed {base.seed}</p></figcaption></figure>'
+    )
+
+
+def _video(sample: ScoredSample, name: str, room: list[int]) -> str:
+    try:
+        data = sample.video.read_bytes() if sample.video else b""
+    except OSError:
+        data = b""
+    if not data:
+        return f'<div class="none">no {name} video</div>'
+    if len(data) > room[0]:
+        return '<div class="none">left out: the page would be too large</div>'
+    room[0] -= len(data)
+    label = escape(f"{name} model, seed {sample.seed}: {sample.prompt.text}")
+    return (
+        f'<video muted playsinline preload="auto" aria-label="{label}" '
+        f'src="data:video/mp4;base64,{base64.b64encode(data).decode()}"></video>'
+    )
+
+
+def _training(log: Sequence[Mapping[str, Any]]) -> str:
+    steps = [_float(row.get("step")) for row in log]
+    charts = []
+    for key, share, name, text in (
+        ("loss", False, "Loss", "What training makes smaller."),
+        ("accuracy", True, "Implicit accuracy",
+         "How often the model, compared with how it was before, leans towards the better of two videos. "
+         "50 % is guessing."),
+    ):  # fmt: skip
+        values = [_float(row.get(key)) for row in log]
+        if any(math.isfinite(s) and math.isfinite(v) for s, v in zip(steps, values, strict=True)):
+            chart = svg.training_curve(steps, values, share, f"{name} over training steps")
+            charts.append(f'<div><h3>{name}</h3>{chart}<p class="note">{text}</p></div>')
+    if not charts:
+        return ""
+    return (
+        "<section><h2>Training</h2><p>Faint: every step. Strong: the running mean.</p>"
+        f'<div class="two">{"".join(charts)}</div></section>'
+    )
+
+
+def _settings(settings: Mapping[str, Any], evaluation: Evaluation) -> str:
+    own = {
+        "prompts": evaluation.prompts, "videos per model": evaluation.videos, "tau": evaluation.tau,
+        "bootstrap resamples": evaluation.bootstrap, "bootstrap seed": evaluation.seed,
+    }  # fmt: skip
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(str(value))}</td></tr>'
+        for name, value in (*own.items(), *_flat(settings))
+    )
+    return f"<section><h2>Settings</h2><table><tbody>{rows}</tbody></table></section>"
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        label = f"{prefix} {name}".strip()
+        if isinstance(value, Mapping):
+            yield from _flat(value, label)
+        elif value is None or isinstance(value, (str, bool, int)):
+            yield label, value
+        elif isinstance(value, float):
+            yield label, value if math.isfinite(value) else None
+        else:
+            yield label, ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _frame_seconds(settings: Mapping[str, Any]) -> float:
+    for name, value in _flat(settings):
+        if name.split()[-1:] == ["fps"] and 0 < _float(value) < 1000:
+            return 1 / _float(value)
+    return 1 / 16
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

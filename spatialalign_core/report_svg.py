@@ -1,0 +1,147 @@
+"""Charts of the report as inline SVG. Colours and letters come from report.css, so that they follow light and dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from .evaluate import Comparison, Estimate, Evaluation
+from .report_text import percent
+
+_WIDTH, _HEIGHT = 640, 340
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 14, 16, 44
+_POINTS = 300
+
+Point = tuple[float, float]
+
+
+def accuracy_curve(evaluation: Evaluation) -> str:
+    """Accuracy over tau for both models with 95 % bands, and a mark at the report's own tau."""
+    last = max(*evaluation.taus, evaluation.tau)
+
+    def at(tau: float, share: float) -> Point:
+        return (
+            _LEFT + tau / last * (_WIDTH - _LEFT - _RIGHT),
+            _HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM),
+        )
+
+    parts = [_horizontal(at(0, share), percent(share)) for share in (0, 0.25, 0.5, 0.75, 1)]
+    for tau in evaluation.taus:
+        x, y = at(tau, 0)
+        parts.append(_text(x, y + 22, f"{tau:.1f}", "middle"))
+    x, bottom = at(evaluation.tau, 0)
+    parts.append(_line((x, bottom), at(evaluation.tau, 1), "mark"))
+    for kind in ("base", "aligned"):
+        estimates: list[Estimate] = [getattr(comparison, kind) for comparison in evaluation.curve]
+        upper = [at(t, e.high) for t, e in zip(evaluation.taus, estimates, strict=True)]
+        lower = [at(t, e.low) for t, e in zip(evaluation.taus, estimates, strict=True)]
+        if all(math.isfinite(value) for point in upper + lower for value in point):
+            parts.append(f'<polygon class="band {kind}" points="{_points(upper + lower[::-1])}"/>')
+        line = [at(t, e.value) for t, e in zip(evaluation.taus, estimates, strict=True)]
+        parts.append(f'<polyline class="line {kind}" points="{_points(line)}"/>')
+    parts += _values_at_tau(evaluation.accuracy, [at(evaluation.tau, e.value) for e in _both(evaluation)])
+    caption = (
+        f"Share of videos with at least a given score: {percent(evaluation.accuracy.base.value)} of base and "
+    )
+    caption += f"{percent(evaluation.accuracy.aligned.value)} of aligned videos reach {evaluation.tau:g}."
+    return _svg("".join(parts), caption)
+
+
+def bar(estimate: Estimate, kind: str) -> str:
+    """One horizontal bar from 0 to 100 % with its interval as a thin line; stretches to its container."""
+    width = _n(100 * estimate.value)
+    body = f'<rect class="track" width="100" height="10"/><rect class="{kind}" width="{width}" height="10"/>'
+    if math.isfinite(estimate.low) and math.isfinite(estimate.high):
+        low, high = _n(100 * estimate.low), _n(100 * estimate.high)
+        body += f'<line class="whisker" x1="{low}" x2="{high}" y1="5" y2="5"/>'
+    return f'<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">{body}</svg>'
+
+
+def training_curve(steps: Sequence[float], values: Sequence[float], share: bool, caption: str) -> str:
+    """One value over training steps: every step faintly, its running mean on top. share: the axis is 0 to 100 %."""
+    points = [(s, v) for s, v in zip(steps, values, strict=True) if math.isfinite(s) and math.isfinite(v)]
+    smooth = list(zip((s for s, _ in points), _running_mean([v for _, v in points]), strict=True))
+    if share:
+        low, high = 0.0, 1.0
+    else:
+        low, high = min(0.0, *(v for _, v in points)), max(0.0, *(v for _, v in points))
+        high = high if high > low else low + 1
+    first, last = points[0][0], points[-1][0]
+
+    def at(step: float, value: float) -> Point:
+        along = (step - first) / (last - first) if last > first else 0.5
+        up = (value - low) / (high - low)
+        return _LEFT + along * (_WIDTH - _LEFT - _RIGHT), _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
+
+    levels = [low + (high - low) * part for part in (0, 0.5, 1)]
+    parts = [_horizontal(at(first, level), percent(level) if share else f"{level:.2g}") for level in levels]
+    for step, anchor in ((first, "start"), (last, "end")) if last > first else ((first, "middle"),):
+        x, y = at(step, low)
+        parts.append(_text(x, y + 22, f"step {step:g}", anchor))
+    for name, line in (("raw", points), ("line aligned", smooth)):
+        parts.append(
+            f'<polyline class="{name}" points="{_points([at(*point) for point in _thinned(line)])}"/>'
+        )
+    return _svg("".join(parts), caption)
+
+
+def _values_at_tau(accuracy: Comparison, places: Sequence[Point]) -> list[str]:
+    parts = []
+    higher = "aligned" if accuracy.aligned.value >= accuracy.base.value else "base"
+    for kind, estimate, (x, y) in zip(
+        ("base", "aligned"), (accuracy.base, accuracy.aligned), places, strict=True
+    ):
+        parts.append(f'<circle class="dot {kind}" cx="{_n(x)}" cy="{_n(y)}" r="5"/>')
+        # The higher value stands above its line to the right, the lower one below to the left: free of both curves.
+        dx, dy, anchor = (10, -10, "start") if kind == higher else (-10, 22, "end")
+        parts.append(_text(x + dx, max(y + dy, _TOP + 14), percent(estimate.value), anchor, f"value {kind}"))
+    return parts
+
+
+def _both(evaluation: Evaluation) -> tuple[Estimate, Estimate]:
+    return evaluation.accuracy.base, evaluation.accuracy.aligned
+
+
+def _svg(body: str, caption: str) -> str:
+    return f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(caption)}">{body}</svg>'
+
+
+def _horizontal(start: Point, label: str) -> str:
+    x, y = start
+    return _line((x, y), (_WIDTH - _RIGHT, y), "grid") + _text(x - 8, y + 4.5, label, "end")
+
+
+def _line(start: Point, end: Point, kind: str) -> str:
+    (x1, y1), (x2, y2) = start, end
+    return f'<line class="{kind}" x1="{_n(x1)}" y1="{_n(y1)}" x2="{_n(x2)}" y2="{_n(y2)}"/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str, kind: str = "tick") -> str:
+    return f'<text class="{kind}" x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}">{text}</text>'
+
+
+def _points(points: Sequence[Point]) -> str:
+    return " ".join(f"{_n(x)},{_n(y)}" for x, y in points)
+
+
+def _n(value: float) -> str:
+    return f"{value:.1f}" if math.isfinite(value) else "0"
+
+
+def _running_mean(values: Sequence[float]) -> list[float]:
+    """Mean over a window of a twentieth of the length, centred, shorter at the ends."""
+    half = max(1, len(values) // 40)
+    sums = [0.0]
+    for value in values:
+        sums.append(sums[-1] + value)
+    result = []
+    for index in range(len(values)):
+        start, end = max(0, index - half), min(len(values), index + half + 1)
+        result.append((sums[end] - sums[start]) / (end - start))
+    return result
+
+
+def _thinned(points: Sequence[Point]) -> Sequence[Point]:
+    step = max(1, math.ceil(len(points) / _POINTS))
+    return [*points[:-1:step], points[-1]]
