@@ -33,18 +33,32 @@ STEPS, GUIDANCE = 16, 1.5  # of the sampler
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How long and how truthfully to train. Shares are of the steps."""
+class Phase:
+    """A stretch of training with an optimiser of its own. truth: share of captions whose relation words are right."""
 
-    steps: int = 3200
+    steps: int
+    truth: float
+    decay_share: float  # the last share of the steps, over which the learning rate falls to zero
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how truthfully to train."""
+
+    phases: tuple[Phase, ...] = (
+        Phase(1920, truth=1.0, decay_share=0.0),
+        Phase(1400, truth=0.5, decay_share=0.9),
+    )
     batch: int = 16
     learning_rate: float = 2e-3
     warmup: int = 100
-    true_share: float = 0.6
-    truth_after: float = 0.22
     caption_dropout: float = 0.1
     ema: float = 0.998
     seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        return sum(phase.steps for phase in self.phases)
 
 
 def training_combinations() -> list[tuple[str, str, RelationChange]]:
@@ -104,20 +118,18 @@ class Encoder:
         return z.permute(0, 4, 1, 2, 3).contiguous()
 
 
-def batches(recipe: Recipe, start: int = 0) -> Iterator[tuple[np.ndarray, list[str]]]:
-    """Frames uint8 (B, F, H, W, 3) and captions of every step from `start` on; step n depends on (seed, n) alone."""
+def batch(recipe: Recipe, step: int, truth: float) -> tuple[np.ndarray, list[str]]:
+    """Frames uint8 (B, F, H, W, 3) and captions of one step; they depend on (recipe.seed, step) alone."""
     combinations = training_combinations()
-    for step in range(start, recipe.steps):
-        rng = np.random.default_rng((recipe.seed, step))
-        truth = 1.0 if step < recipe.true_share * recipe.steps else recipe.truth_after
-        frames, captions = [], []
-        for _ in range(recipe.batch):
-            subject, object, change = combinations[rng.integers(len(combinations))]
-            scene = SCENES[rng.integers(len(SCENES))]
-            frames.append(render(subject, object, scene, change, int(rng.integers(2**31))).frames)
-            blank = rng.random() < recipe.caption_dropout
-            captions.append("" if blank else caption(subject, object, scene, change, truth, rng))
-        yield np.stack(frames), captions
+    rng = np.random.default_rng((recipe.seed, step))
+    frames, captions = [], []
+    for _ in range(recipe.batch):
+        subject, object, change = combinations[rng.integers(len(combinations))]
+        scene = SCENES[rng.integers(len(SCENES))]
+        frames.append(render(subject, object, scene, change, int(rng.integers(2**31))).frames)
+        blank = rng.random() < recipe.caption_dropout
+        captions.append("" if blank else caption(subject, object, scene, change, truth, rng))
+    return np.stack(frames), captions
 
 
 def encode_text(pipeline: WanPipeline, captions: list[str], length: int) -> Tensor:
@@ -130,55 +142,71 @@ def encode_text(pipeline: WanPipeline, captions: list[str], length: int) -> Tens
     return torch.nn.functional.pad(states, (0, 0, 0, length - MAX_TOKENS))
 
 
-def learning_rate_at(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, constant, linear decay to zero over the last 40 %."""
+def learning_rate_at(recipe: Recipe, phase: Phase, step: int) -> float:
+    """Linear warm-up, constant, linear decay to zero; `step` counts from the phase's start."""
     rise = min(1.0, (step + 1) / recipe.warmup)
-    fall = min(1.0, (recipe.steps - step) / (0.4 * recipe.steps))
+    fall = min(1.0, (phase.steps - step) / (phase.decay_share * phase.steps)) if phase.decay_share else 1.0
     return recipe.learning_rate * rise * fall
 
 
-def train(pipeline: WanPipeline, recipe: Recipe, compile_model: bool = False) -> Iterator[tuple[int, float]]:
-    """Train in place, yielding (step, loss); on exhaustion the pipeline holds the averaged weights."""
-    torch.manual_seed(recipe.seed)
-    modules = torch.nn.ModuleList([pipeline.transformer, pipeline.text_encoder]).train()
-    average = copy.deepcopy(modules).requires_grad_(False)
+def make_optimizers(
+    pipeline: WanPipeline, modules: torch.nn.Module, rate: float
+) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the blocks (half the steps of AdamW here), AdamW for everything else."""
     hidden = [
         p for n, p in pipeline.transformer.blocks.named_parameters() if p.ndim == 2 and "scale" not in n
     ]
     chosen = {id(p) for p in hidden}
     others = [p for p in modules.parameters() if id(p) not in chosen]
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.Muon(hidden, lr=recipe.learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(others, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
+    return [
+        torch.optim.Muon(hidden, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
+
+
+def train(pipeline: WanPipeline, recipe: Recipe, compile_model: bool = False) -> Iterator[tuple[int, float]]:
+    """Train in place, yielding (step, loss); on exhaustion the pipeline holds the averaged weights."""
+    modules = torch.nn.ModuleList([pipeline.transformer, pipeline.text_encoder]).train()
+    average = copy.deepcopy(modules).requires_grad_(False)
     model = torch.compile(pipeline.transformer) if compile_model else pipeline.transformer
     encode = Encoder(pipeline.vae)
-    for step, (frames, captions) in enumerate(batches(recipe)):
-        rate = learning_rate_at(recipe, step)
-        for optimizer in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-        clean = encode(frames)
-        noise = torch.randn_like(clean)
-        # Stratified over the batch, then shifted as the sampler's schedule is.
-        uniform = (torch.arange(recipe.batch) + torch.rand(recipe.batch)) / recipe.batch
-        sigma = (SHIFT * uniform / (1 + (SHIFT - 1) * uniform))[:, None, None, None, None]
-        noisy = (1 - sigma) * clean + sigma * noise
-        # Now and then as much padding as the pipeline's own default, so that the model learns to ignore padding.
-        text = encode_text(pipeline, captions, 512 if step % 20 == 0 else MAX_TOKENS)
-        prediction = model(noisy, sigma.flatten() * 1000, text, return_dict=False)[0]
-        loss = (prediction - (noise - clean)).square().mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(modules.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        decay = min(recipe.ema, (step + 1) / (step + 10))
-        with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(modules.parameters()), 1 - decay)
-        yield step, loss.item()
+    done = 0
+    for number, phase in enumerate(recipe.phases):
+        torch.manual_seed(recipe.seed + number)
+        optimizers = make_optimizers(pipeline, modules, recipe.learning_rate)
+        for step in range(phase.steps):
+            rate = learning_rate_at(recipe, phase, step)
+            for optimizer in optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+            frames, captions = batch(recipe, done, phase.truth)
+            # Now and then as much padding as the pipeline's own default, so that the model learns to ignore padding.
+            text = encode_text(pipeline, captions, 512 if done % 20 == 0 else MAX_TOKENS)
+            loss = flow_matching_loss(model, encode(frames), text)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(modules.parameters(), 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            decay = min(recipe.ema, (done + 1) / (done + 10))
+            with torch.no_grad():
+                torch._foreach_lerp_(list(average.parameters()), list(modules.parameters()), 1 - decay)
+            yield done, loss.item()
+            done += 1
     modules.load_state_dict(average.state_dict())
     modules.eval()
+
+
+def flow_matching_loss(model: torch.nn.Module, clean: Tensor, text: Tensor) -> Tensor:
+    """Mean squared error of the predicted velocity at random noise levels, shifted as the sampler's schedule is."""
+    count = clean.shape[0]
+    noise = torch.randn_like(clean)
+    uniform = (torch.arange(count) + torch.rand(count)) / count  # stratified over the batch
+    sigma = (SHIFT * uniform / (1 + (SHIFT - 1) * uniform))[:, None, None, None, None]
+    prediction = model((1 - sigma) * clean + sigma * noise, sigma.flatten() * 1000, text, return_dict=False)[
+        0
+    ]
+    return (prediction - (noise - clean)).square().mean()
 
 
 def save(pipeline: WanPipeline, folder: Path) -> None:
@@ -201,7 +229,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="where the diffusers folder is written")
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--threads", type=int, default=2, help="the bundled weights were made with 2")
     parser.add_argument(
@@ -209,7 +236,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    recipe = Recipe(steps=arguments.steps, seed=arguments.seed)
+    recipe = Recipe(seed=arguments.seed)
     pipeline = build_pipeline(recipe.seed)
     progress = tqdm(train(pipeline, recipe, arguments.compile), total=recipe.steps, unit="step")
     for _, loss in progress:
