@@ -11,8 +11,9 @@ import pytest
 from spatialalign_core.evaluate import ScoredSample, evaluate
 from spatialalign_core.prompts import DsrPrompt
 from spatialalign_core.relations import CHANGES, RelationChange
-from spatialalign_core.report import choose_shown, write_report
+from spatialalign_core.report import write_report
 from spatialalign_core.report_text import headline, lede, outcome, percent, points, verdict
+from spatialalign_core.report_videos import choose_shown
 from spatialalign_core.score import Score
 
 EVIL = "<img src=x onerror=alert(1)>\"'&</style></script><script>alert(2)</script>"
@@ -127,6 +128,7 @@ def test_outcome(base, aligned, kind):
     [
         ({"improved": 100, "kept": 60, "missed": 30, "lost": 10}, 20, (10, 6, 3, 1)),
         ({"improved": 500, "lost": 1}, 24, (23, 0, 0, 1)),
+        ({"improved": 500, "kept": 1, "missed": 1, "lost": 1}, 24, (21, 1, 1, 1)),
         ({"missed": 50}, 24, (0, 0, 24, 0)),
         ({"improved": 2, "kept": 1}, 24, (2, 1, 0, 0)),
     ],
