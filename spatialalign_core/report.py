@@ -131,7 +131,7 @@ def _accuracy(evaluation: Evaluation) -> str:
     return (
         "<section><h2>How many videos reach which score</h2>"
         f"<p>A video counts as right from a score of {evaluation.tau:g}, the dotted line. The shaded bands are 95 % "
-        "intervals: with other prompts of the same kind, the curves would most likely run inside them.</p>"
+        "intervals: over all prompts of this kind, the curves most likely run inside them.</p>"
         f"{_LEGEND}{svg.accuracy_curve(evaluation)}"
         '<p class="note axis">Score (tau) that a video must reach at least</p>'
         "<details><summary>The numbers behind the curve</summary><table><thead><tr><th>tau</th><th>base</th>"
@@ -161,7 +161,7 @@ def _changes(evaluation: Evaluation) -> str:
         for code, c in evaluation.by_change.items()
     )
     return (
-        "<section><h2>Which movements it learned</h2><p>Share of right videos for each movement a prompt can ask for. "
+        "<section><h2>Movement by movement</h2><p>Share of right videos for each movement a prompt can ask for. "
         "The thin lines are 95 % intervals; with few prompts they are wide, and differences inside them mean little."
         f'</p>{_LEGEND}<ul class="changes">{rows}</ul></section>'
     )

@@ -23,8 +23,8 @@ _CLEARLY = 0.4  # an SSR from which the subject plainly stands where the relatio
 
 
 def percent(share: float) -> str:
-    """0.706 -> "71 %"; a dash for NaN."""
-    return f"{100 * share:.0f}{_THIN}%" if math.isfinite(share) else "–"
+    """0.706 -> "71 %", halves up as people round; a dash for NaN."""
+    return f"{math.floor(100 * share + 0.5 + 1e-9)}{_THIN}%" if math.isfinite(share) else "–"
 
 
 def points(difference: float, digits: int = 0) -> str:

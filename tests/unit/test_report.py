@@ -90,6 +90,13 @@ def test_points(value, expected):
     assert points(value) == expected
 
 
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.685, "69"), (0.415, "42"), (0.0, "0"), (1.0, "100"), (0.2849, "28")]
+)
+def test_percent_rounds_halves_up(share, expected):
+    assert percent(share) == f"{expected}\u202f%"
+
+
 def test_what_is_not_known_is_a_dash():
     assert (percent(float("nan")), points(float("nan"))) == ("–", "–")
 
