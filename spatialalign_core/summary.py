@@ -38,7 +38,7 @@ def _there(ssr: float, subject: str, place: str, object: str) -> str:
     elif ssr > -0.2:
         words = "is not really"
     else:
-        words = "is the opposite of"
+        words = "is not at all"
     return f"the {subject} {words} {place} the {object} ({ssr:+.2f})"
 
 
