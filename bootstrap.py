@@ -50,8 +50,7 @@ def prepare(*requirements: str) -> Path:
 
 def run(python: Path, *arguments: str) -> int:
     """Run the environment's Python in the repository root and return its exit code; Ctrl-C goes to the child alone."""
-    environment = dict(os.environ, PYTHONUNBUFFERED="1", TOKENIZERS_PARALLELISM="false")
-    process = subprocess.Popen([str(python), *arguments], cwd=str(ROOT), env=environment)
+    process = subprocess.Popen([str(python), *arguments], cwd=str(ROOT), env=_environment())
     while True:
         try:
             code = process.wait()
@@ -59,6 +58,22 @@ def run(python: Path, *arguments: str) -> int:
         except KeyboardInterrupt:
             # The terminal sent it to the child too, which keeps its work and says how to go on.
             continue
+
+
+def become(python: Path, *arguments: str) -> int:
+    """End this process in favour of the environment's Python, in the same folder, so that one kill ends all of it.
+
+    On Windows, which knows no such thing, run it as a child and return its exit code.
+    """
+    if os.name == "nt":
+        return subprocess.call([str(python), *arguments], env=_environment())
+    sys.stdout.flush()
+    os.execve(str(python), [str(python), *arguments], _environment())
+
+
+def _environment() -> dict:
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return dict(os.environ, PYTHONPATH=path, PYTHONUNBUFFERED="1", TOKENIZERS_PARALLELISM="false")
 
 
 def main(body) -> None:

@@ -13,7 +13,7 @@ import bootstrap
 
 def body() -> int:
     python = bootstrap.prepare("requirements.txt")
-    return bootstrap.run(python, "-m", "spatialalign_core", "quickstart", *sys.argv[1:])
+    return bootstrap.become(python, "-m", "spatialalign_core", "quickstart", *sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -126,9 +126,12 @@ def _start(plan: Mapping[str, Any], news: queue.Queue[dict[str, Any]]) -> subpro
     )
 
     def listen(stdout: IO[str]) -> None:
-        for line in stdout:
-            news.put(json.loads(line))
-        news.put({"code": process.wait()})
+        try:
+            for line in stdout:
+                with contextlib.suppress(ValueError):  # a library's word that slipped through before `main`
+                    news.put(json.loads(line))
+        finally:
+            news.put({"code": process.wait()})
 
     assert process.stdin is not None and process.stdout is not None
 

@@ -1,0 +1,362 @@
+"""The run folder: the whole loop on the untrained pocket pipeline, repeated, damaged, interrupted and killed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from spatialalign_core.detect.base import Detection
+from spatialalign_core.errors import SpatialAlignError
+from spatialalign_core.lock import locked
+from spatialalign_core.models.base import VideoModel
+from spatialalign_core.models.loading import load_video_model
+from spatialalign_core.pairs import PairSettings
+from spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
+from spatialalign_core.prompts import DsrPrompt, build_prompts
+from spatialalign_core.run import ALIGNED, BASE, Progress, Run
+from spatialalign_core.train.settings import DEFAULT, TrainSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = 4
+TRAINING = replace(DEFAULT, steps=4, rank=2, alpha=2.0, pairs_per_step=2, warmup=0, checkpoint_every=2)
+
+
+class RednessDetector:
+    """Sees the subject walk from left to right in reddish clips, the other way in the rest: both kinds in any noise."""
+
+    name = "redness"
+
+    def detect(self, frames: np.ndarray, nouns: Sequence[str]) -> Iterator[list[Detection]]:
+        subject, object = nouns
+        means = frames.reshape(-1, 3).mean(0)
+        way = 1 if means[0] >= means[1] else -1
+        for place in np.linspace(-way, way, len(frames)):
+            box = np.array([40 + 30 * place, 40, 50 + 30 * place, 50.0])
+            yield [Detection(subject, box, 0.9), Detection(object, np.array([40, 40, 50, 50.0]), 0.9)]
+
+
+def work(stage: Iterator[Progress]) -> list[Progress]:
+    return list(stage)
+
+
+def warnings_of(news: Sequence[Progress]) -> list[str]:
+    return [item.message for item in news if item.warning]
+
+
+def loop(run: Run, model: VideoModel) -> list[Progress]:
+    """Every stage once, in order."""
+    news = work(run.generate(model, SEEDS, batch_size=3))
+    news += work(run.detect(RednessDetector()))
+    news += work(run.score())
+    news += work(run.export_pairs(model, PairSettings(threshold=0.5)))
+    news += work(run.train(model, TRAINING))
+    news += work(run.generate(model, SEEDS, "held_out", ALIGNED, batch_size=3))
+    news += work(run.detect(RednessDetector(), ALIGNED, "held_out"))
+    news += work(run.score(ALIGNED, "held_out"))
+    return news + work(run.evaluate(bootstrap=50))
+
+
+def prompts() -> list[DsrPrompt]:
+    return build_prompts(SUBJECTS, OBJECTS, SCENES, VERBS, count=3, held_out_count=2)
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """Files by name: bytes, but tensors and metadata of safetensors, whose metadata has no fixed order in the file."""
+    return {
+        str(p.relative_to(folder)): _content(p)
+        for p in folder.rglob("*")
+        if p.is_file() and p.name != ".lock"
+    }
+
+
+def _content(path: Path) -> Any:
+    if path.suffix != ".safetensors":
+        return path.read_bytes()
+    with safe_open(path, framework="np") as file:
+        return file.metadata(), {name: file.get_tensor(name).tobytes() for name in file.keys()}  # noqa: SIM118
+
+
+@pytest.fixture(scope="module")
+def model(model_folder: Path) -> VideoModel:
+    return load_video_model(model_folder, "cpu")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, model: VideoModel) -> Path:
+    """A run folder after the whole loop."""
+    run = Run(tmp_path_factory.mktemp("run") / "finished")
+    run.write_prompts(prompts())
+    assert warnings_of(loop(run, model)) == []
+    return run.folder
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Run:
+    """A copy of the finished run, to damage."""
+    return Run(shutil.copytree(finished, tmp_path / "run"))
+
+
+def test_loop_makes_every_artefact(finished: Path) -> None:
+    run = Run(finished)
+    assert len(run.samples(BASE)) == 5 * SEEDS
+    assert len(run.samples(ALIGNED)) == 2 * SEEDS
+    assert len(run.scores(BASE, "train")) == 3 * SEEDS
+    assert [row["step"] for row in run.training_log()] == [1, 2, 3, 4]
+    assert run.lora_path().is_file()
+    assert "<html" in run.report_html.read_text(encoding="utf-8")
+    assert {"base", "aligned", "tau", "valid_base", "valid_aligned"} <= json.loads(
+        run.report_json.read_text()
+    ).keys()
+
+
+def test_same_noise_before_and_after(finished: Path) -> None:
+    run = Run(finished)
+    for key in run.samples(ALIGNED):
+        before, after = (
+            load_file(run.video_path(set, key.prompt_id, key.seed).with_suffix(".safetensors"))
+            for set in (BASE, ALIGNED)
+        )
+        assert before["noise"].equal(after["noise"])
+        assert not before["latents"].equal(after["latents"])
+
+
+def test_second_time_makes_nothing(run: Run, model: VideoModel) -> None:
+    made = {
+        p: p.stat().st_mtime_ns
+        for part in ("samples", "tracks", "pairs", "lora")
+        for p in (run.folder / part).rglob("*.*")
+    }
+    assert warnings_of(loop(run, model)) == []
+    assert {p: p.stat().st_mtime_ns for p in made} == made
+
+
+def test_result_does_not_depend_on_workers(finished: Path, model: VideoModel, tmp_path: Path) -> None:
+    run = Run(tmp_path / "one")
+    run.write_prompts(prompts())
+    work(run.generate(model, SEEDS, batch_size=3, workers=1))
+    for key in run.samples():
+        own, other = (
+            load_file(each.video_path(*_parts(key)).with_suffix(".safetensors"))
+            for each in (run, Run(finished))
+        )
+        assert own["latents"].equal(other["latents"])
+
+
+def _parts(key: object) -> tuple[str, str, int]:
+    return key.set, key.prompt_id, key.seed  # type: ignore[attr-defined]
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _garble(path: Path) -> None:
+    path.write_bytes(b"\0" * path.stat().st_size)
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [_cut, _garble, _empty, Path.unlink])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "samples/base/*/1.mp4",
+        "samples/base/*/1.safetensors",
+        "tracks/base/*/1.json",
+        "pairs/latents/*/*.safetensors",
+        "pairs/text.safetensors",
+        "pairs/train.jsonl",
+        "lora/spatialalign.safetensors",
+        "samples/aligned/*/0.mp4",
+    ],
+)
+def test_damage_is_repaired(run: Run, model: VideoModel, where: str, damage: Callable[[Path], None]) -> None:
+    before = contents(run.folder)
+    path = sorted(run.folder.glob(where))[0]
+    damage(path)
+    loop(run, model)
+    after = contents(run.folder)
+    assert after[str(path.relative_to(run.folder))] == before[str(path.relative_to(run.folder))]
+    changed = {name for name in before if after.get(name) != before[name]}
+    assert changed <= {"report.html", "report.json", "training.csv"}, changed
+
+
+def test_damage_is_told(run: Run, model: VideoModel) -> None:
+    video = run.video_path(BASE, run.prompts()[0].id, 1)
+    _cut(video.with_suffix(".safetensors"))
+    [warning] = warnings_of(work(run.generate(model, SEEDS, batch_size=3)))
+    assert str(video) in warning and "made again" in warning
+
+
+def test_unreadable_video_is_set_aside(run: Run) -> None:
+    prompt = run.prompts()[0]
+    video = run.video_path(BASE, prompt.id, 1)
+    video.write_bytes(b"no video")
+    [warning] = warnings_of(work(run.detect(RednessDetector())))
+    assert str(video) in warning
+    work(run.score())
+    scores = run.scores()
+    assert not scores[prompt.id, 1].valid and str(video) in (scores[prompt.id, 1].reason or "")
+    assert len(scores) == 5 * SEEDS and sum(score.valid for score in scores.values()) == 5 * SEEDS - 1
+
+
+def test_new_settings_make_the_videos_again(run: Run, model: VideoModel) -> None:
+    news = work(run.generate(model, 1, "held_out", settings=replace(model.defaults, steps=3), batch_size=3))
+    assert any("other settings" in text for text in warnings_of(news))
+    news = work(run.score())
+    assert any("no up-to-date track" in text for text in warnings_of(news))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda run, model: run.generate(model, 0), "at least 1"),
+        (lambda run, model: run.generate(model, 1, "elsewhere"), "no prompts in the split 'elsewhere'"),
+        (lambda run, model: run.generate(model, 1, set="../base"), "'../base' cannot name a set"),
+        (
+            lambda run, model: run.generate(model, 1, lora=Path("nowhere.safetensors")),
+            "There is no LoRA nowhere",
+        ),
+        (lambda run, model: run.train(model, TRAINING, "../../evil"), "'../../evil' cannot name a LoRA"),
+        (lambda run, model: run.detect(RednessDetector(), "unmade"), "There are no unmade videos"),
+        (lambda run, model: run.score("unmade"), "run detect first"),
+        (lambda run, model: run.evaluate(split="train"), "aligned"),
+        (lambda run, model: run.evaluate(tau=2.0), "tau"),
+    ],
+)
+def test_mistakes_get_one_sentence(
+    run: Run, model: VideoModel, call: Callable[[Run, VideoModel], Iterator[Progress]], words: str
+) -> None:
+    before = contents(run.folder)
+    with pytest.raises(SpatialAlignError, match=r".") as caught:
+        work(call(run, model))
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+    assert contents(run.folder) == before
+
+
+def test_no_pairs_is_explained(run: Run, model: VideoModel) -> None:
+    news = work(run.export_pairs(model, PairSettings(threshold=1.0)))
+    assert news[-1].message.startswith("No pairs")
+    with pytest.raises(SpatialAlignError, match="There are no pairs to train on. No pairs"):
+        work(run.train(model, TRAINING))
+
+
+def test_prompts_must_be_some_and_differ(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    with pytest.raises(SpatialAlignError, match="at least one prompt"):
+        run.write_prompts([])
+    with pytest.raises(SpatialAlignError, match="Two prompts have the id"):
+        run.write_prompts(prompts()[:1] * 2)
+    with pytest.raises(SpatialAlignError, match="no prompts in"):
+        run.prompts()
+
+
+def test_every_path_stays_inside(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for prompt_id in ("../../evil", "/etc/passwd", "..", "a/b", "con"):
+        assert run.folder in run.video_path(BASE, prompt_id, 0).resolve().parents
+
+
+def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpatialAlignError, match="Cannot write into the run folder"):
+        Run(tmp_path / "file" / "run").write_prompts(prompts())
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_read_only_folder(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(SpatialAlignError, match="Cannot write into the run folder"):
+        Run(tmp_path).write_prompts(prompts())
+
+
+def test_one_writer_at_a_time(run: Run) -> None:
+    with locked(run.folder), pytest.raises(SpatialAlignError, match=rf"number {os.getpid()}.*is working"):
+        work(run.score())
+    (run.folder / ".lock").write_text("999999999")  # a process that is no more
+    work(run.score())
+
+
+def test_closing_training_keeps_every_step(run: Run, model: VideoModel) -> None:
+    expected = _content(run.lora_path())
+    run.lora_path().unlink()
+    shutil.rmtree(run.lora_path().parent)
+    stage = run.train(model, TRAINING)
+    for news in stage:
+        if news.done == 3:  # no checkpoint of its own is due here
+            break
+    stage.close()  # type: ignore[attr-defined]
+    news = work(run.train(model, TRAINING))
+    assert "going on after step 3" in news[0].message
+    assert _content(run.lora_path()) == expected
+    assert [row["step"] for row in run.training_log()] == [1, 2, 3, 4]
+
+
+def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "spatialalign_core", *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _kill_when(process: subprocess.Popen[bytes], ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not ready():
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+def test_killed_generation_goes_on(finished: Path, model: VideoModel, tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write_prompts(prompts())
+    command = ["generate", str(run.folder), "--model", str(model.folder), "--seeds", "4", "--batch", "3"]
+    _kill_when(_start([*command, "--workers", "2"]), lambda: any(run.folder.rglob("*.mp4")))
+    work(run.generate(model, SEEDS, batch_size=3, workers=1))
+    made, expected = contents(run.folder / "samples"), contents(finished / "samples")
+    assert made == {name: data for name, data in expected.items() if name.startswith("base")}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
+def test_killed_training_goes_on(run: Run, model: VideoModel) -> None:
+    settings = TrainSettings(**{**vars(TRAINING), "steps": 40})
+    options = [
+        "--steps",
+        "40",
+        "--rank",
+        "2",
+        "--pairs-per-step",
+        "2",
+        "--checkpoint-every",
+        "2",
+        "--name",
+        "killed",
+    ]
+    process = _start(["train", str(run.folder), "--model", str(model.folder), *options])
+    _kill_when(process, lambda: any((run.folder / "lora/checkpoints").glob("killed-*/step-*.safetensors")))
+    code = _start(["train", str(run.folder), "--model", str(model.folder), *options]).wait()
+    assert code == 0
+    with run.training_file.open(newline="") as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, settings.steps + 1))
+    code = _start(["train", str(run.folder), "--model", str(model.folder), *options[:-1], "whole"]).wait()
+    assert code == 0
+    assert _content(run.lora_path("killed")) == _content(run.lora_path("whole"))
