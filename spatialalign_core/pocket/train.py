@@ -1,8 +1,8 @@
 """Make the pocket video model from nothing: `python -m spatialalign_core.pocket.train FOLDER`.
 
-The result is an ordinary WanPipeline folder. Training has two phases. First the captions are true, so that the model
-learns what the relation words mean. Then they are true only now and then, as captions of real videos are: the model
-keeps drawing well and knowing the words, but no longer trusts them. That is the room preference training fills.
+The result is an ordinary WanPipeline folder. First the captions are true, so that the model learns what the relation
+words mean. Then they are only partly true, as captions of real videos are: the model learns to draw well and knows the
+words, but does not quite trust them. That is the room preference training fills.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def make_optimizers(
 
 
 def train(pipeline: WanPipeline, recipe: Recipe, compile_model: bool = False) -> Iterator[tuple[int, float]]:
-    """Train in place, yielding (step, loss); on exhaustion the pipeline holds the averaged weights."""
+    """Train in place, yielding (step, loss); exhausted, the pipeline holds the averaged weights."""
     modules = torch.nn.ModuleList([pipeline.transformer, pipeline.text_encoder]).train()
     average = copy.deepcopy(modules).requires_grad_(False)
     model = torch.compile(pipeline.transformer) if compile_model else pipeline.transformer
@@ -193,7 +193,8 @@ def train(pipeline: WanPipeline, recipe: Recipe, compile_model: bool = False) ->
                 torch._foreach_lerp_(list(average.parameters()), list(modules.parameters()), 1 - decay)
             yield done, loss.item()
             done += 1
-    modules.load_state_dict(average.state_dict())
+        if phase.decay_share:  # where the rate has fallen to zero, the average is simply better
+            modules.load_state_dict(average.state_dict())
     modules.eval()
 
 
