@@ -15,6 +15,7 @@ from ..spatialalign_core.draw import Picture, curve
 from ..spatialalign_core.files import atomic_path, contained
 from ..spatialalign_core.progress import Progress
 from ..spatialalign_core.train.settings import PRESETS
+from ..spatialalign_core.training import read_training_log
 from .driving import drive
 from .pictures import shown, to_image
 from .places import working_in
@@ -94,7 +95,7 @@ class TrainLora(io.ComfyNode):
             learning_rate=learning_rate or chosen.learning_rate,
             seed=seed,
         )
-        plot = _LossPlot()
+        plot = _LossPlot(run.run.training_file)
         with working_in(run.run.folder):
             with video_model.in_use(training=True) as model:
                 outcome = drive(run.run.train(model, settings, lora_name), cls.hidden.unique_id, plot)
@@ -114,22 +115,20 @@ def _list_for_load_lora(lora: Path, name: str) -> str:
 
 
 class _LossPlot:
-    """Collects the loss and the implicit accuracy, and draws them now and then."""
+    """Draws the loss now and then while the training runs. `log` holds every step, those before a pause too."""
 
-    def __init__(self) -> None:
-        self._losses: list[float] = []
-        self._drawn = 0.0
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._drawn = time.monotonic()
 
     def __call__(self, step: Progress) -> Image.Image | None:
-        if step.values is not None and "loss" in step.values:
-            self._losses.append(float(step.values["loss"]))
         now = time.monotonic()
-        if len(self._losses) < 2 or now - self._drawn < _SECONDS_BETWEEN_PICTURES:
+        if step.values is None or now - self._drawn < _SECONDS_BETWEEN_PICTURES:
             return None
         self._drawn = now
         return Image.fromarray(self.draw())
 
     def draw(self) -> Picture:
-        return curve(
-            [("loss of each step", self._losses)], f"Training, {len(self._losses)} steps now", "step"
-        )
+        rows = read_training_log(self._log)
+        title = f"Training, step {rows[-1]['step']:.0f} of {rows[-1]['total']:.0f}" if rows else "Training"
+        return curve([("loss of each step", [row["loss"] for row in rows])], title, "step")

@@ -1,6 +1,6 @@
 """Looks at the templates in a real browser: `python tests/browser/screenshots.py FOLDER [--run]`.
 
-Starts ComfyUI as the tests do, opens each template from the template browser, and saves pictures of the canvas and, with
+Starts ComfyUI as the tests do, opens each template from the template browser, saves pictures of the canvas and, with
 --run, of the finished workflow. Needs playwright and a Chromium (CHROMIUM names another than the usual one).
 """
 

@@ -28,7 +28,9 @@ def find_comfyui(clone_into: Path) -> Path | str:
     """
     named = os.environ.get("COMFYUI_PATH")
     if named:
-        return Path(named) if (Path(named) / "main.py").is_file() else f"COMFYUI_PATH={named} holds no main.py"
+        return (
+            Path(named) if (Path(named) / "main.py").is_file() else f"COMFYUI_PATH={named} holds no main.py"
+        )
     usual = Path.home() / "comfy" / "ComfyUI"
     if (usual / "main.py").is_file():
         return usual
@@ -76,7 +78,15 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.log = self.base / "server.log"
-        command = [sys.executable, "main.py", "--cpu", "--base-directory", str(self.base), "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "main.py",
+            "--cpu",
+            "--base-directory",
+            str(self.base),
+            "--port",
+            str(self.port),
+        ]
         command += ["--database-url", "sqlite:///:memory:", "--disable-auto-launch"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -152,7 +162,9 @@ class Server:
     def run(self, prompt: dict[str, Any], timeout: float = 600) -> dict[str, Any]:
         """Queue, wait, and insist on success; the history entry."""
         entry = self.wait(self.queue(prompt), timeout)
-        assert entry["status"]["status_str"] == "success", json.dumps(entry["status"], indent=1) + self.log_tail()
+        assert entry["status"]["status_str"] == "success", (
+            json.dumps(entry["status"], indent=1) + self.log_tail()
+        )
         return entry
 
 

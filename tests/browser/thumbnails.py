@@ -1,0 +1,89 @@
+"""Makes the templates' thumbnails from real output: `python tests/browser/thumbnails.py RUN_FOLDER`.
+
+RUN_FOLDER is that of a finished Quickstart, for example ComfyUI's output/spatialalign/quickstart.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from spatialalign_core.detect.base import load_detector
+from spatialalign_core.detect.tracker import detect_track
+from spatialalign_core.draw import annotate, chart
+from spatialalign_core.pocket.world import render
+from spatialalign_core.relations import RelationChange
+from spatialalign_core.run import Run
+from spatialalign_core.score import score_track
+from spatialalign_core.tracks import Track
+from spatialalign_core.video import read_video
+
+PACK = Path(__file__).resolve().parents[2]
+_SIZE = 640
+_PAPER, _INK = (252, 252, 250), (32, 32, 30)
+
+
+def main() -> None:
+    _save(_quickstart(Run(sys.argv[1])), "Quickstart")
+    _save(_score_a_video(), "Score a video")
+
+
+def _quickstart(run: Run) -> Image.Image:
+    """The same prompt and noise before and after training, where training helped most."""
+    base, aligned = (run.scores(each, "held_out") for each in ("base", "aligned"))
+    both = [
+        key
+        for key in base.keys() & aligned.keys()
+        if base[key].dsr is not None and aligned[key].dsr is not None
+    ]
+    best = max(sorted(both), key=lambda key: (aligned[key].dsr or 0) - (base[key].dsr or 0))
+    picture = Image.new("RGB", (_SIZE, _SIZE), _PAPER)
+    draw = ImageDraw.Draw(picture)
+    change = next(prompt.change for prompt in run.prompts("held_out") if prompt.id == best[0])
+    draw.text(
+        (20, 20), f"First {change.initial.place}, then {change.final.goal}", _INK, ImageFont.load_default(28)
+    )
+    for row, (each, scores, word) in enumerate((("base", base, "before"), ("aligned", aligned, "after"))):
+        y = 90 + row * 275
+        words = f"{word} training: score {scores[best].dsr:.2f}"
+        draw.text((20, y), words, _INK, ImageFont.load_default(26))
+        frames, _ = read_video(run.video_path(each, *best))
+        for column, frame in enumerate(frames[np.linspace(1, len(frames) - 2, 3).round().astype(int)]):
+            tile = Image.fromarray(frame).crop((40, 0, 344, 256)).resize((196, 196), Image.Resampling.LANCZOS)
+            picture.paste(tile, (20 + column * 202, y + 40))
+    return picture
+
+
+def _score_a_video() -> Image.Image:
+    """Frames with boxes above the chart."""
+    change = RelationChange.parse("LR")
+    frames = render("fox", "box", "in a meadow", change, 0).frames.repeat(4, 1).repeat(4, 2)
+    track = detect_track(load_detector("sprites"), frames, "fox", "box")
+    picture = Image.new("RGB", (_SIZE, _SIZE), _PAPER)
+    for column, index in enumerate((1, 8, 16)):
+        frame = annotate(frames[index : index + 1], _only(track, index), 256)[0]
+        tile = Image.fromarray(frame).crop((24, 0, 360, 256)).resize((204, 155), Image.Resampling.LANCZOS)
+        picture.paste(tile, (10 + column * 208, 40))
+    graph = Image.fromarray(chart(track, change, score_track(track, change), 640, 400))
+    picture.paste(graph, (0, 220))
+    return picture
+
+
+def _only(track: Track, index: int) -> Track:
+    """The track of one frame."""
+    names = ("subject_boxes", "object_boxes", "subject_confidences", "object_confidences", "frame_reasons")
+    return replace(track, **{name: getattr(track, name)[index : index + 1] for name in names})
+
+
+def _save(picture: Image.Image, name: str) -> None:
+    picture.save(PACK / "workflows" / f"{name}.jpg", quality=88)
+
+
+if __name__ == "__main__":
+    main()

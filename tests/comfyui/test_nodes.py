@@ -1,0 +1,119 @@
+"""The pack as ComfyUI sees it: its nodes, their help, and errors in one clear sentence."""
+
+from __future__ import annotations
+
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import pytest
+from prompts import said, template
+from server import PACK, Server, error_of
+
+NODES = {
+    "LoadVideoModel", "LoadDetector", "PromptSet", "PromptFromSentence", "Generate", "Detect", "Score", "ExportPairs",
+    "TrainLora", "Evaluate", "ScoreVideo", "SpriteClip",
+}  # fmt: skip
+
+
+def _ours(server: Server) -> dict[str, Any]:
+    return {k: v for k, v in server.get("/object_info").items() if k.startswith("SpatialAlign_")}
+
+
+def test_every_node_is_there_with_help_and_tooltips(server: Server) -> None:
+    found = _ours(server)
+    assert set(found) == {f"SpatialAlign_{name}" for name in NODES}
+    for name, info in found.items():
+        assert info["category"] == "SpatialAlign"
+        assert (PACK / "web" / "docs" / f"{name}.md").stat().st_size > 300
+        for section in ("required", "optional"):
+            for widget, spec in info["input"].get(section, {}).items():
+                assert spec[1].get("tooltip"), f"{name}.{widget} has no tooltip"
+
+
+def test_help_page_and_templates_are_served(server: Server) -> None:
+    assert set(server.get("/workflow_templates")["spatialalign"]) == {"Quickstart", "Score a video"}
+    paths = [
+        "/extensions/spatialalign/docs/SpatialAlign_ScoreVideo.md",
+        "/extensions/spatialalign/spatialalign.js",
+    ]
+    paths += [
+        f"/api/workflow_templates/spatialalign/{name}.{kind}"
+        for name in ("Quickstart", "Score a video")
+        for kind in ("json", "jpg")
+    ]
+    for path in paths:
+        with urllib.request.urlopen(server.url + urllib.parse.quote(path)) as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("sentence", "verdict"),
+    [
+        ("a fox is on the left of a box, then it jumps to the right of the box", "obeys the sentence"),
+        ("a fox is on the right of a box, then it jumps on top of the box", "does not obey the sentence"),
+        ("a frog is on the left of a box, then it jumps to the right of the box", "No score"),
+    ],
+)
+def test_score_video_tells_obedient_clips_from_others(server: Server, sentence: str, verdict: str) -> None:
+    prompt = template(server, "Score a video", {"SpatialAlign_ScoreVideo": {"sentence": sentence}})
+    assert verdict in said(server.run(prompt), prompt, "SpatialAlign_ScoreVideo")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        ("ScoreVideo", {"sentence": "  "}, "The sentence is empty"),
+        ("ScoreVideo", {"sentence": "a fox sits there"}, "names no place"),
+        (
+            "ScoreVideo",
+            {"sentence": "a dragon is on the left of a box, then it jumps on top of the box"},
+            "dragon",
+        ),
+        (
+            "SpriteClip",
+            {"sentence": "a dragon is on the left of a box, then it jumps on top of the box"},
+            "dragon",
+        ),
+    ],
+)
+def test_what_is_not_understood_is_said_in_one_sentence(
+    server: Server, kind: str, values: dict[str, Any], message: str
+) -> None:
+    entry = server.wait(server.queue(template(server, "Score a video", {f"SpatialAlign_{kind}": values})))
+    assert message in error_of(entry)
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "..", "a/b", "/tmp/x", ""])
+def test_run_folder_stays_in_the_output_folder(server: Server, name: str) -> None:
+    entry = server.wait(
+        server.queue(template(server, "Quickstart", {"SpatialAlign_Generate": {"run_folder": name}}))
+    )
+    assert "must be a plain name" in error_of(entry)
+
+
+def test_one_frame_is_not_enough_and_nothing_breaks(server: Server) -> None:
+    prompt = template(server, "Score a video")
+    clip, scorer = (
+        next(number for number, node in prompt.items() if node["class_type"] == f"SpatialAlign_{kind}")
+        for kind in ("SpriteClip", "ScoreVideo")
+    )
+    prompt["90"] = {
+        "class_type": "ImageFromBatch",
+        "inputs": {"image": [clip, 0], "batch_index": 0, "length": 1},
+    }
+    prompt[scorer]["inputs"]["images"] = ["90", 0]
+    text = said(server.run(prompt), prompt, "SpatialAlign_ScoreVideo")
+    assert "1 frames" in text or "No score" in text
+
+
+def test_score_video_takes_a_video_too(server: Server) -> None:
+    prompt = template(server, "Score a video")
+    clip, scorer = (
+        next(number for number, node in prompt.items() if node["class_type"] == f"SpatialAlign_{kind}")
+        for kind in ("SpriteClip", "ScoreVideo")
+    )
+    prompt["90"] = {"class_type": "CreateVideo", "inputs": {"images": [clip, 0], "fps": 8.0}}
+    del prompt[scorer]["inputs"]["images"]
+    prompt[scorer]["inputs"]["video"] = ["90", 0]
+    assert "obeys the sentence" in said(server.run(prompt), prompt, "SpatialAlign_ScoreVideo")
