@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -97,12 +98,20 @@ def _recognise(path: Path) -> Family:
 def _load_pipeline(path: Path, family: Family, dtype: torch.dtype) -> Any:
     import diffusers
 
+    bars = diffusers.utils.logging.is_progress_bar_enabled()
+    diffusers.utils.logging.disable_progress_bar()
     try:
-        return getattr(diffusers, family.pipeline_class).from_pretrained(
-            path, torch_dtype=dtype, local_files_only=True, use_safetensors=True
-        )
+        with warnings.catch_warnings():
+            # The new name `dtype` is unknown to the older diffusers we support.
+            warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
+            return getattr(diffusers, family.pipeline_class).from_pretrained(
+                path, torch_dtype=dtype, local_files_only=True, use_safetensors=True
+            )
     except Exception as error:  # a wrong file can fail in any of three libraries
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SpatialAlignError(
             f"The model in {path} could not be loaded: {first_line} Copy or download the folder again."
         ) from error
+    finally:
+        if bars:
+            diffusers.utils.logging.enable_progress_bar()

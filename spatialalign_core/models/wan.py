@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any, ClassVar
 
@@ -97,6 +98,8 @@ class WanFamily:
         self, pipeline: Any, text: Tensor, negative: Tensor | None, noise: Tensor, settings: GenerateSettings
     ) -> Tensor:
         pipeline.set_progress_bar_config(disable=True)
+        # Sizes are rounded in `latent_shape`, as the pipeline rounds them; its warning a batch tells nobody anything.
+        logging.getLogger("diffusers.pipelines.wan.pipeline_wan").setLevel(logging.ERROR)
         return pipeline(
             height=settings.height,
             width=settings.width,

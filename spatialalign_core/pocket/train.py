@@ -27,7 +27,7 @@ from .captions import MAX_TOKENS, OBJECTS, SCENES, SUBJECTS, build_tokenizer, ca
 from .vae import PATCH, build_vae
 from .world import HEIGHT, WIDTH, render
 
-LATENT_CHANNELS = 24
+LATENT_CHANNELS = 16
 SHIFT = 3.0
 STEPS, GUIDANCE = 16, 1.5  # of the sampler
 
