@@ -177,8 +177,8 @@ def train(options: argparse.Namespace) -> int:
 
     run = Run(options.run)
     settings = _train_settings(options)
-    load_pairs(run.pairs_folder)  # missing pairs are told before a model loads
     lora = run.lora_path(options.name)
+    load_pairs(run.pairs_folder)  # missing pairs are told before a model loads
     return _drive(run.train(_load_model(options), settings, options.name), lora)
 
 
@@ -197,7 +197,7 @@ def quickstart(options: argparse.Namespace) -> int:
     """The whole loop on the pocket model."""
     from .console import Stopped
     from .detect.base import load_detector
-    from .quickstart import QuickstartPlan
+    from .quickstart import QuickstartPlan, prepare
     from .quickstart import quickstart as loop
     from .run import Run
 
@@ -212,6 +212,7 @@ def quickstart(options: argparse.Namespace) -> int:
     plan = replace(plan, training=_train_settings(options))
     run = Run(options.run)
     print(f"Run folder: {run.folder}", file=sys.stderr)
+    prepare(run, plan)  # a folder that cannot be written is told before a model loads
     model = _load_model(options)
     console = _console()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
@@ -52,6 +53,15 @@ def plan_prompts(plan: QuickstartPlan) -> list[DsrPrompt]:
     )
 
 
+def prepare(run: Run, plan: QuickstartPlan) -> None:
+    """Write the plan's prompts into the run folder where they are not there yet."""
+    prompts = plan_prompts(plan)
+    with contextlib.suppress(SpatialAlignError):  # none yet, or damaged
+        if run.prompts() == prompts:
+            return
+    run.write_prompts(prompts)
+
+
 def quickstart(
     run: Run, model: VideoModel, detector: Detector, plan: QuickstartPlan, workers: int | None = None
 ) -> Iterator[tuple[str, Iterator[Progress]]]:
@@ -59,9 +69,7 @@ def quickstart(
 
     Called again on the same folder it goes on where it stopped.
     """
-    prompts = plan_prompts(plan)
-    if not run.prompts_file.exists() or run.prompts() != prompts:
-        run.write_prompts(prompts)
+    prepare(run, plan)
     train, held_out, batch = plan.train_seeds, plan.held_out_seeds, plan.batch_size
     yield (
         "1/8 generate training videos",

@@ -1,0 +1,120 @@
+"""The command line: what it prints, its exit codes, and one sentence for every mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spatialalign_core.cli import VERBS, main
+
+CASES = {
+    "cases": [
+        {
+            "id": name,
+            "relation": "LR",
+            "subject": "cat",
+            "object": "box",
+            "frames": [
+                {"frame": n, "boxes": {"cat": [x, 0, x + 10, 10], "box": [100, 0, 110, 10]}}
+                for n, x in enumerate(range(50, 50 + 100 * frames // 24, 4))
+            ],
+        }
+        for name, frames in (("walks", 24), ("short", 6))
+    ]
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run folder with three prompts."""
+    assert main(["prompts", str(tmp_path / "run"), "--count", "2", "--held-out", "1"]) == 0
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("arguments", [[], *([verb] for verb in VERBS)])
+def test_help_teaches(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*arguments, "--help"])
+    text = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert "Examples:" in text if arguments else all(verb in text for verb in VERBS)
+
+
+def test_prompts_are_made_and_imported(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prompts", str(tmp_path / "copy"), "--file", str(run / "prompts.csv")]) == 0
+    text = capsys.readouterr().out
+    assert "2 train, 1 held_out" in text and "then the" in text
+    assert (tmp_path / "copy/prompts.csv").read_bytes() == (run / "prompts.csv").read_bytes()
+
+
+def test_score_file_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "cases.json"
+    path.write_text(json.dumps(CASES))
+    assert main(["score", str(path), "--json"]) == 0
+    walks, short = json.loads(capsys.readouterr().out)
+    assert list(walks) == [
+        *(
+            "id",
+            "valid",
+            "reason",
+            "dsr",
+            "initial_ssr",
+            "final_ssr",
+            "initial_gap",
+            "final_gap",
+            "scored_frames",
+        )
+    ]
+    assert walks["id"] == "walks" and walks["valid"] and walks["dsr"] > 0.9
+    assert not short["valid"] and short["dsr"] is None and "20" in short["reason"]
+    assert main(["score", str(path)]) == 0
+    assert "short\tINVALID" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("", "required: VERB"),
+        ("dance", "invalid choice: 'dance'"),
+        ("generate", "required: RUN"),
+        ("generate {empty} --seeds many", "invalid int value: 'many'"),
+        ("generate {empty}", "There are no prompts in"),
+        ("generate {run} --model nowhere", "There is no model folder nowhere"),
+        ("generate {run} --split elsewhere", "no prompts in the split"),
+        ("detect {run}", "There are no base videos"),
+        ("detect {run} --detector eyes", "no detector called 'eyes'"),
+        ("detect {run} --set ../../etc", "cannot name a set"),
+        ("score {run}", "run detect first"),
+        ("score {empty}/none.json --json", "Cannot read the score file"),
+        ("score {broken} --json", "not valid JSON"),
+        ("pairs {run}", "score the videos first"),
+        ("pairs {run} --threshold 7", "threshold must lie between 0 and 1"),
+        ("train {run}", "There are no exported pairs"),
+        ("train {run} --preset best", "There is no preset 'best'"),
+        ("train {run} --lr 0", "learning_rate must be above 0"),
+        ("train {run} --name ../evil", "cannot name a LoRA"),
+        ("evaluate {run}", "score the videos first"),
+        ("quickstart --run {run} --seeds 0", "held out seeds must be at least 1"),
+        ("quickstart --run {run} --model nowhere", "There is no model folder nowhere"),
+        ("quickstart --run {broken}", "Cannot write into the run folder"),
+        ("prompts {run} --changes LX", "Unknown relation change 'LX'"),
+        ("prompts {run} --subjects ,", "subjects"),
+        ("prompts {run} --count 0", "at least one prompt"),
+        ("prompts {run} --file {empty}/none.csv", "none.csv"),
+        ("prompts {broken}/run --count 1", "Cannot write into the run folder"),
+    ],
+)
+def test_mistakes_get_one_sentence(
+    arguments: str, words: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("{")
+    before = (run / "prompts.csv").read_bytes()
+    capsys.readouterr()
+    code = main(arguments.format(run=run, empty=tmp_path / "empty", broken=broken).split())
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert code == 2
+    assert last.startswith("Error: ") and words in last
+    assert (run / "prompts.csv").read_bytes() == before
