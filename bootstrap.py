@@ -3,8 +3,6 @@
 Standard library only, and old syntax only: a Python that is too old must still get as far as saying so.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil
@@ -35,8 +33,9 @@ def prepare(*requirements: str) -> Path:
         return python
     try:
         if not _works(python):
+            base = _suitable_python()
             _say("Making a Python environment in " + str(ENVIRONMENT))
-            _make(_suitable_python())
+            _make(base)
         _say("Installing the requirements. The first time this downloads some gigabytes, most of it PyTorch.")
         _install(python, files)
         stamp.write_text("\n".join(file.name for file in files) + "\n")

@@ -4,8 +4,6 @@ Makes a Python environment beside this file, installs what is needed, then runs 
 is written behind the command goes to `python -m spatialalign_core quickstart`: try `python3 quickstart.py --help`.
 """
 
-from __future__ import annotations
-
 import sys
 
 import bootstrap

@@ -5,8 +5,6 @@ unit tests and the tests that start a real ComfyUI. Everything runs even when so
 is 0 only when all of it passed.
 """
 
-from __future__ import annotations
-
 import sys
 
 import bootstrap

@@ -210,7 +210,7 @@ def pairs_stage(
     ]
     total = len(selection.pairs)
     print_ = fingerprint([settings, selection.pairs, origins, prompts])
-    if not _are_exported(layout.pairs_folder, print_):
+    if not _are_exported(layout.pairs_folder, selection, print_):
         yield Progress("pairs", 0, total, "encoding the prompts and copying the latents")
         export_pairs(
             layout.pairs_folder,
@@ -238,11 +238,11 @@ def _checked_origin(layout: RunLayout, model: VideoModel, video: Path, scored: s
     return metadata.get("fingerprint")
 
 
-def _are_exported(folder: Path, print_: str) -> bool:
+def _are_exported(folder: Path, selection: PairSelection, print_: str) -> bool:
     with contextlib.suppress(SpatialAlignError):
         pairs = load_pairs(folder)
         pairs.check()
-        return pairs.fingerprint == print_
+        return pairs.fingerprint == print_ and tuple(pairs.pairs) == tuple(selection.pairs)
     return False
 
 
