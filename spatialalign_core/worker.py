@@ -1,6 +1,6 @@
 """Generation in several processes: a small model gains little from a second thread and all from a second process.
 
-`generate_in_workers` starts `python -m spatialalign_core.worker` a few times and hands out whole batches. Batches are
+`generate_in_workers` starts this module in a few processes of its own and hands out whole batches. Batches are
 fixed before they are handed out, and noise comes from prompt id and seed, so the videos do not depend on the number of
 workers. Plain subprocesses rather than multiprocessing: inside ComfyUI a spawned process would import ComfyUI again.
 
@@ -28,6 +28,7 @@ from .models.base import GenerateSettings, VideoModel
 from .samples import write_sample
 
 _ROOT = Path(__file__).resolve().parents[1]
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from spatialalign_core.worker import work; work()"
 _SMALL = 200 * 2**20  # bytes of weights; every worker holds its own copy
 _HEARTBEAT = 0.5  # seconds without news after which the driver may look whether it should stop
 
@@ -113,7 +114,8 @@ def generate_in_workers(
 def _start(plan: Mapping[str, Any], news: queue.Queue[dict[str, Any]]) -> subprocess.Popen[str]:
     environment = os.environ | {"OMP_NUM_THREADS": str(plan["threads"]), "TOKENIZERS_PARALLELISM": "false"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "spatialalign_core.worker"],
+        # Not `-m`: the isolated Python of ComfyUI's portable build does not look into the working directory.
+        [sys.executable, "-c", _START, str(_ROOT)],
         cwd=_ROOT,
         env=environment,
         stdin=subprocess.PIPE,
@@ -201,7 +203,8 @@ def main() -> int:
     return 0
 
 
-if __name__ == "__main__":
+def work() -> None:
+    """What a worker process runs; does not return."""
     code = main()
     sys.stdout.flush()
     # Not sys.exit: the watching thread holds standard input's lock, which the interpreter wants when it shuts down.
