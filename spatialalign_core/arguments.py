@@ -111,7 +111,7 @@ _HELP: dict[str, tuple[str, str]] = {
         "compare before and after, write the report",
         """
         Compare base and aligned videos of the held-out prompts, same seeds: accuracy with 95 % intervals, per relation
-        change, videos side by side. Writes report.html (one file, opens anywhere) and report.json, and prints a summary.
+        change, videos side by side. Writes report.html (one file, opens anywhere) and report.json, prints a summary.
 
         Examples:
           evaluate runs/first

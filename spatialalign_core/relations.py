@@ -40,7 +40,9 @@ class RelationChange:
 
     def __post_init__(self) -> None:
         if self.initial == self.final:
-            raise ValueError(f"A relation change needs two different relations, got {self.initial.value} twice.")
+            raise ValueError(
+                f"A relation change needs two different relations, got {self.initial.value} twice."
+            )
 
     @classmethod
     def parse(cls, code: str) -> RelationChange:

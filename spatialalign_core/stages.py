@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from .detect.base import Detector
 from .detect.tracker import detect_track
@@ -28,7 +29,7 @@ from .samples import load_latents, sample_metadata, sample_state, video_digest
 from .score import Score, accuracy_at, score_tracks
 from .scores import ScoreRow, read_scores, write_scores
 from .tracks import Track, read_track, track_fingerprint, write_track
-from .train.lora import apply_lora, remove_lora
+from .train.lora import apply_lora, read_lora, remove_lora
 from .video import read_video
 from .worker import Wanted, generate_in_workers, make_batch, spare_workers
 
@@ -50,7 +51,7 @@ def generate_stage(
         raise SpatialAlignError(f"seeds and batch size must be at least 1, got {seeds} and {batch_size}.")
     if lora is not None and not lora.is_file():
         raise SpatialAlignError(f"There is no LoRA {lora} yet; train one first, or choose another.")
-    adapter = None if lora is None else [video_digest(lora), strength]
+    adapter = None if lora is None else [_lora_digest(lora), strength]
     origin = fingerprint([model.fingerprint, settings, adapter])
     wanted: list[Wanted] = []
     damaged: list[Path] = []
@@ -84,6 +85,17 @@ def generate_stage(
             done += 1
             text = f"{item.job.prompt_id}, seed {item.job.seed}"
             yield Progress("generate", done, total, text, path=item.video)
+
+
+def _lora_digest(path: Path) -> str:
+    """Of the tensors, because the same LoRA saved twice differs in the order of its metadata."""
+    tensors, _ = read_lora(path)
+    return fingerprint(
+        {
+            name: [list(t.shape), t.contiguous().view(torch.uint8).numpy().tobytes()]
+            for name, t in tensors.items()
+        }
+    )
 
 
 def _generated(

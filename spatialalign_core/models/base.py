@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class Family(Protocol):
     name: str
     pipeline_class: str
     defaults: GenerateSettings
-    lora_targets: dict[str, tuple[str, ...]]
+    lora_targets: ClassVar[dict[str, tuple[str, ...]]]
     """Module name endings for the sets "published" and "wide"."""
     training_shift: float
     """Shift of the published recipe's training schedule: sigma = shift u / (1 + (shift - 1) u)."""

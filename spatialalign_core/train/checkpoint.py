@@ -32,7 +32,7 @@ def save_checkpoint(folder: Path, state: TrainState) -> Path:
 
 def load_checkpoint(folder: Path, fingerprint: str) -> tuple[TrainState | None, list[Path]]:
     """The newest state that is whole and belongs to `fingerprint`, and the files that were damaged."""
-    damaged = []
+    damaged: list[Path] = []
     for path in _newest_first(folder):
         try:
             with safe_open(path, framework="pt") as file:
