@@ -197,6 +197,7 @@ def quickstart(options: argparse.Namespace) -> int:
     """The whole loop on the pocket model."""
     from .console import Stopped
     from .detect.base import load_detector
+    from .models.loading import recognise_family
     from .quickstart import QuickstartPlan, prepare
     from .quickstart import quickstart as loop
     from .run import Run
@@ -212,7 +213,8 @@ def quickstart(options: argparse.Namespace) -> int:
     plan = replace(plan, training=_train_settings(options))
     run = Run(options.run)
     print(f"Run folder: {run.folder}", file=sys.stderr)
-    prepare(run, plan)  # a folder that cannot be written is told before a model loads
+    recognise_family(options.model)  # mistakes are told before anything is written or loaded
+    prepare(run, plan)
     model = _load_model(options)
     console = _console()
     try:

@@ -31,7 +31,7 @@ def load_video_model(
     SpatialAlignError for a folder that is missing, damaged, or of an unknown family.
     """
     path = BUNDLED.get(str(folder), Path(folder))
-    family = _recognise(path)
+    family = recognise_family(path)
     chosen_device = (
         torch.device(device) if device else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     )
@@ -72,7 +72,9 @@ def folder_fingerprint(folder: Path) -> str:
     return fingerprint(parts)
 
 
-def _recognise(path: Path) -> Family:
+def recognise_family(folder: str | Path) -> Family:
+    """The family of a model folder, without loading it. SpatialAlignError for a folder that is none."""
+    path = BUNDLED.get(str(folder), Path(folder))
     index = path / "model_index.json"
     if not path.is_dir():
         raise SpatialAlignError(
