@@ -90,12 +90,11 @@ def generate_stage(
 def _lora_digest(path: Path) -> str:
     """Of the tensors, because the same LoRA saved twice differs in the order of its metadata."""
     tensors, _ = read_lora(path)
-    return fingerprint(
-        {
-            name: [list(t.shape), t.contiguous().view(torch.uint8).numpy().tobytes()]
-            for name, t in tensors.items()
-        }
-    )
+    content = {
+        name: [list(tensor.shape), tensor.contiguous().view(torch.uint8).numpy().tobytes()]
+        for name, tensor in tensors.items()
+    }
+    return fingerprint(content)
 
 
 def _generated(
