@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 
 from .detect.base import Detector
 from .errors import SpatialAlignError
+from .files import atomic_write
 from .models.base import VideoModel
 from .pairs import PairSettings
 from .pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
@@ -54,11 +55,13 @@ def plan_prompts(plan: QuickstartPlan) -> list[DsrPrompt]:
 
 
 def prepare(run: Run, plan: QuickstartPlan) -> None:
-    """Write the plan's prompts into the run folder where they are not there yet."""
+    """Write the plan's prompts into the run folder; other prompts that stand there are kept as prompts.old.csv."""
     prompts = plan_prompts(plan)
     with contextlib.suppress(SpatialAlignError):  # none yet, or damaged
         if run.prompts() == prompts:
             return
+    if run.prompts_file.exists():
+        atomic_write(run.folder / "prompts.old.csv", run.prompts_file.read_bytes())
     run.write_prompts(prompts)
 
 
