@@ -17,7 +17,7 @@ from spatialalign_core.train.lora import add_lora, apply_lora, read_lora, remove
 from spatialalign_core.train.settings import DEFAULT, PUBLISHED, TrainSettings
 from spatialalign_core.train.trainer import Trainer, draw_sigma, learning_rate_at
 
-SHAPE = (24, 4, 8, 12)
+SHAPE = (16, 4, 8, 12)
 TINY = replace(DEFAULT, steps=4, warmup=1, pairs_per_step=2, average=0.5, rank=4, alpha=4.0)
 
 
@@ -146,17 +146,13 @@ def test_training_moves_towards_its_goal(model, loss):
 
 
 def test_micro_batches_change_nothing_but_rounding(model):
-    def first_step(micro_batch: int) -> dict[str, torch.Tensor]:
+    def logs(micro_batch: int) -> list[tuple[float, float]]:
         trainer = Trainer(model, Pairs(), replace(TINY, pairs_per_step=4, warmup=0), micro_batch)
-        next(trainer.run())
-        result = trainer.lora()
+        result = [(log.loss, log.margin) for log in trainer.run()]
         trainer.close()
         return result
 
-    whole, split = first_step(4), first_step(1)
-    # Adam's first step is lr * sign(gradient): a tiny gradient may change its sign, most must not.
-    same = [torch.isclose(whole[n], split[n], atol=1e-5).float().mean().item() for n in whole]
-    assert np.mean(same) > 0.98
+    assert np.allclose(logs(4), logs(1), rtol=2e-3, atol=1e-3)
 
 
 def test_closing_gives_the_base_back_to_the_bit(model):
