@@ -24,7 +24,7 @@ class QuickstartPlan:
 
     train_prompts: int = 96
     held_out_prompts: int = 48
-    train_seeds: int = 8
+    train_seeds: int = 6
     held_out_seeds: int = 5
     batch_size: int = 8
     pairs: PairSettings = field(default_factory=PairSettings)
