@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..spatialalign_core.detect.base import DETECTORS, load_detector
+from ..spatialalign_core.detect.loading import DETECTORS, load_detector
 from .sockets import CATEGORY, DetectorSocket
 
 

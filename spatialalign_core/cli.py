@@ -108,7 +108,7 @@ def generate(options: argparse.Namespace) -> int:
 
 def detect(options: argparse.Namespace) -> int:
     """Find subject and object in every video."""
-    from .detect.base import load_detector
+    from .detect.loading import load_detector
     from .run import Run
 
     run = Run(options.run)
@@ -196,7 +196,7 @@ def evaluate(options: argparse.Namespace) -> int:
 def quickstart(options: argparse.Namespace) -> int:
     """The whole loop on the pocket model."""
     from .console import Stopped
-    from .detect.base import load_detector
+    from .detect.loading import load_detector
     from .models.loading import recognise_family
     from .quickstart import QuickstartPlan, prepare
     from .quickstart import quickstart as loop

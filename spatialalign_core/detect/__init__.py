@@ -1,6 +1,7 @@
 """Detection: where the subject and the object of a prompt are in every frame of a video."""
 
-from .base import DETECTORS, Detection, Detector, load_detector
+from .base import Detection, Detector
+from .loading import DETECTORS, load_detector
 from .tracker import detect_track
 from .validity import ValidityRule, Verdict, judge
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from ..errors import SpatialAlignError
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,23 +35,3 @@ class Detector(Protocol):
         frames: uint8 RGB (F, H, W, 3). SpatialAlignError for a noun that the detector does not know.
         """
         ...
-
-
-def _sprites() -> Detector:
-    from .sprites import SpriteDetector
-
-    return SpriteDetector()
-
-
-_DETECTORS: dict[str, Callable[[], Detector]] = {"sprites": _sprites}
-DETECTORS: tuple[str, ...] = tuple(_DETECTORS)
-
-
-def load_detector(name: str) -> Detector:
-    """The detector of that name, one of DETECTORS. SpatialAlignError for another name."""
-    try:
-        load = _DETECTORS[name]
-    except KeyError:
-        known = ", ".join(DETECTORS)
-        raise SpatialAlignError(f"There is no detector called {name!r}; choose one of: {known}.") from None
-    return load()

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from spatialalign_core.detect.base import load_detector
+from spatialalign_core.detect.loading import load_detector
 from spatialalign_core.detect.tracker import detect_track
 from spatialalign_core.draw import annotate, chart
 from spatialalign_core.pocket.world import render
