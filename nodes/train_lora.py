@@ -14,8 +14,8 @@ from PIL import Image
 from ..spatialalign_core.draw import Picture, curve
 from ..spatialalign_core.files import atomic_path, contained
 from ..spatialalign_core.progress import Progress
+from ..spatialalign_core.run.training import read_training_log
 from ..spatialalign_core.train.settings import PRESETS
-from ..spatialalign_core.training import read_training_log
 from .driving import drive
 from .pictures import shown, to_image
 from .places import working_in

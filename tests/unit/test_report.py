@@ -12,8 +12,8 @@ from spatialalign_core.evaluate import ScoredSample, evaluate
 from spatialalign_core.prompts import DsrPrompt
 from spatialalign_core.relations import CHANGES, RelationChange
 from spatialalign_core.report import write_report
-from spatialalign_core.report_text import headline, lede, outcome, percent, points, verdict
-from spatialalign_core.report_videos import choose_shown
+from spatialalign_core.report.text import headline, lede, outcome, percent, points, verdict
+from spatialalign_core.report.videos import choose_shown
 from spatialalign_core.score import Score
 
 EVIL = "<img src=x onerror=alert(1)>\"'&</style></script><script>alert(2)</script>"
@@ -191,7 +191,7 @@ def test_videos_are_inside_and_missing_ones_are_named(tmp_path):
 def test_a_large_run_does_not_make_an_endless_page(tmp_path, monkeypatch):
     video = tmp_path / "v.mp4"
     video.write_bytes(bytes(1000))
-    monkeypatch.setattr("spatialalign_core.report.MOST_BYTES", 5500)
+    monkeypatch.setattr("spatialalign_core.report.page.MOST_BYTES", 5500)
     page, _ = written(tmp_path, samples(BAD, video=video), samples(GOOD, video=video))
     assert page.count("<video") == 5 and "the page would be too large" in page
 

@@ -22,13 +22,13 @@ from safetensors.torch import load_file
 
 from spatialalign_core.detect.base import Detection
 from spatialalign_core.errors import SpatialAlignError
-from spatialalign_core.lock import locked
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.loading import load_video_model
 from spatialalign_core.pairs import PairSettings
 from spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
 from spatialalign_core.prompts import DsrPrompt, build_prompts
 from spatialalign_core.run import ALIGNED, BASE, Progress, Run
+from spatialalign_core.run.lock import locked
 from spatialalign_core.train.settings import DEFAULT, TrainSettings
 
 ROOT = Path(__file__).resolve().parents[2]

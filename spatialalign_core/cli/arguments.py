@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from textwrap import dedent
 from typing import Any, NoReturn
 
-from .errors import SpatialAlignError
+from ..errors import SpatialAlignError
 
 _COMMAND = "python -m spatialalign_core"
 

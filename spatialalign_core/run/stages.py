@@ -12,25 +12,25 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .detect.base import Detector
-from .detect.tracker import detect_track
-from .detect.validity import ValidityRule
-from .errors import SpatialAlignError
-from .evaluate import Evaluation, evaluate
-from .files import fingerprint
-from .generate import Job
+from ..detect.base import Detector
+from ..detect.tracker import detect_track
+from ..detect.validity import ValidityRule
+from ..errors import SpatialAlignError
+from ..evaluate import Evaluation, evaluate
+from ..files import fingerprint
+from ..generate import Job
+from ..models.base import GenerateSettings, VideoModel
+from ..pairs import PairSelection, PairSettings, choose_pairs, export_pairs, load_pairs
+from ..progress import Progress
+from ..prompts import DsrPrompt
+from ..report import write_report
+from ..score import Score, accuracy_at, score_tracks
+from ..tracks import Track, read_track, track_fingerprint, write_track
+from ..train.lora import apply_lora, read_lora, remove_lora
+from ..video import read_video
 from .layout import ALIGNED, BASE, RunLayout
-from .models.base import GenerateSettings, VideoModel
-from .pairs import PairSelection, PairSettings, choose_pairs, export_pairs, load_pairs
-from .progress import Progress
-from .prompts import DsrPrompt
-from .report import write_report
 from .samples import load_latents, sample_metadata, sample_state, video_digest
-from .score import Score, accuracy_at, score_tracks
 from .scores import ScoreRow, read_scores, write_scores
-from .tracks import Track, read_track, track_fingerprint, write_track
-from .train.lora import apply_lora, read_lora, remove_lora
-from .video import read_video
 from .worker import Wanted, generate_in_workers, make_batch, spare_workers
 
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import SpatialAlignError
-from .evaluate import ScoredSample
-from .files import safe_name
-from .prompts import DsrPrompt, read_prompts
-from .score import Score
+from ..errors import SpatialAlignError
+from ..evaluate import ScoredSample
+from ..files import safe_name
+from ..prompts import DsrPrompt, read_prompts
+from ..score import Score
+from ..tracks import Track, read_track
 from .scores import read_scores
-from .tracks import Track, read_track
 from .training import read_training_log
 
 BASE, ALIGNED = "base", "aligned"

@@ -16,12 +16,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from . import report_svg as svg
-from . import report_text as words
-from .evaluate import Comparison, Estimate, Evaluation, ScoredSample, paired
-from .files import atomic_write
-from .relations import RelationChange
-from .report_videos import MOST_BYTES, SamplePair, choose_shown, hero, side_by_side
+from ..evaluate import Comparison, Estimate, Evaluation, ScoredSample, paired
+from ..files import atomic_write
+from ..relations import RelationChange
+from . import svg
+from . import text as words
+from .videos import MOST_BYTES, SamplePair, choose_shown, hero, side_by_side
 
 
 def write_report(
@@ -58,7 +58,7 @@ def _page(
     settings: Mapping[str, Any],
 ) -> str:
     here = resources.files(__package__)
-    style, script = (here.joinpath(f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    style, script = (here.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     policy = (
         f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; media-src data:; img-src data:; "
         "base-uri 'none'; form-action 'none'"
@@ -76,7 +76,7 @@ def _page(
         _changes(evaluation),
         side_by_side(evaluation, pairs, shown, room),
         _training(log),
-        here.joinpath("report_reading.html").read_text("utf-8").replace("TAU", f"{evaluation.tau:g}"),
+        here.joinpath("reading.html").read_text("utf-8").replace("TAU", f"{evaluation.tau:g}"),
         _settings(settings, evaluation),
         "<footer>Everything on this page is inside this one file; it loads nothing from anywhere. "
         "The same numbers for programs are in report.json.</footer>",

@@ -1,4 +1,4 @@
-"""Charts of the report as inline SVG. Colours and letters come from report.css, so that they follow light and dark."""
+"""Charts of the report as inline SVG. Colours and letters come from page.css, so that they follow light and dark."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from .evaluate import Comparison, Estimate, Evaluation
-from .report_text import percent
+from ..evaluate import Comparison, Estimate, Evaluation
+from .text import percent
 
 _WIDTH, _HEIGHT = 640, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 14, 16, 44

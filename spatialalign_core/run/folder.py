@@ -11,17 +11,17 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from .detect.base import Detector
-from .detect.validity import PUBLISHED_RULE, ValidityRule
-from .errors import SpatialAlignError
+from ..detect.base import Detector
+from ..detect.validity import PUBLISHED_RULE, ValidityRule
+from ..errors import SpatialAlignError
+from ..models.base import GenerateSettings, VideoModel
+from ..pairs import PairSelection, PairSettings, choose_pairs, load_pairs
+from ..progress import Progress
+from ..prompts import DsrPrompt, write_prompts
+from ..train.settings import TrainSettings
 from .layout import ALIGNED, BASE, DEFAULT_LORA, SETS, RunLayout, SampleKey
 from .lock import locked
-from .models.base import GenerateSettings, VideoModel
-from .pairs import PairSelection, PairSettings, choose_pairs, load_pairs
-from .progress import Progress
-from .prompts import DsrPrompt, write_prompts
 from .stages import detect_stage, evaluate_stage, generate_stage, pairs_stage, score_stage
-from .train.settings import TrainSettings
 from .training import train_lora
 
 __all__ = ["ALIGNED", "BASE", "DEFAULT_BATCH", "DEFAULT_LORA", "SETS", "Progress", "Run", "SampleKey"]

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import SpatialAlignError
-from .files import atomic_write
-from .score import Score
+from ..errors import SpatialAlignError
+from ..files import atomic_write
+from ..score import Score
 
 _PARTS = ("dsr", "initial_ssr", "final_ssr", "initial_gap", "final_gap")
 _COLUMNS = ("set", "prompt_id", "seed", "valid", "reason", *_PARTS, "scored_frames", "video")

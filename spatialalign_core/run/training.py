@@ -9,15 +9,15 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import SpatialAlignError
-from .files import atomic_write, fingerprint
-from .models.base import VideoModel
-from .pairs import PairData
-from .progress import Progress
-from .train.checkpoint import load_checkpoint, save_checkpoint
-from .train.lora import read_lora, save_lora
-from .train.settings import TrainSettings
-from .train.trainer import StepLog, Trainer
+from ..errors import SpatialAlignError
+from ..files import atomic_write, fingerprint
+from ..models.base import VideoModel
+from ..pairs import PairData
+from ..progress import Progress
+from ..train.checkpoint import load_checkpoint, save_checkpoint
+from ..train.lora import read_lora, save_lora
+from ..train.settings import TrainSettings
+from ..train.trainer import StepLog, Trainer
 
 _COLUMNS = tuple(field.name for field in fields(StepLog))
 

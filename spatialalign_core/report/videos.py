@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from . import report_text as words
-from .evaluate import Evaluation, ScoredSample
+from ..evaluate import Evaluation, ScoredSample
+from . import text as words
 
 MOST_PAIRS = 24
 MOST_BYTES = 60_000_000  # of all videos together: a page that any browser still opens at once

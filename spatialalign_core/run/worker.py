@@ -22,13 +22,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import SpatialAlignError
-from .generate import Job, generate
-from .models.base import GenerateSettings, VideoModel
+from ..errors import SpatialAlignError
+from ..generate import Job, generate
+from ..models.base import GenerateSettings, VideoModel
 from .samples import write_sample
 
-_ROOT = Path(__file__).resolve().parents[1]
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from spatialalign_core.worker import work; work()"
+_ROOT = Path(__file__).resolve().parents[2]
+_START = "import sys; sys.path.insert(0, sys.argv[1]); from spatialalign_core.run.worker import work; work()"
 _SMALL = 200 * 2**20  # bytes of weights; every worker holds its own copy
 _HEARTBEAT = 0.5  # seconds without news after which the driver may look whether it should stop
 
@@ -163,9 +163,9 @@ def _from_json(data: Mapping[str, Any]) -> Wanted:
 def _work(plan: Mapping[str, Any], tell: Any) -> None:
     import torch
 
-    from .console import quiet_libraries
-    from .models.loading import load_video_model
-    from .train.lora import apply_lora
+    from ..models.loading import load_video_model
+    from ..models.quiet import quiet_libraries
+    from ..train.lora import apply_lora
 
     quiet_libraries()
     torch.set_num_threads(plan["threads"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from .evaluate import Comparison, Estimate, Evaluation
-from .prompts import DsrPrompt
-from .relations import Relation, RelationChange
-from .score import Score
+from ..evaluate import Comparison, Estimate, Evaluation
+from ..prompts import DsrPrompt
+from ..relations import Relation, RelationChange
+from ..score import Score
 
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from .errors import SpatialAlignError
+from ..errors import SpatialAlignError
 
 _NAME = ".lock"
 

@@ -16,11 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .errors import SpatialAlignError
-from .files import atomic_path
-from .generate import Sample
-from .models.base import GenerateSettings
-from .video import write_video
+from ..errors import SpatialAlignError
+from ..files import atomic_path
+from ..generate import Sample
+from ..models.base import GenerateSettings
+from ..video import write_video
 
 State = Literal["missing", "whole", "damaged", "other"]
 

@@ -16,13 +16,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import SpatialAlignError
 from .arguments import build_parser
-from .errors import SpatialAlignError
 
 if TYPE_CHECKING:
+    from ..models.base import GenerateSettings, VideoModel
+    from ..prompts import DsrPrompt
     from .console import Console
-    from .models.base import GenerateSettings, VideoModel
-    from .prompts import DsrPrompt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def prompts(options: argparse.Namespace) -> None:
     """Make or import the prompt set of a run."""
-    from .prompts import read_prompts
-    from .run import Run
+    from ..prompts import read_prompts
+    from ..run import Run
 
     made = read_prompts(options.file) if options.file else _built_prompts(options)
     run = Run(options.run)
@@ -62,9 +62,9 @@ def prompts(options: argparse.Namespace) -> None:
 
 
 def _built_prompts(options: argparse.Namespace) -> list[DsrPrompt]:
-    from .pocket import captions
-    from .prompts import build_prompts
-    from .relations import CHANGES, RelationChange
+    from ..pocket import captions
+    from ..prompts import build_prompts
+    from ..relations import CHANGES, RelationChange
 
     def words(given: str | None, usual: Sequence[str]) -> list[str]:
         return list(usual) if given is None else [word.strip() for word in given.split(",") if word.strip()]
@@ -87,7 +87,7 @@ def _built_prompts(options: argparse.Namespace) -> list[DsrPrompt]:
 
 def generate(options: argparse.Namespace) -> int:
     """Make videos."""
-    from .run import Run
+    from ..run import Run
 
     run = Run(options.run)
     run.prompts(options.split)  # a missing prompt set is told before a model loads
@@ -108,8 +108,8 @@ def generate(options: argparse.Namespace) -> int:
 
 def detect(options: argparse.Namespace) -> int:
     """Find subject and object in every video."""
-    from .detect.loading import load_detector
-    from .run import Run
+    from ..detect.loading import load_detector
+    from ..run import Run
 
     run = Run(options.run)
     stage = run.detect(load_detector(options.detector), options.set, options.split, keep_masks=options.masks)
@@ -120,7 +120,7 @@ def score(options: argparse.Namespace) -> int:
     """Score a run's tracks, or a file of boxes."""
     if Path(options.target).is_dir():
         return _score_run(options)
-    from .score_file import score_cases_file
+    from ..score_file import score_cases_file
 
     scores = score_cases_file(options.target)
     if options.json:
@@ -132,7 +132,7 @@ def score(options: argparse.Namespace) -> int:
 
 
 def _score_run(options: argparse.Namespace) -> int:
-    from .run import Run
+    from ..run import Run
 
     run = Run(options.target)
     code = _drive(run.score(options.set, options.split), None)
@@ -158,8 +158,8 @@ def _print_score(entry: dict[str, Any]) -> None:
 
 def pairs(options: argparse.Namespace) -> int:
     """Choose winners and losers and export them for training."""
-    from .pairs import PairSettings
-    from .run import Run
+    from ..pairs import PairSettings
+    from ..run import Run
 
     run = Run(options.run)
     settings = PairSettings(options.threshold, options.min_margin, options.mode, options.max_pairs)
@@ -172,8 +172,8 @@ def pairs(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """Train the LoRA."""
-    from .pairs import load_pairs
-    from .run import Run
+    from ..pairs import load_pairs
+    from ..run import Run
 
     run = Run(options.run)
     settings = _train_settings(options)
@@ -184,7 +184,7 @@ def train(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Compare before and after and write the report."""
-    from .run import Run
+    from ..run import Run
 
     run = Run(options.run)
     code = _drive(run.evaluate(options.tau, options.split, options.seeds, options.bootstrap), run.report_html)
@@ -195,12 +195,12 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def quickstart(options: argparse.Namespace) -> int:
     """The whole loop on the pocket model."""
+    from ..detect.loading import load_detector
+    from ..models.loading import recognise_family
+    from ..quickstart import QuickstartPlan, prepare
+    from ..quickstart import quickstart as loop
+    from ..run import Run
     from .console import Stopped
-    from .detect.loading import load_detector
-    from .models.loading import recognise_family
-    from .quickstart import QuickstartPlan, prepare
-    from .quickstart import quickstart as loop
-    from .run import Run
 
     started = time.monotonic()
     chosen = {
@@ -234,7 +234,7 @@ VERBS = {
 
 
 def _train_settings(options: argparse.Namespace) -> Any:
-    from .train.settings import PRESETS
+    from ..train.settings import PRESETS
 
     if options.preset not in PRESETS:
         raise SpatialAlignError(
@@ -253,8 +253,8 @@ def _settings(model: VideoModel, options: argparse.Namespace) -> GenerateSetting
 
 
 def _load_model(options: argparse.Namespace) -> VideoModel:
-    from .console import quiet_libraries
-    from .models.loading import load_video_model
+    from ..models.loading import load_video_model
+    from ..models.quiet import quiet_libraries
 
     quiet_libraries()
     return load_video_model(options.model, options.device)

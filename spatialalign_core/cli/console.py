@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import sys
-import warnings
 from collections.abc import Generator, Iterator
 from types import FrameType
 
 from tqdm import tqdm
 
-from .progress import Progress
+from ..progress import Progress
 
 
 class Stopped(Exception):
@@ -66,19 +64,6 @@ class Console:
                     raise Stopped
             bar.refresh()
         return last
-
-
-def quiet_libraries() -> None:
-    """Silence the loading bars and notices of the model libraries, which are no news to an artist."""
-    import diffusers
-    import transformers
-
-    for library in (diffusers, transformers):
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
-    logging.getLogger("torch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=UserWarning, module="(torch|diffusers|transformers|peft).*")
 
 
 def _closable(stage: Iterator[Progress]) -> Generator[Progress, None, None]:

@@ -1,0 +1,7 @@
+"""The run folder: where things lie, what is done already, and what comes next."""
+
+from ..progress import Progress
+from .folder import Run
+from .layout import ALIGNED, BASE, SETS
+
+__all__ = ["ALIGNED", "BASE", "SETS", "Progress", "Run"]
