@@ -17,8 +17,10 @@ class TrainSettings:
 
     noise: "separate" draws one for winner and loser each; "shared" the same for both; "loser" takes, for both, the
     noise from which the loser was generated, so that the model learns what that very start should have become.
-    sigma_min, sigma_max: noise levels trained on, within 0..1. shift: how far the levels lean towards noise; None
-    takes the family's. targets: a set of the family's `lora_targets`.
+    sigma_min, sigma_max: noise levels at which the preference is learned, within 0..1. anchor_share: share of a step's
+    pairs at the levels outside of them, where only the regulariser acts; a LoRA works at every level, and nothing else
+    would hold it there. shift: how far the levels lean towards noise; None takes the family's. targets: a set of the
+    family's `lora_targets`.
     """
 
     loss: str = "dpo+zo"
@@ -38,6 +40,7 @@ class TrainSettings:
     noise: str = "separate"
     sigma_min: float = 0.0
     sigma_max: float = 1.0
+    anchor_share: float = 0.0
     shift: float | None = None
     max_grad_norm: float | None = None
     average: float = 0.0
@@ -62,6 +65,17 @@ class TrainSettings:
             raise SpatialAlignError(
                 "sigma_min must lie below sigma_max, both within 0 and 1; correct the two."
             )
+        if not 0 <= self.anchor_share < 1:
+            raise SpatialAlignError(f"anchor_share must be at least 0 and below 1, not {self.anchor_share}.")
+        if self.anchor_share and (self.loss != "dpo+zo" or (self.sigma_min, self.sigma_max) == (0, 1)):
+            raise SpatialAlignError(
+                "anchor_share needs the loss dpo+zo and noise levels narrower than 0 to 1; set it to 0 otherwise."
+            )
+
+    @property
+    def anchors(self) -> int:
+        """How many of a step's pairs are anchors; at least one pair is not."""
+        return min(round(self.anchor_share * self.pairs_per_step), self.pairs_per_step - 1)
 
 
 PUBLISHED = TrainSettings()

@@ -46,7 +46,10 @@ class TrainState:
 
 @dataclass(frozen=True)
 class _Draw:
-    """What one pair is trained on: noisy latents and targets (C, F', H', W'), noise level, text."""
+    """What one pair is trained on: noisy latents and targets (C, F', H', W'), noise level, text.
+
+    An anchor's preference is not learned; only the regulariser sees it.
+    """
 
     noisy_winner: Tensor
     noisy_loser: Tensor
@@ -54,6 +57,7 @@ class _Draw:
     target_loser: Tensor
     sigma: float
     text: Tensor
+    anchor: bool
 
 
 class Trainer:
@@ -157,7 +161,7 @@ class Trainer:
             with torch.no_grad():
                 for name, parameter in self.parameters.items():
                     self.average[name].lerp_(parameter, 1 - decay)
-        margin = torch.cat([terms.margin for terms in parts])
+        margin = torch.cat([terms.margin for terms in parts]).cpu()[[not draw.anchor for draw in draws]]
         return StepLog(
             step=self.step,
             total=settings.steps,
@@ -182,10 +186,10 @@ class Trainer:
             candidates = self._by_prompt[prompt_ids[rng.integers(len(prompt_ids))]]
             pair = candidates[rng.integers(len(candidates))]
             sigma = draw_sigma(settings, shift, rng, index)
-            draws.append(self._draw(pair, sigma, generator))
+            draws.append(self._draw(pair, sigma, index < settings.anchors, generator))
         return draws
 
-    def _draw(self, pair: Pair, sigma: float, generator: torch.Generator) -> _Draw:
+    def _draw(self, pair: Pair, sigma: float, anchor: bool, generator: torch.Generator) -> _Draw:
         winner = self.pairs.latents(pair.prompt_id, pair.winner_seed).float()
         loser = self.pairs.latents(pair.prompt_id, pair.loser_seed).float()
         if self.settings.noise == "loser":
@@ -201,6 +205,7 @@ class Trainer:
             target_loser=noise_loser - loser,
             sigma=sigma,
             text=self.pairs.text(pair.prompt_id),
+            anchor=anchor,
         )
 
     def _loss(self, draws: list[_Draw]) -> LossTerms:
@@ -213,6 +218,9 @@ class Trainer:
         )
         text = torch.stack([d.text for d in draws] * 2).to(device, dtype)
         sigma = torch.tensor([d.sigma for d in draws] * 2, device=device)
+        # So that the mean over all pairs is the mean over those whose preference is learned.
+        learned = settings.pairs_per_step / (settings.pairs_per_step - settings.anchors)
+        weights = torch.tensor([0.0 if d.anchor else learned for d in draws], device=device)
         transformer = model.pipeline.transformer
         with torch.no_grad():
             transformer.disable_adapters()
@@ -231,6 +239,7 @@ class Trainer:
             clip=settings.clip,
             zo_weight=settings.zo_weight,
             sft_weight=settings.sft_weight,
+            weights=weights,
         )
 
 
@@ -245,12 +254,19 @@ def learning_rate_at(settings: TrainSettings, step: int) -> float:
 
 
 def draw_sigma(settings: TrainSettings, shift: float, rng: np.random.Generator, index: int) -> float:
-    """Noise level in sigma_min..sigma_max: uniform over a grid of 1000 levels, shifted as in the released recipe.
+    """Noise level of pair `index` of a step.
 
-    Where the range is not the whole of 0..1, the levels of a step are spread evenly over it instead.
+    Over the whole of 0..1: uniform over a grid of 1000 levels, shifted as in the released recipe. Over a narrower range
+    the levels of a step are spread evenly, those of its first `settings.anchors` pairs over what lies outside of it.
     """
     if settings.sigma_min == 0 and settings.sigma_max == 1:
         u = 1 - rng.integers(1000) / 1000
         return float(shift * u / (1 + (shift - 1) * u))
-    spread = (index + rng.random()) / settings.pairs_per_step
-    return settings.sigma_min + (settings.sigma_max - settings.sigma_min) * spread
+    inside = settings.sigma_max - settings.sigma_min
+    anchors = settings.anchors
+    if index < anchors:
+        outside = (1 - inside) * (index + rng.random()) / anchors
+        return outside if outside < settings.sigma_min else outside + inside
+    return settings.sigma_min + inside * (index - anchors + rng.random()) / (
+        settings.pairs_per_step - anchors
+    )

@@ -81,6 +81,42 @@ def test_published_noise_levels_are_the_shifted_grid():
     assert sorted(drawn) == pytest.approx(sorted(grid))
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "share", "pairs", "anchors"),
+    [(0.7, 1.0, 0.25, 8, 2), (0.3, 0.6, 0.5, 10, 5), (0.0, 0.5, 0.9, 2, 1), (0.7, 1.0, 0.0, 4, 0)],
+)
+def test_anchors_lie_outside_and_the_rest_inside_of_the_range(low, high, share, pairs, anchors):
+    settings = replace(DEFAULT, sigma_min=low, sigma_max=high, anchor_share=share, pairs_per_step=pairs)
+    assert settings.anchors == anchors
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        levels = [draw_sigma(settings, 3.0, rng, index) for index in range(pairs)]
+        assert all(0 <= level <= 1 for level in levels)
+        assert [low <= level <= high for level in levels] == [False] * anchors + [True] * (pairs - anchors)
+        # Spread evenly: the levels of each kind rise.
+        assert levels[:anchors] == sorted(levels[:anchors]) and levels[anchors:] == sorted(levels[anchors:])
+
+
+def test_anchors_teach_no_preference(model):
+    """With anchors, the preference term is that of the other pairs alone; the regulariser is that of all."""
+    settings = replace(TINY, pairs_per_step=4, sigma_min=0.7, anchor_share=0.5)
+    trainer = Trainer(model, Pairs(), settings)
+    for _ in zip(range(2), trainer.run(), strict=False):  # so that the adapter does something
+        pass
+    draws = trainer._draws()
+    with torch.no_grad():
+        together, learned, anchors = (trainer._loss(part) for part in (draws, draws[2:], draws[:2]))
+    trainer.close()
+    assert [draw.anchor for draw in draws] == [True, True, False, False]
+    assert anchors.dpo.tolist() == [0.0, 0.0]
+    assert anchors.regulariser.min() > 0
+    expected = (
+        learned.dpo.sum() / 4
+        + settings.zo_weight * torch.cat([anchors.regulariser, learned.regulariser]).mean()
+    )
+    assert together.total.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
 def test_noise_of_winner_and_loser(model):
     """The target is noise minus latents, so adding the latents back shows which noise was drawn."""
 
@@ -241,6 +277,9 @@ def test_names_go_to_native_and_back(model):
         ({"steps": 0}, "steps"),
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"sigma_min": 0.9, "sigma_max": 0.1}, "sigma_min"),
+        ({"anchor_share": 1.0}, "anchor_share"),
+        ({"anchor_share": 0.5, "loss": "dpo"}, "anchor_share"),
+        ({"anchor_share": 0.5, "sigma_min": 0.0, "sigma_max": 1.0}, "anchor_share"),
     ],
 )
 def test_bad_settings_are_named(change, words):
