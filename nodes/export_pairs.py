@@ -52,7 +52,13 @@ class ExportPairs(io.ComfyNode):
                     default=0,
                     min=0,
                     max=10_000,
-                    tooltip="Keep only so many pairs of a prompt, those furthest apart; 0 keeps all.",
+                    tooltip="Keep only so many pairs of a text, those furthest apart; 0 keeps all.",
+                ),
+                io.Boolean.Input(
+                    "retell",
+                    default=True,
+                    tooltip="Compare the videos under the other relations too: one that goes right where left was "
+                    "asked for wins under the sentence that says right. Makes more pairs of the same videos.",
                 ),
             ],
             outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Train LoRA.")],
@@ -68,8 +74,9 @@ class ExportPairs(io.ComfyNode):
         min_margin: float,
         pairs: str,
         max_pairs_per_prompt: int,
+        retell: bool,
     ) -> io.NodeOutput:
-        settings = PairSettings(threshold, min_margin, _MODES[pairs], max_pairs_per_prompt or None)  # type: ignore[arg-type]
+        settings = PairSettings(threshold, min_margin, _MODES[pairs], max_pairs_per_prompt or None, retell)  # type: ignore[arg-type]
         with working_in(run.run.folder), video_model.in_use() as model:
             outcome = drive(run.run.export_pairs(model, settings, run.split), cls.hidden.unique_id)
         return io.NodeOutput(run, ui=shown(cls, f"{outcome.message}\n{outcome.warnings}"))

@@ -18,17 +18,31 @@ Mode = Literal["all", "best_worst"]
 
 @dataclass(frozen=True)
 class Pair:
-    """Two videos of one prompt: the winner obeys it better than the loser. Scores are DSR-Scores in [0, 1]."""
+    """Two videos of one prompt: the winner obeys a text better than the loser. Scores are DSR-Scores in [0, 1].
+
+    told: code of the relation change that the text tells of, where that is not the prompt's own; else empty.
+    """
 
     prompt_id: str
     winner_seed: int
     loser_seed: int
     winner_score: float
     loser_score: float
+    told: str = ""
+
+    @property
+    def text_id(self) -> str:
+        """Names the text: the prompt's id, and for a retold one the change after it."""
+        return retold_id(self.prompt_id, self.told)
 
     @property
     def margin(self) -> float:
         return self.winner_score - self.loser_score
+
+
+def retold_id(prompt_id: str, told: str) -> str:
+    """The id of a prompt's text when it tells of the change `told` instead; the prompt's own id for ""."""
+    return f"{prompt_id}~{told}" if told else prompt_id
 
 
 @dataclass(frozen=True)
@@ -38,13 +52,17 @@ class PairSettings:
     threshold: a valid video with DSR-Score >= threshold is a winner, any other valid one a loser.
     min_margin: pairs whose scores lie closer together than this are left out.
     mode: "all" winners with all losers, or one pair a prompt: the best winner with the worst loser.
-    max_pairs_per_prompt: keeps the largest margins; None keeps all.
+    max_pairs_per_prompt: keeps the largest margins of each text; None keeps all.
+    retell: the videos of a prompt are compared under the other relation changes too, with its text told accordingly: a
+    video that obeys another change than it was asked for is a winner there. The same two videos then meet under texts
+    that differ by the relation words alone, which leaves nothing else to learn.
     """
 
     threshold: float = 0.7
     min_margin: float = 0.0
     mode: Mode = "all"
     max_pairs_per_prompt: int | None = None
+    retell: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -64,17 +82,18 @@ class PairSettings:
 
 @dataclass(frozen=True)
 class PromptCount:
-    """What became of one prompt's videos."""
+    """What became of one prompt's videos under its own text; retold: pairs under other texts."""
 
     winners: int
     losers: int
     invalid: int
     pairs: int
+    retold: int = 0
 
 
 @dataclass(frozen=True)
 class PairSelection:
-    """Chosen pairs, sorted by prompt id and then by falling margin, and in plain words how they came about."""
+    """Chosen pairs, sorted by prompt id, text and falling margin, and in plain words how they came about."""
 
     pairs: tuple[Pair, ...]
     explanation: str
@@ -83,27 +102,46 @@ class PairSelection:
 
 
 def choose_pairs(
-    scores: Mapping[tuple[str, int], Score], settings: PairSettings = PairSettings()
+    scores: Mapping[tuple[str, int], Score],
+    settings: PairSettings = PairSettings(),
+    retold: Mapping[tuple[str, str], Mapping[int, Score]] | None = None,
 ) -> PairSelection:
-    """Pairs of every prompt that has winners and losers; INVALID videos are neither.
+    """Pairs of every text that has winners and losers; INVALID videos are neither.
 
-    scores: (prompt id, seed) -> score. The result does not depend on the order of the mapping. When no prompt has
-    both kinds the selection is empty and its explanation says why and what to do; nothing is raised.
+    scores: (prompt id, seed) -> score. retold: (prompt id, change code) -> seed -> score of the same videos under that
+    change; used when `settings.retell`. The result does not depend on the order of the mappings. When no text has both
+    kinds the selection is empty and its explanation says why and what to do; nothing is raised.
     """
-    by_prompt: dict[str, list[tuple[int, Score]]] = {}
+    own: dict[str, dict[int, Score]] = {}
     for (prompt_id, seed), score in sorted(scores.items(), key=lambda item: item[0]):
-        by_prompt.setdefault(prompt_id, []).append((seed, score))
+        own.setdefault(prompt_id, {})[seed] = score
+    others = sorted(retold or {}) if settings.retell else []
 
     pairs: list[Pair] = []
     counts: dict[str, PromptCount] = {}
-    for prompt_id, videos in by_prompt.items():
-        valid = [(seed, dsr) for seed, score in videos if (dsr := _valid_dsr(score)) is not None]
-        winners = [(seed, dsr) for seed, dsr in valid if dsr >= settings.threshold]
-        losers = [(seed, dsr) for seed, dsr in valid if dsr < settings.threshold]
-        chosen = _pairs_of(prompt_id, winners, losers, settings)
-        pairs += chosen
-        counts[prompt_id] = PromptCount(len(winners), len(losers), len(videos) - len(valid), len(chosen))
-    return PairSelection(tuple(pairs), _explain(counts, len(pairs), settings), counts, settings)
+    for prompt_id, videos in own.items():
+        winners, losers = _split(videos, settings)
+        chosen = _pairs_of(prompt_id, "", winners, losers, settings)
+        under_others = [
+            pair
+            for other, told in others
+            if other == prompt_id
+            for pair in _pairs_of(prompt_id, told, *_split((retold or {})[other, told], settings), settings)
+        ]
+        pairs += chosen + under_others
+        invalid = len(videos) - len(winners) - len(losers)
+        counts[prompt_id] = PromptCount(len(winners), len(losers), invalid, len(chosen), len(under_others))
+    return PairSelection(tuple(pairs), _explain(counts, settings), counts, settings)
+
+
+def _split(
+    videos: Mapping[int, Score], settings: PairSettings
+) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+    """(seed, score) of the winners and of the losers."""
+    valid = [(seed, dsr) for seed, score in sorted(videos.items()) if (dsr := _valid_dsr(score)) is not None]
+    winners = [(seed, dsr) for seed, dsr in valid if dsr >= settings.threshold]
+    losers = [(seed, dsr) for seed, dsr in valid if dsr < settings.threshold]
+    return winners, losers
 
 
 def _valid_dsr(score: Score) -> float | None:
@@ -111,13 +149,17 @@ def _valid_dsr(score: Score) -> float | None:
 
 
 def _pairs_of(
-    prompt_id: str, winners: list[tuple[int, float]], losers: list[tuple[int, float]], settings: PairSettings
+    prompt_id: str,
+    told: str,
+    winners: list[tuple[int, float]],
+    losers: list[tuple[int, float]],
+    settings: PairSettings,
 ) -> list[Pair]:
     if settings.mode == "best_worst" and winners and losers:
         winners = [min(winners, key=lambda video: (-video[1], video[0]))]
         losers = [min(losers, key=lambda video: (video[1], video[0]))]
     pairs = [
-        Pair(prompt_id, winner_seed, loser_seed, winner_score, loser_score)
+        Pair(prompt_id, winner_seed, loser_seed, winner_score, loser_score, told)
         for winner_seed, winner_score in winners
         for loser_seed, loser_score in losers
         if winner_score - loser_score >= settings.min_margin
@@ -126,7 +168,9 @@ def _pairs_of(
     return pairs[: settings.max_pairs_per_prompt]
 
 
-def _explain(counts: Mapping[str, PromptCount], pairs: int, settings: PairSettings) -> str:
+def _explain(counts: Mapping[str, PromptCount], settings: PairSettings) -> str:
+    pairs = sum(count.pairs for count in counts.values())
+    retold = sum(count.retold for count in counts.values())
     if not counts:
         return (
             "No pairs: no video has been scored yet. Generate, detect and score the training prompts first."
@@ -148,9 +192,11 @@ def _explain(counts: Mapping[str, PromptCount], pairs: int, settings: PairSettin
         )
         if number
     )  # fmt: skip
-    if pairs:
+    if pairs or retold:
         used = sum(c.pairs > 0 for c in counts.values())
-        text = f"{pairs} {'pair' if pairs == 1 else 'pairs'} from {used} of {_prompts(len(counts))}."
+        text = f"{_pairs(pairs)} from {used} of {_prompts(len(counts))}."
+        if retold:
+            text += f" {_pairs(retold)} more under texts that tell of another change, which some videos obey instead."
         return f"{text} Not used: {rest}." if rest else text
     start = (
         "No pairs: none of the videos can be paired"
@@ -175,6 +221,10 @@ def _advice(only_winners: int, only_losers: int, nothing: int, too_close: int) -
     if nothing:
         steps.append("look at the videos without a valid one: the detector must find both nouns in them")
     return f"What helps: {', '.join(steps)}."
+
+
+def _pairs(number: int) -> str:
+    return "1 pair" if number == 1 else f"{number} pairs"
 
 
 def _prompts(number: int) -> str:

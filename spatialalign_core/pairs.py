@@ -3,7 +3,7 @@
 README.md                              dataset card; names train.jsonl, so that nothing else is taken for data
 train.jsonl                            one line a pair
 export.json                            settings, explanation and fingerprint of the export
-text.safetensors                       text embeddings: "prompt.<id>", and "negative" when guidance has one
+text.safetensors                       text embeddings: "prompt.<text id>", and "negative" when guidance has one
 latents/<prompt>/<seed>.safetensors    "latents" and the "noise" they came from, (C, F', H', W') each
 """
 
@@ -33,7 +33,7 @@ __all__ = [
 ]  # fmt: skip
 
 NEGATIVE = ""  # the key of the negative prompt's embedding in `text_embeddings`
-_FORMAT = 1
+_FORMAT = 2
 _CACHE_BYTES = 256 * 2**20
 _AGAIN = "Export the pairs again."
 
@@ -41,7 +41,7 @@ _AGAIN = "Export the pairs again."
 class PairData:
     """An exported pairs folder, opened. Tensors are read when asked for; the last 256 MiB of them are kept.
 
-    pairs: in the order of the file. texts: prompt id -> prompt text. explanation: how the pairs were chosen.
+    pairs: in the order of the file. texts: text id -> prompt text. explanation: how the pairs were chosen.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class PairData:
         """The noise that became these latents, same shape. Errors as `latents`."""
         return self._tensor(_latents_name(prompt_id, seed), "noise")
 
-    def text(self, prompt_id: str) -> torch.Tensor:
-        """Text embedding of a prompt, (L, D). Errors as `latents`."""
-        return self._tensor("text.safetensors", f"prompt.{prompt_id}")
+    def text(self, text_id: str) -> torch.Tensor:
+        """Text embedding (L, D) of a pair's `text_id`. Errors as `latents`."""
+        return self._tensor("text.safetensors", f"prompt.{text_id}")
 
     @property
     def negative_text(self) -> torch.Tensor | None:
@@ -80,8 +80,8 @@ class PairData:
     def check(self) -> None:
         """Open every file that training will need; SpatialAlignError for the first that is missing or damaged."""
         self._header("text.safetensors")
-        for prompt_id in dict.fromkeys(pair.prompt_id for pair in self.pairs):
-            self.text(prompt_id)
+        for text_id in dict.fromkeys(pair.text_id for pair in self.pairs):
+            self.text(text_id)
         videos = ((p.prompt_id, seed) for p in self.pairs for seed in (p.winner_seed, p.loser_seed))
         for prompt_id, seed in dict.fromkeys(videos):
             self._header(_latents_name(prompt_id, seed))
@@ -133,15 +133,16 @@ def export_pairs(
 ) -> None:
     """Write a pairs folder, whole or not at all; an older export stays in place until the new one is complete.
 
-    load_latents: (prompt id, seed) -> {"latents", "noise"}, (C, F', H', W') each. text_embeddings: prompt id -> (L, D),
-    the negative prompt's under "". fingerprint: kept in the folder for whoever asks whether it is up to date.
+    prompts, text_embeddings: by the pairs' `text_id`, so with the retold ones; embeddings are (L, D), the negative
+    prompt's under "". load_latents: (prompt id, seed) -> {"latents", "noise"}, (C, F', H', W') each. fingerprint:
+    kept in the folder for whoever asks whether it is up to date.
     An empty selection writes a folder without rows that carries the explanation (`datasets` itself loads no empty
     split). SpatialAlignError when a prompt or
     its embedding is missing, when `folder` holds something else than an export, or when the disk refuses.
     """
     folder = Path(folder)
     by_id = {prompt.id: prompt for prompt in prompts}
-    used = dict.fromkeys(pair.prompt_id for pair in selection.pairs)
+    used = dict.fromkeys(pair.text_id for pair in selection.pairs)
     for prompt_id in used:
         if prompt_id not in by_id:
             raise SpatialAlignError(
@@ -168,7 +169,7 @@ def export_pairs(
                 temporary / _latents_name(prompt_id, seed),
                 {key: tensors[key] for key in ("latents", "noise")},
             )
-        rows = [_row(pair, by_id[pair.prompt_id]) for pair in selection.pairs]
+        rows = [_row(pair, by_id[pair.text_id]) for pair in selection.pairs]
         atomic_write(temporary / "train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         about = {
             "format": _FORMAT, "fingerprint": fingerprint, "explanation": selection.explanation,
@@ -195,12 +196,12 @@ def load_pairs(folder: str | Path) -> PairData:
             raise SpatialAlignError(f"{path} was written by another version of SpatialAlign. {_AGAIN}")
         path = folder / "train.jsonl"
         names = [field.name for field in fields(Pair)]
-        types = (str, int, int, float, float)
+        types = (str, int, int, float, float, str)
         pairs, texts = [], {}
         for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):  # noqa: B007 - named in the error
             row = json.loads(line)
             pairs.append(Pair(*(kind(row[name]) for kind, name in zip(types, names, strict=True))))
-            texts[str(row["prompt_id"])] = str(row["prompt"])
+            texts[pairs[-1].text_id] = str(row["prompt"])
     except FileNotFoundError:
         raise SpatialAlignError(f"{path} is missing. {_AGAIN}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -220,15 +221,15 @@ def _row(pair: Pair, prompt: DsrPrompt) -> dict[str, object]:
         "scene": prompt.scene,
         "winner_latents": _latents_name(pair.prompt_id, pair.winner_seed),
         "loser_latents": _latents_name(pair.prompt_id, pair.loser_seed),
-        "text_embedding": f"text.safetensors#prompt.{pair.prompt_id}",
+        "text_embedding": f"text.safetensors#prompt.{pair.text_id}",
     }
 
 
 _COLUMNS = {
     "prompt_id": "string", "winner_seed": "int64", "loser_seed": "int64", "winner_score": "float64",
-    "loser_score": "float64", "margin": "float64", "prompt": "string", "subject": "string", "object": "string",
-    "relation_change": "string", "scene": "string", "winner_latents": "string", "loser_latents": "string",
-    "text_embedding": "string",
+    "loser_score": "float64", "told": "string", "margin": "float64", "prompt": "string", "subject": "string",
+    "object": "string", "relation_change": "string", "scene": "string", "winner_latents": "string",
+    "loser_latents": "string", "text_embedding": "string",
 }  # fmt: skip
 
 

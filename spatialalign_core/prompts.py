@@ -8,7 +8,7 @@ import io
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import SpatialAlignError
@@ -181,6 +181,26 @@ def prompt_text(subject: str, object: str, change: RelationChange, scene: str, v
     beginning = f"{opening} {subject} is {change.initial.place} a {object}"
     text = f"{beginning}, then the {subject} {verb} {change.final.goal} the {object}."
     return text[0].upper() + text[1:]
+
+
+def retell(prompt: DsrPrompt, change: RelationChange) -> DsrPrompt | None:
+    """The same sentence told of another relation change; None where its relation words are not the published ones.
+
+    The id is the prompt's own: whoever keeps both gives one of them another.
+    """
+    place, goal = prompt.change.initial.place, prompt.change.final.goal
+    start = prompt.text.find(place)
+    end = prompt.text.rfind(goal)
+    if start < 0 or end < start + len(place):
+        return None
+    text = (
+        prompt.text[:start]
+        + change.initial.place
+        + prompt.text[start + len(place) : end]
+        + change.final.goal
+        + prompt.text[end + len(goal) :]
+    )
+    return replace(prompt, text=text, change=change)
 
 
 def _fill(

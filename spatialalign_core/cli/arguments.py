@@ -86,8 +86,10 @@ _HELP: dict[str, tuple[str, str]] = {
         "choose winners and losers to learn from",
         """
         For each training prompt, pair videos that obey (winners) with videos that do not (losers), into pairs/: a
-        folder that Hugging Face `datasets` loads, with latents and text embeddings. When no prompt has both kinds,
-        the explanation says what helps.
+        folder that Hugging Face `datasets` loads, with latents and text embeddings. A video that obeys another
+        change than it was asked for wins under the sentence that tells of that one (--no-retell: not so), but no
+        sentence is told of what a held-out prompt asks for. When nothing can be paired, the explanation says what
+        helps.
 
         Examples:
           pairs runs/first
@@ -229,7 +231,13 @@ def _pairs(parser: argparse.ArgumentParser) -> None:
         help="winner minus loser at least this (default 0)",
     )
     add("--mode", default="all", help="all, or best_worst for one pair a prompt (default all)")
-    add("--max-pairs", type=int, metavar="N", help="most pairs of one prompt (default: no limit)")
+    add("--max-pairs", type=int, metavar="N", help="most pairs of one text (default: no limit)")
+    add(
+        "--retell",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="pair the videos under the other relation changes too (default)",
+    )
 
 
 def _train(parser: argparse.ArgumentParser) -> None:

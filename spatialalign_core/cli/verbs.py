@@ -162,7 +162,9 @@ def pairs(options: argparse.Namespace) -> int:
     from ..run import Run
 
     run = Run(options.run)
-    settings = PairSettings(options.threshold, options.min_margin, options.mode, options.max_pairs)
+    settings = PairSettings(
+        options.threshold, options.min_margin, options.mode, options.max_pairs, options.retell
+    )
     run.choose_pairs(settings, options.split)  # a missing score table is told before a model loads
     code = _drive(run.export_pairs(_load_model(options), settings, options.split), run.pairs_folder)
     if code == 0:

@@ -15,13 +15,14 @@ from ..detect.base import Detector
 from ..detect.validity import PUBLISHED_RULE, ValidityRule
 from ..errors import SpatialAlignError
 from ..models.base import GenerateSettings, VideoModel
-from ..pairs import PairSelection, PairSettings, choose_pairs, load_pairs
+from ..pairs import PairSelection, PairSettings, load_pairs
 from ..progress import Progress
-from ..prompts import DsrPrompt, write_prompts
+from ..prompts import Combination, DsrPrompt, write_prompts
 from ..train.settings import TrainSettings
 from .layout import ALIGNED, BASE, DEFAULT_LORA, SETS, RunLayout, SampleKey
 from .lock import locked
-from .stages import detect_stage, evaluate_stage, generate_stage, pairs_stage, score_stage
+from .pairing import pairs_stage, select_pairs
+from .stages import detect_stage, evaluate_stage, generate_stage, score_stage
 from .training import train_lora
 
 __all__ = ["ALIGNED", "BASE", "DEFAULT_BATCH", "DEFAULT_LORA", "SETS", "Progress", "Run", "SampleKey"]
@@ -100,15 +101,19 @@ class Run(RunLayout):
             yield from score_stage(self, {p.id: p for p in self.prompts(split)}, set, split, seeds)
 
     def choose_pairs(self, settings: PairSettings, split: str | None = "train") -> PairSelection:
-        """Which pairs the base scores of a split give. Writes nothing."""
-        return choose_pairs(self.scores(BASE, split), settings)
+        """Which pairs the base videos of a split give. Writes nothing."""
+        return select_pairs(self, self.prompts(split), settings, self._held_out())
 
     def export_pairs(
         self, model: VideoModel, settings: PairSettings | None = None, split: str | None = "train"
     ) -> Iterator[Progress]:
-        """Choose pairs and write pairs/, with latents and text embeddings. The last message explains the choice."""
+        """Choose pairs and write pairs/, with latents and text embeddings. The last message explains the choice.
+
+        No text is told of a (subject, object, change) that a held-out prompt has.
+        """
         with self._writing():
-            yield from pairs_stage(self, model, self.prompts(split), settings or PairSettings())
+            chosen = settings or PairSettings()
+            yield from pairs_stage(self, model, self.prompts(split), chosen, self._held_out())
 
     def train(
         self, model: VideoModel, settings: TrainSettings, name: str = DEFAULT_LORA
@@ -133,6 +138,9 @@ class Run(RunLayout):
         """Compare the scores of both sets; write report.html and report.json. settings: what the report lists."""
         with self._writing():
             yield from evaluate_stage(self, tau, split, seeds, bootstrap, settings or {})
+
+    def _held_out(self) -> set[Combination]:
+        return {(p.subject, p.object, p.change) for p in self.prompts() if p.split == "held_out"}
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

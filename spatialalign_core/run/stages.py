@@ -20,7 +20,6 @@ from ..evaluate import Evaluation, evaluate
 from ..files import fingerprint
 from ..generate import Job
 from ..models.base import GenerateSettings, VideoModel
-from ..pairs import PairSelection, PairSettings, choose_pairs, export_pairs, load_pairs
 from ..progress import Progress
 from ..prompts import DsrPrompt
 from ..report import write_report
@@ -29,7 +28,7 @@ from ..tracks import Track, read_track, track_fingerprint, write_track
 from ..train.lora import apply_lora, read_lora, remove_lora
 from ..video import read_video
 from .layout import ALIGNED, BASE, RunLayout
-from .samples import load_latents, sample_metadata, sample_state, video_digest
+from .samples import sample_state, video_digest
 from .scores import ScoreRow, read_scores, write_scores
 from .worker import Wanted, generate_in_workers, make_batch, spare_workers
 
@@ -200,70 +199,6 @@ def score_stage(
     kept = [row for row in before if row.set != set or row.prompt_id not in prompts]
     write_scores(layout.scores_file, kept + scored)
     yield Progress("score", len(keys), len(keys), _summary(scores), path=layout.scores_file)
-
-
-def pairs_stage(
-    layout: RunLayout, model: VideoModel, prompts: Sequence[DsrPrompt], settings: PairSettings
-) -> Iterator[Progress]:
-    """The folder pairs/; see `Run.export_pairs`."""
-    ids = {prompt.id for prompt in prompts}
-    rows = {
-        (row.prompt_id, row.seed): row
-        for row in read_scores(layout.scores_file)
-        if row.set == BASE and row.prompt_id in ids
-    }
-    selection = choose_pairs({key: row.score for key, row in rows.items()}, settings)
-    used = sorted(
-        {(pair.prompt_id, seed) for pair in selection.pairs for seed in (pair.winner_seed, pair.loser_seed)}
-    )
-    origins = [
-        (*key, _checked_origin(layout, model, layout.video_path(BASE, *key), rows[key].video)) for key in used
-    ]
-    total = len(selection.pairs)
-    print_ = fingerprint([settings, selection.pairs, origins, prompts])
-    if not _are_exported(layout.pairs_folder, selection, print_):
-        yield Progress("pairs", 0, total, "encoding the prompts and copying the latents")
-        export_pairs(
-            layout.pairs_folder,
-            selection,
-            prompts,
-            lambda prompt_id, seed: load_latents(layout.video_path(BASE, prompt_id, seed)),
-            _embeddings(model, prompts, selection),
-            print_,
-        )
-    yield Progress("pairs", total, total, selection.explanation, path=layout.pairs_folder)
-
-
-def _checked_origin(layout: RunLayout, model: VideoModel, video: Path, scored: str) -> str | None:
-    """The sample's fingerprint, when it is what was scored and the model made it."""
-    metadata = sample_metadata(video)
-    if metadata.get("video") != scored:
-        raise SpatialAlignError(
-            f"{video} has changed since it was scored; generate, detect and score again, only what changed is made."
-        )
-    if metadata.get("model") != model.fingerprint:
-        raise SpatialAlignError(
-            f"The videos in {layout.folder} were made by another model than {model.folder.name}; choose the model "
-            "they were made with, or generate them again."
-        )
-    return metadata.get("fingerprint")
-
-
-def _are_exported(folder: Path, selection: PairSelection, print_: str) -> bool:
-    with contextlib.suppress(SpatialAlignError):
-        pairs = load_pairs(folder)
-        pairs.check()
-        return pairs.fingerprint == print_ and tuple(pairs.pairs) == tuple(selection.pairs)
-    return False
-
-
-def _embeddings(
-    model: VideoModel, prompts: Sequence[DsrPrompt], selection: PairSelection
-) -> dict[str, np.ndarray]:
-    ids = {pair.prompt_id for pair in selection.pairs}
-    texts = {prompt.id: prompt.text for prompt in prompts if prompt.id in ids}
-    texts[""] = model.defaults.negative_prompt
-    return {prompt_id: model.encode_text([text])[0].cpu() for prompt_id, text in texts.items()}
 
 
 def evaluate_stage(

@@ -76,9 +76,9 @@ class Trainer:
         self.model, self.pairs, self.settings = model, pairs, settings
         self.micro_batch = max(1, micro_batch)
         self.step = 0
-        self._by_prompt: dict[str, list[Pair]] = {}
+        self._by_text: dict[str, list[Pair]] = {}
         for pair in pairs.pairs:
-            self._by_prompt.setdefault(pair.prompt_id, []).append(pair)
+            self._by_text.setdefault(pair.text_id, []).append(pair)
         remove_lora(model)
         self.parameters = add_lora(model, settings.targets, settings.rank, settings.alpha, settings.seed)
         self.average = {n: p.detach().clone() for n, p in self.parameters.items()}
@@ -175,15 +175,15 @@ class Trainer:
         )
 
     def _draws(self) -> list[_Draw]:
-        """The pairs of this step: a prompt at random, one of its pairs at random, a noise level and noise."""
+        """The pairs of this step: a text at random, one of its pairs at random, a noise level and noise."""
         settings = self.settings
         rng = np.random.default_rng((settings.seed, self.step))
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        prompt_ids = list(self._by_prompt)
+        text_ids = list(self._by_text)
         shift = settings.shift if settings.shift is not None else self.model.family.training_shift
         draws = []
         for index in range(settings.pairs_per_step):
-            candidates = self._by_prompt[prompt_ids[rng.integers(len(prompt_ids))]]
+            candidates = self._by_text[text_ids[rng.integers(len(text_ids))]]
             pair = candidates[rng.integers(len(candidates))]
             sigma = draw_sigma(settings, shift, rng, index)
             draws.append(self._draw(pair, sigma, index < settings.anchors, generator))
@@ -204,7 +204,7 @@ class Trainer:
             target_winner=noise_winner - winner,
             target_loser=noise_loser - loser,
             sigma=sigma,
-            text=self.pairs.text(pair.prompt_id),
+            text=self.pairs.text(pair.text_id),
             anchor=anchor,
         )
 

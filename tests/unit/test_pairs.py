@@ -54,6 +54,30 @@ def test_which_videos_make_pairs(row, settings, expected):
     assert [(pair.winner_seed, pair.loser_seed) for pair in selection.pairs] == expected
 
 
+RETOLD = {("a", "RL"): {0: score(0.2), 1: score(0.8), 2: score(INVALID)}, ("a", "LT"): {0: score(0.9)}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected", "words"),
+    [
+        ({}, [("a", 0, 1), ("a~RL", 1, 0)], "1 pair from 1 of 1 prompt. 1 pair more under texts"),
+        ({"retell": False}, [("a", 0, 1)], "1 pair from 1 of 1 prompt."),
+        ({"threshold": 0.95}, [], "No pairs"),
+        ({"threshold": 0.75}, [("a", 0, 1), ("a~RL", 1, 0)], "1 pair more"),
+    ],
+)
+def test_videos_that_obey_another_change_win_under_its_text(settings, expected, words):
+    selection = choose_pairs(scored({"a": [0.9, 0.1, INVALID]}), PairSettings(**settings), RETOLD)
+    assert [(pair.text_id, pair.winner_seed, pair.loser_seed) for pair in selection.pairs] == expected
+    assert words in selection.explanation
+
+
+def test_retold_pairs_alone_are_pairs():
+    selection = choose_pairs(scored({"a": [0.1, 0.2]}), PairSettings(), RETOLD)
+    assert [pair.text_id for pair in selection.pairs] == ["a~RL"]
+    assert selection.explanation.startswith("0 pairs from 0 of 1 prompt. 1 pair more under texts")
+
+
 def test_the_order_of_the_scores_does_not_matter():
     scores = scored({"b": [0.9, 0.1, 0.3], "a": [0.2, 0.8]})
     backwards = dict(reversed(scores.items()))

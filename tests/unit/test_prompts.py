@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from spatialalign_core.prompts import (
     DsrPrompt,
     build_prompts,
     read_prompts,
+    retell,
     split_combinations,
     write_prompts,
 )
@@ -224,3 +226,27 @@ def test_the_split_the_bundled_weights_were_trained_with() -> None:
     train, held_out = split_combinations(["fox", "cat"], ["box", "pot"], CHANGES[:2], 0.25, 0)
     assert [(s, o, c.code) for s, o, c in held_out] == [("fox", "pot", "LR"), ("fox", "box", "RL")]
     assert len(train) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "In a park, a cat is on the left of a box, then the cat jumps to the right of the box.",
+            "In a park, a cat is on the top of a box, then the cat jumps to the left of the box.",
+        ),
+        (
+            "A cat on the left of a box looks to the right of it and walks to the right of the box.",
+            "A cat on the top of a box looks to the right of it and walks to the left of the box.",
+        ),
+        ("A cat is left of a box, then runs to the right of it.", None),
+        ("A cat goes to the right of a box; it was on the left of it.", None),
+    ],
+)
+def test_a_sentence_told_of_another_change(text: str, told: str | None) -> None:
+    prompt = DsrPrompt("x", text, "cat", "box", RelationChange.parse("LR"), "")
+    other = retell(prompt, RelationChange.parse("TL"))
+    assert (other and other.text) == told
+    if other is not None:
+        assert other == replace(prompt, text=other.text, change=RelationChange.parse("TL"))
+        assert retell(other, prompt.change) == prompt

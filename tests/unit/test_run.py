@@ -24,9 +24,10 @@ from spatialalign_core.detect.base import Detection
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.loading import load_video_model
-from spatialalign_core.pairs import PairSettings
+from spatialalign_core.pairs import PairSettings, load_pairs
 from spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
-from spatialalign_core.prompts import DsrPrompt, build_prompts
+from spatialalign_core.prompts import DsrPrompt, build_prompts, retell
+from spatialalign_core.relations import RelationChange
 from spatialalign_core.run import ALIGNED, BASE, Progress, Run
 from spatialalign_core.run.lock import locked
 from spatialalign_core.train.settings import DEFAULT, TrainSettings
@@ -251,6 +252,25 @@ def test_mistakes_get_one_sentence(
         work(call(run, model))
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert contents(run.folder) == before
+
+
+def test_retold_sentences_never_tell_of_held_out_prompts(run: Run, model: VideoModel) -> None:
+    """The redness detector sees left to right or back in every video, so each prompt has winners under LR and RL."""
+
+    def texts() -> dict[str, str]:
+        work(run.export_pairs(model, PairSettings(threshold=0.5)))
+        data = load_pairs(run.pairs_folder)
+        assert all(data.text(pair.text_id).ndim == 2 for pair in data.pairs)
+        return {pair.text_id: data.texts[pair.text_id] for pair in data.pairs}
+
+    before = texts()
+    told = [text_id for text_id in before if "~" in text_id]
+    prompt_id, code = told[0].split("~")
+    (prompt,) = [p for p in run.prompts("train") if p.id == prompt_id]
+    assert before[told[0]] == retell(prompt, RelationChange.parse(code)).text
+    held_out = replace(prompt, id="judge", change=RelationChange.parse(code), split="held_out")
+    run.write_prompts([*run.prompts(), held_out])
+    assert texts().keys() == before.keys() - {told[0]}
 
 
 def test_no_pairs_is_explained(run: Run, model: VideoModel) -> None:

@@ -1,0 +1,157 @@
+"""The pairs stage: which videos of the run make pairs, and under which texts, written with what training needs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ..errors import SpatialAlignError
+from ..files import fingerprint
+from ..models.base import VideoModel
+from ..pair_choice import retold_id
+from ..pairs import PairSelection, PairSettings, choose_pairs, export_pairs, load_pairs
+from ..progress import Progress
+from ..prompts import Combination, DsrPrompt, retell
+from ..relations import CHANGES, RelationChange
+from ..score import Score, score_tracks
+from ..tracks import Track, read_track
+from .layout import BASE, RunLayout
+from .samples import load_latents, sample_metadata, video_digest
+from .scores import ScoreRow, read_scores
+
+
+def pairs_stage(
+    layout: RunLayout,
+    model: VideoModel,
+    prompts: Sequence[DsrPrompt],
+    settings: PairSettings,
+    kept_apart: Collection[Combination],
+) -> Iterator[Progress]:
+    """The folder pairs/; see `Run.export_pairs`. kept_apart: what no text may tell of unless its prompt does."""
+    rows = _scored(layout, prompts)
+    selection, texts = _choose(layout, rows, prompts, settings, kept_apart)
+    used = sorted(
+        {(pair.prompt_id, seed) for pair in selection.pairs for seed in (pair.winner_seed, pair.loser_seed)}
+    )
+    origins = [
+        (*key, _checked_origin(layout, model, layout.video_path(BASE, *key), rows[key].video)) for key in used
+    ]
+    total = len(selection.pairs)
+    print_ = fingerprint([settings, selection.pairs, origins, prompts])
+    if not _are_exported(layout.pairs_folder, selection, print_):
+        yield Progress("pairs", 0, total, "encoding the prompts and copying the latents")
+        export_pairs(
+            layout.pairs_folder,
+            selection,
+            texts,
+            lambda prompt_id, seed: load_latents(layout.video_path(BASE, prompt_id, seed)),
+            _embeddings(model, texts, selection),
+            print_,
+        )
+    yield Progress("pairs", total, total, selection.explanation, path=layout.pairs_folder)
+
+
+def select_pairs(
+    layout: RunLayout,
+    prompts: Sequence[DsrPrompt],
+    settings: PairSettings,
+    kept_apart: Collection[Combination],
+) -> PairSelection:
+    """The pairs that `pairs_stage` would write."""
+    return _choose(layout, _scored(layout, prompts), prompts, settings, kept_apart)[0]
+
+
+def _scored(layout: RunLayout, prompts: Sequence[DsrPrompt]) -> dict[tuple[str, int], ScoreRow]:
+    ids = {prompt.id for prompt in prompts}
+    return {
+        (row.prompt_id, row.seed): row
+        for row in read_scores(layout.scores_file)
+        if row.set == BASE and row.prompt_id in ids
+    }
+
+
+def _choose(
+    layout: RunLayout,
+    rows: Mapping[tuple[str, int], ScoreRow],
+    prompts: Sequence[DsrPrompt],
+    settings: PairSettings,
+    kept_apart: Collection[Combination],
+) -> tuple[PairSelection, list[DsrPrompt]]:
+    """The pairs, and every text that they may name, by text id."""
+    texts = list(prompts)
+    retold: dict[tuple[str, str], dict[int, Score]] = {}
+    if settings.retell:
+        tracks = {key: track for key in rows if (track := _current_track(layout, key, rows[key].video))}
+        for prompt in prompts:
+            others = _retellings(prompt, kept_apart)
+            texts += [replace(other, id=retold_id(prompt.id, other.change.code)) for other in others]
+            retold |= _scores_under(prompt.id, [other.change for other in others], tracks)
+    return choose_pairs({key: row.score for key, row in rows.items()}, settings, retold), texts
+
+
+def _retellings(prompt: DsrPrompt, kept_apart: Collection[Combination]) -> list[DsrPrompt]:
+    """The prompt told of every other change that is not kept apart."""
+    changes = [
+        change
+        for change in CHANGES
+        if change != prompt.change and (prompt.subject, prompt.object, change) not in kept_apart
+    ]
+    return [other for change in changes if (other := retell(prompt, change)) is not None]
+
+
+def _current_track(layout: RunLayout, key: tuple[str, int], scored: str) -> Track | None:
+    """The track of the video that was scored; None when it is missing, damaged or of another video."""
+    if video_digest(layout.video_path(BASE, *key)) != scored:
+        return None
+    with contextlib.suppress(SpatialAlignError):
+        return read_track(layout.track_path(BASE, *key))
+    return None
+
+
+def _scores_under(
+    prompt_id: str, changes: Sequence[RelationChange], tracks: Mapping[tuple[str, int], Track]
+) -> dict[tuple[str, str], dict[int, Score]]:
+    """(prompt id, change code) -> seed -> score of that prompt's videos under each change."""
+    seeds = [seed for other, seed in tracks if other == prompt_id]
+    own = [tracks[prompt_id, seed] for seed in seeds]
+    return {
+        (prompt_id, change.code): dict(zip(seeds, score_tracks(own, [change] * len(own)), strict=True))
+        for change in changes
+    }
+
+
+def _checked_origin(layout: RunLayout, model: VideoModel, video: Path, scored: str) -> str | None:
+    """The sample's fingerprint, when it is what was scored and the model made it."""
+    metadata = sample_metadata(video)
+    if metadata.get("video") != scored:
+        raise SpatialAlignError(
+            f"{video} has changed since it was scored; generate, detect and score again, only what changed is made."
+        )
+    if metadata.get("model") != model.fingerprint:
+        raise SpatialAlignError(
+            f"The videos in {layout.folder} were made by another model than {model.folder.name}; choose the model "
+            "they were made with, or generate them again."
+        )
+    return metadata.get("fingerprint")
+
+
+def _are_exported(folder: Path, selection: PairSelection, print_: str) -> bool:
+    with contextlib.suppress(SpatialAlignError):
+        pairs = load_pairs(folder)
+        pairs.check()
+        return pairs.fingerprint == print_ and tuple(pairs.pairs) == tuple(selection.pairs)
+    return False
+
+
+def _embeddings(
+    model: VideoModel, prompts: Sequence[DsrPrompt], selection: PairSelection
+) -> dict[str, torch.Tensor]:
+    """By text id, and the negative prompt's under ""."""
+    ids = {pair.text_id for pair in selection.pairs}
+    texts = {prompt.id: prompt.text for prompt in prompts if prompt.id in ids}
+    texts[""] = model.defaults.negative_prompt
+    return {text_id: model.encode_text([text])[0].cpu() for text_id, text in texts.items()}
