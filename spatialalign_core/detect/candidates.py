@@ -1,0 +1,225 @@
+"""Of everything that was found: one box a thing, and of several things of one noun the one to follow.
+
+The thing to follow is a path through the frames with at most one detection a frame. Its worth is what it shows, big and
+sure detections, less what it would take to move like that; the best path is found by dynamic programming (Viterbi).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Detection
+from .validity import DetectionRule
+
+Floats = NDArray[np.float64]
+
+_SAME = 0.7  # IoU from which two boxes of one noun are one thing
+_SAME_PLACE = 0.9  # IoU from which two boxes of different nouns are one thing
+_MOST = 8  # candidates of a noun in a frame that are looked at, the surest first
+_STRAY = 0.1  # what moving by one's own size costs, next to 1 for a big sure detection: the nearer one is preferred
+_GROWTH = 0.5  # change of size, in powers of e, that costs nothing
+_LEAP = 0.25  # share of the clip that must be gained for a path to leap
+_AS_BIG = 0.75  # share of the followed one's size, and
+_AS_SURE = 0.5  # share of its confidence, from which another of its kind is as good a candidate
+
+
+def suppress(found: Sequence[Sequence[Detection]]) -> list[list[Detection]]:
+    """Class-aware NMS: of boxes that show one thing under one noun only the surest stays, in the order found.
+
+    Two nouns in the same place are one thing as well, which the detector cannot tell apart: the surer noun stays.
+    """
+    return _nms(_nms(found, _SAME, across_nouns=False), _SAME_PLACE, across_nouns=True)
+
+
+def _nms(found: Sequence[Sequence[Detection]], threshold: float, across_nouns: bool) -> list[list[Detection]]:
+    import torch
+    from torchvision.ops import batched_nms
+
+    flat = [(frame, each) for frame, all_ in enumerate(found) for each in all_]
+    if not flat:
+        return [[] for _ in found]
+    numbers: dict[tuple[int, str], int] = {}
+    groups = [
+        numbers.setdefault((frame, "" if across_nouns else each.noun), len(numbers)) for frame, each in flat
+    ]
+    kept = batched_nms(
+        torch.from_numpy(np.stack([each.box for _, each in flat])),
+        torch.tensor([each.confidence for _, each in flat], dtype=torch.float64),
+        torch.tensor(groups),
+        threshold,
+    )
+    result: list[list[Detection]] = [[] for _ in found]
+    for index in sorted(kept.tolist()):
+        frame, each = flat[index]
+        result[frame].append(each)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """The detections of one noun as arrays: boxes (F, K, 4) and confidences (F, K), NaN where there are fewer.
+
+    index: (F, K) place of each in its frame's list, -1 where there is none.
+    """
+
+    boxes: Floats
+    confidences: Floats
+    index: NDArray[np.int64]
+
+    @property
+    def centres(self) -> Floats:
+        """(F, K, 2) pixels."""
+        return (self.boxes[..., :2] + self.boxes[..., 2:]) / 2
+
+    @property
+    def sizes(self) -> Floats:
+        """(F, K) pixels: the side of a square of the box's area."""
+        return box_size(self.boxes)
+
+
+def box_size(boxes: Floats) -> Floats:
+    """Side of a square of each box's area, (..., 4) -> (...); NaN for NaN, never 0."""
+    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 1e-3)
+    size: Floats = np.sqrt(sides[..., 0] * sides[..., 1])
+    return size
+
+
+def candidates(found: Sequence[Sequence[Detection]], noun: str) -> Candidates:
+    """The detections of a noun, the surest first."""
+    ranked = [
+        sorted((i for i, each in enumerate(all_) if each.noun == noun), key=lambda i: -all_[i].confidence)[
+            :_MOST
+        ]
+        for all_ in found
+    ]
+    width = max((len(row) for row in ranked), default=0)
+    boxes = np.full((len(found), width, 4), np.nan)
+    confidences = np.full((len(found), width), np.nan)
+    index = np.full((len(found), width), -1, dtype=np.int64)
+    for frame, row in enumerate(ranked):
+        for place, i in enumerate(row):
+            boxes[frame, place] = found[frame][i].box
+            confidences[frame, place] = found[frame][i].confidence
+            index[frame, place] = i
+    return Candidates(boxes, confidences, index)
+
+
+def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
+    """Which candidate to follow in each frame, (F,), -1 for none of them.
+
+    A step within the rule's reach costs next to nothing, beyond it quickly as much as a leap, which has to gain a
+    quarter of the clip. Through a gap of up to `rule.gap` frames the reach grows with the gap; a longer one is a leap.
+    """
+    frames, width = things.index.shape
+    path = np.full(frames, -1, dtype=np.int64)
+    if not frames or not width:
+        return path
+    there = things.index >= 0
+    sizes, centres = things.sizes, things.centres
+    largest = np.quantile(sizes[there], 0.9) if there.any() else 1.0
+    worth = np.where(there, things.confidences * np.minimum(1.0, sizes / largest), -np.inf)
+    speed, window = rule.speed(frames), rule.gap(frames) + 1
+    leap = max(1.5, _LEAP * frames)
+
+    value = np.full((frames, width), -np.inf)
+    before = np.full((frames, width), -1, dtype=np.int64)  # frame * width + candidate
+    best_value, best_end = 0.0, -1  # of the paths that ended too long ago to be remembered
+    for frame in range(frames):
+        old = frame - window - 1
+        if old >= 0 and value[old].max() - leap > best_value:
+            best_value, best_end = float(value[old].max()) - leap, old * width + int(value[old].argmax())
+        value[frame], before[frame] = best_value, best_end
+        first = max(0, frame - window)
+        if first < frame:
+            recent = slice(first, frame)
+            steps = (frame - np.arange(first, frame))[:, None, None]
+            scale = np.sqrt(sizes[recent, :, None] * sizes[frame])
+            with np.errstate(invalid="ignore"):
+                way = np.linalg.norm(centres[recent, :, None] - centres[frame], axis=-1) / scale
+                growth = np.abs(np.log(sizes[recent, :, None] / sizes[frame]))
+            cost = (
+                leap * np.maximum(0.0, way / (speed * steps) - 1)
+                + _STRAY * way
+                + np.maximum(0.0, growth - _GROWTH)
+            )
+            reached = value[recent, :, None] - np.minimum(cost, leap)
+            reached = np.where(np.isnan(reached), -np.inf, reached).reshape(-1, width)
+            choice = reached.argmax(0)
+            better = reached.max(0) > value[frame]
+            value[frame] = np.where(better, reached.max(0), value[frame])
+            before[frame] = np.where(better, first * width + choice, before[frame])
+        value[frame] += worth[frame]
+    at = int(value.argmax()) if np.isfinite(value).any() else -1
+    while at >= 0:
+        path[at // width] = at % width
+        at = int(before[at // width, at % width])
+    return path
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """One thing through the video: its place in each frame's list (-1 where it is not), boxes (F, 4) and confidences.
+
+    rival: bool (F,), frames in which another of its kind stands there as big and as sure. elsewhere: bool (F,), frames
+    in which it is not, but one as big and as sure is found in a place that it cannot have reached.
+    """
+
+    picks: NDArray[np.int64]
+    boxes: Floats
+    confidences: Floats
+    rival: NDArray[np.bool_]
+    elsewhere: NDArray[np.bool_]
+
+
+def follow(found: Sequence[Sequence[Detection]], noun: str, rule: DetectionRule) -> Followed:
+    """The most consistent thing of that noun, and whether there is a rival to it."""
+    things = candidates(found, noun)
+    path = best_path(things, rule)
+    boxes, confidences, picks = _along(things, path)
+    seen = path >= 0
+    rival, elsewhere = np.zeros_like(seen), np.zeros_like(seen)
+    if seen.any():
+        left = things
+        for _ in range(max(0, things.index.shape[1] - 1) + 1):
+            left = _without(left, path)
+            path = best_path(left, rule)
+            other = path >= 0
+            if other.sum() <= rule.gap(len(seen)):
+                break
+            other_boxes, other_confidences, _ = _along(left, path)
+            size = np.median(box_size(other_boxes[other])) / np.median(box_size(boxes[seen]))
+            sure = np.mean(other_confidences[other]) / np.maximum(np.mean(confidences[seen]), 1e-9)
+            if size >= _AS_BIG and sure >= _AS_SURE:
+                together = other & seen
+                if together.sum() > 0.2 * other.sum():
+                    rival |= together
+                else:
+                    elsewhere |= other & ~seen
+    return Followed(picks, boxes, confidences, rival, elsewhere)
+
+
+def _along(things: Candidates, path: NDArray[np.int64]) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    if not things.index.shape[1]:
+        frames = len(path)
+        return np.full((frames, 4), np.nan), np.full(frames, np.nan), path
+    rows, seen = np.arange(len(path)), path >= 0
+    return (
+        np.where(seen[:, None], things.boxes[rows, path], np.nan),
+        np.where(seen, things.confidences[rows, path], np.nan),
+        np.where(seen, things.index[rows, path], -1),
+    )
+
+
+def _without(things: Candidates, path: NDArray[np.int64]) -> Candidates:
+    taken = np.zeros(things.index.shape, dtype=bool)
+    rows = np.flatnonzero(path >= 0)
+    taken[rows, path[rows]] = True
+    return Candidates(
+        np.where(taken[..., None], np.nan, things.boxes),
+        np.where(taken, np.nan, things.confidences),
+        np.where(taken, -1, things.index),
+    )
