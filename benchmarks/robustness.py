@@ -84,7 +84,9 @@ def play(rng: np.random.Generator, frames: int | None = None, height: int = 64, 
     clip = render(subject, object, scene, change, int(rng.integers(2**31)), count, height, width)
     side = np.full(count, max(4.0, round(20 * height / 64)))
     still = np.concatenate([clip.object_boxes.min(0)[:2], clip.object_boxes.max(0)[2:]])
-    centres = [(boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (np.tile(still, (count, 1)), clip.subject_boxes)]
+    centres = [
+        (boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in (np.tile(still, (count, 1)), clip.subject_boxes)
+    ]
     actors = [
         Actor(noun, centre, side, np.ones(count, bool))
         for noun, centre in zip((object, subject), centres, strict=True)
