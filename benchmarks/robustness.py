@@ -33,14 +33,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from spatialalign_core.detect import RULES, Detection, Detector, detect_track, load_detector
 from spatialalign_core.files import atomic_write
-from spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS
-from spatialalign_core.pocket.sprites import backdrop, sprite
+from spatialalign_core.pocket.sprites import OBJECT_COLOURS, SCENE_COLOURS, SUBJECT_COLOURS, backdrop, sprite
 from spatialalign_core.pocket.world import render
 from spatialalign_core.relations import CHANGES, RelationChange
 from spatialalign_core.score import dsr_parts, score_track, ssr
 from spatialalign_core.tracks import least_frames, most_frames
 
 RESULTS = Path(__file__).resolve().parent / "results" / "robustness.json"
+SUBJECTS, OBJECTS, SCENES = (tuple(colours) for colours in (SUBJECT_COLOURS, OBJECT_COLOURS, SCENE_COLOURS))
 LENGTHS = (18, 33, 49, 81)
 SEEN = 0.25
 

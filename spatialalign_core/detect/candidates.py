@@ -32,30 +32,53 @@ def suppress(found: Sequence[Sequence[Detection]]) -> list[list[Detection]]:
 
     Two nouns in the same place are one thing as well, which the detector cannot tell apart: the surer noun stays.
     """
-    return _nms(_nms(found, _SAME, across_nouns=False), _SAME_PLACE, across_nouns=True)
+    return [_one_noun_a_place(each) for each in _one_box_a_thing(found)]
 
 
-def _nms(found: Sequence[Sequence[Detection]], threshold: float, across_nouns: bool) -> list[list[Detection]]:
+def _one_box_a_thing(found: Sequence[Sequence[Detection]]) -> list[list[Detection]]:
+    result = [list(each) for each in found]
+    # Most frames show each noun once; torch need not be asked about them.
+    crowded = [i for i, each in enumerate(result) if len({one.noun for one in each}) < len(each)]
+    if not crowded:
+        return result
     import torch
     from torchvision.ops import batched_nms
 
-    flat = [(frame, each) for frame, all_ in enumerate(found) for each in all_]
-    if not flat:
-        return [[] for _ in found]
+    flat = [(frame, each) for frame in crowded for each in result[frame]]
     numbers: dict[tuple[int, str], int] = {}
-    groups = [
-        numbers.setdefault((frame, "" if across_nouns else each.noun), len(numbers)) for frame, each in flat
-    ]
+    groups = [numbers.setdefault((frame, each.noun), len(numbers)) for frame, each in flat]
     kept = batched_nms(
         torch.from_numpy(np.stack([each.box for _, each in flat])),
         torch.tensor([each.confidence for _, each in flat], dtype=torch.float64),
         torch.tensor(groups),
-        threshold,
+        _SAME,
     )
-    result: list[list[Detection]] = [[] for _ in found]
+    for frame in crowded:
+        result[frame] = []
     for index in sorted(kept.tolist()):
         frame, each = flat[index]
         result[frame].append(each)
+    return result
+
+
+def _one_noun_a_place(found: list[Detection]) -> list[Detection]:
+    if len(found) < 2:
+        return found
+    boxes = np.stack([each.box for each in found])
+    same = iou(boxes[:, None], boxes) >= _SAME_PLACE
+    kept: list[int] = []
+    for index in sorted(range(len(found)), key=lambda i: -found[i].confidence):
+        if not any(same[index, other] and found[index].noun != found[other].noun for other in kept):
+            kept.append(index)
+    return [found[index] for index in sorted(kept)]
+
+
+def iou(one: Floats, other: Floats) -> Floats:
+    """Shared part of two boxes, 0..1: (..., 4), (..., 4) -> (...); NaN for NaN, 0 for two boxes without any area."""
+    low, high = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
+    common = np.clip(high - low, 0, None).prod(-1)
+    both = (one[..., 2:] - one[..., :2]).prod(-1) + (other[..., 2:] - other[..., :2]).prod(-1)
+    result: Floats = common / np.maximum(both - common, 1e-9)
     return result
 
 

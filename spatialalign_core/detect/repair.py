@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .candidates import box_size
+from .candidates import box_size, iou
 from .validity import DetectionRule, first_run_of, video_reason
 
 Floats = NDArray[np.float64]
@@ -135,11 +135,11 @@ def _swap(sights: Mapping[str, Sight]) -> str | None:
     (subject, one), (object, other) = sights.items()
     at = np.flatnonzero(one.seen & other.seen)
     before, after = at[:-1], at[1:]
-    crossed = (_iou(one.boxes[before], other.boxes[after]) > _SWAPPED) & (
-        _iou(other.boxes[before], one.boxes[after]) > _SWAPPED
+    crossed = (iou(one.boxes[before], other.boxes[after]) > _SWAPPED) & (
+        iou(other.boxes[before], one.boxes[after]) > _SWAPPED
     )
-    stayed = (_iou(one.boxes[before], one.boxes[after]) > 0.3) | (
-        _iou(other.boxes[before], other.boxes[after]) > 0.3
+    stayed = (iou(one.boxes[before], one.boxes[after]) > 0.3) | (
+        iou(other.boxes[before], other.boxes[after]) > 0.3
     )
     return _between(f"the {subject} and the {object} change places", before, after, crossed & ~stayed)
 
@@ -181,9 +181,8 @@ def _blink(sights: Mapping[str, Sight], width: int, height: int, rule: Detection
         boxes = sight.boxes
         areas = box_size(boxes) ** 2
         margin = _EDGE * np.median(box_size(boxes[at]))
-        inside = (boxes[:, :2] >= margin).all(-1) & (boxes[:, 2:] <= np.array([width, height]) - margin).all(
-            -1
-        )
+        room = np.concatenate([boxes[:, :2], np.array([width, height]) - boxes[:, 2:]], axis=1)
+        inside = room.min(axis=1) >= margin
         for start, end in itertools.pairwise(at):
             if end - start - 1 <= rule.gap(len(boxes)):
                 continue
@@ -199,7 +198,8 @@ def _unseen_end(counts: Sequence[bool], rule: DetectionRule) -> str | None:
     frames = len(counts)
     for missing, end in ((int(at[0]), "first"), (frames - 1 - int(at[-1]), "last")):
         if missing > rule.unseen(frames):
-            return f"the {end} {missing} of {frames} frames do not show both; at most {rule.unseen(frames)} may be missing"
+            most = rule.unseen(frames)
+            return f"the {end} {missing} of {frames} frames do not show both; at most {most} may be missing"
     return None
 
 
@@ -215,11 +215,3 @@ def _between(
 def _sizes_moved(before: Floats, after: Floats) -> float:
     way = np.linalg.norm((after[:2] + after[2:] - before[:2] - before[2:]) / 2)
     return float(way / max(box_size(before), box_size(after)))
-
-
-def _iou(one: Floats, other: Floats) -> Floats:
-    low, high = np.maximum(one[..., :2], other[..., :2]), np.minimum(one[..., 2:], other[..., 2:])
-    common = np.clip(high - low, 0, None).prod(-1)
-    both = (one[..., 2:] - one[..., :2]).prod(-1) + (other[..., 2:] - other[..., :2]).prod(-1)
-    result: Floats = common / np.maximum(both - common, 1e-9)
-    return result
