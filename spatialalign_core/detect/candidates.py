@@ -6,6 +6,7 @@ sure detections, less what it would take to move like that; the best path is fou
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -183,6 +184,29 @@ def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
     return path
 
 
+def _filled_up(things: Candidates, path: NDArray[np.int64], rule: DetectionRule) -> NDArray[np.int64]:
+    """The path with candidates in its gaps that one of the gap's ends can have moved to.
+
+    The best path may leave a few frames out to make the way between two places look slower than it was.
+    """
+    path, frames = path.copy(), len(path)
+    speed, sizes, centres = rule.speed(frames), things.sizes, things.centres
+    at = np.flatnonzero(path >= 0)
+    for start, end in itertools.pairwise(at.tolist()):
+        for last, inside in ((start, range(start + 1, end)), (end, range(end - 1, start, -1))):
+            for frame in inside:
+                if path[frame] >= 0 or not (things.index[frame] >= 0).any():
+                    continue
+                here = last, path[last]
+                way = np.linalg.norm(centres[frame] - centres[here], axis=-1)
+                growth = np.abs(np.log(sizes[frame] / sizes[here]))
+                near = (way <= speed * abs(frame - last) * sizes[here]) & (growth <= 2 * _GROWTH)
+                if near.any():
+                    path[frame] = int(np.where(near, way, np.inf).argmin())
+                    last = frame
+    return path
+
+
 @dataclass(frozen=True, eq=False)
 class Followed:
     """One thing through the video: its place in each frame's list (-1 where it is not), boxes (F, 4) and confidences.
@@ -201,7 +225,7 @@ class Followed:
 def follow(found: Sequence[Sequence[Detection]], noun: str, rule: DetectionRule) -> Followed:
     """The most consistent thing of that noun, and whether there is a rival to it."""
     things = candidates(found, noun)
-    path = best_path(things, rule)
+    path = _filled_up(things, best_path(things, rule), rule)
     boxes, confidences, picks = _along(things, path)
     seen = path >= 0
     rival, elsewhere = np.zeros_like(seen), np.zeros_like(seen)
