@@ -164,10 +164,10 @@ def occlusion(rng: np.random.Generator) -> Play:
 def leaves_and_returns(rng: np.random.Generator) -> Play:
     """In the middle the subject is out of the picture for a while, by the side or the top."""
     result = play(rng)
-    frames = result.frames
-    at = np.linspace(0, 1, frames)
-    away = np.clip(1.6 * np.exp(-(((at - 0.5) / rng.uniform(0.13, 0.2)) ** 2)), 0, 1)
-    way = np.array([(0.0, -75.0), (-110.0, 0.0), (110.0, 0.0)][rng.integers(3)])
+    at = np.linspace(0, 1, result.frames)
+    part = np.clip((0.5 - np.abs(at - 0.5) - rng.uniform(0.08, 0.12)) / 0.3, 0, 1)
+    away = part * part * (3 - 2 * part)
+    way = np.array([(0.0, -60.0), (-55.0, 0.0), (55.0, 0.0)][rng.integers(3)])
     result.actors[1].centres = result.actors[1].centres + away[:, None] * way
     return result
 

@@ -22,7 +22,8 @@ _SAME = 0.7  # IoU from which two boxes of one noun are one thing
 _SAME_PLACE = 0.9  # IoU from which two boxes of different nouns are one thing
 _MOST = 8  # candidates of a noun in a frame that are looked at, the surest first
 _STRAY = 0.1  # what moving by one's own size costs, next to 1 for a big sure detection: the nearer one is preferred
-_GROWTH = 0.5  # change of size, in powers of e, that costs nothing
+_GROWTH = 0.35  # change of size, in powers of e, that costs nothing,
+_TOO_MUCH = 0.2  # and what more of it is a leap
 _LEAP = 0.25  # share of the clip that must be gained for a path to leap
 _AS_BIG = 0.75  # share of the followed one's size, and
 _AS_SURE = 0.5  # share of its confidence, from which another of its kind is as good a candidate
@@ -136,51 +137,53 @@ def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
     """Which candidate to follow in each frame, (F,), -1 for none of them.
 
     A step within the rule's reach costs next to nothing, beyond it quickly as much as a leap, which has to gain a
-    quarter of the clip. Through a gap of up to `rule.gap` frames the reach grows with the gap; a longer one is a leap.
+    quarter of the clip; so does a sudden change of size. Through a gap the reach grows with its length.
     """
     frames, width = things.index.shape
     path = np.full(frames, -1, dtype=np.int64)
-    if not frames or not width:
-        return path
     there = things.index >= 0
+    if not there.any():
+        return path
     sizes, centres = things.sizes, things.centres
-    largest = np.quantile(sizes[there], 0.9) if there.any() else 1.0
-    worth = np.where(there, things.confidences * np.minimum(1.0, sizes / largest), -np.inf)
+    worth = things.confidences * np.minimum(1.0, sizes / np.quantile(sizes[there], 0.9))
+    worth = np.where(there, worth, -np.inf)
     speed, window = rule.speed(frames), rule.gap(frames) + 1
     leap = max(1.5, _LEAP * frames)
 
     value = np.full((frames, width), -np.inf)
     before = np.full((frames, width), -1, dtype=np.int64)  # frame * width + candidate
-    best_value, best_end = 0.0, -1  # of the paths that ended too long ago to be remembered
+    oldest = -1  # end of the best path among those that ended before the window
     for frame in range(frames):
         old = frame - window - 1
-        if old >= 0 and value[old].max() - leap > best_value:
-            best_value, best_end = float(value[old].max()) - leap, old * width + int(value[old].argmax())
-        value[frame], before[frame] = best_value, best_end
-        first = max(0, frame - window)
-        if first < frame:
-            recent = slice(first, frame)
-            steps = (frame - np.arange(first, frame))[:, None, None]
-            scale = np.sqrt(sizes[recent, :, None] * sizes[frame])
-            with np.errstate(invalid="ignore"):
-                way = np.linalg.norm(centres[recent, :, None] - centres[frame], axis=-1) / scale
-                growth = np.abs(np.log(sizes[recent, :, None] / sizes[frame]))
-            cost = (
-                leap * np.maximum(0.0, way / (speed * steps) - 1)
-                + _STRAY * way
-                + np.maximum(0.0, growth - _GROWTH)
+        if old >= 0:
+            end = old * width + int(value[old].argmax())
+            if oldest < 0 or value.flat[end] > value.flat[oldest]:
+                oldest = end
+        first = max(0, frame - window) * width
+        ends = np.arange(first, frame * width)
+        if oldest >= 0:
+            ends = np.concatenate([[oldest], ends])
+        value[frame] = 0.0
+        if len(ends):
+            at, which = ends // width, ends % width
+            steps = (frame - at)[:, None]
+            own = sizes[at, which][:, None]
+            way = np.linalg.norm(centres[at, which][:, None] - centres[frame], axis=-1)
+            way = way / np.sqrt(own * sizes[frame])
+            growth = np.abs(np.log(own / sizes[frame]))
+            cost = leap * (
+                np.maximum(0.0, way / (speed * steps) - 1) + np.maximum(0.0, growth - _GROWTH) / _TOO_MUCH
             )
-            reached = value[recent, :, None] - np.minimum(cost, leap)
-            reached = np.where(np.isnan(reached), -np.inf, reached).reshape(-1, width)
-            choice = reached.argmax(0)
-            better = reached.max(0) > value[frame]
-            value[frame] = np.where(better, reached.max(0), value[frame])
-            before[frame] = np.where(better, first * width + choice, before[frame])
+            reached = value[at, which][:, None] - np.minimum(cost, leap) - _STRAY * way
+            reached = np.where(np.isnan(reached), -np.inf, reached)
+            better = reached.max(0) > 0.0
+            value[frame] = np.where(better, reached.max(0), 0.0)
+            before[frame] = np.where(better, ends[reached.argmax(0)], -1)
         value[frame] += worth[frame]
-    at = int(value.argmax()) if np.isfinite(value).any() else -1
-    while at >= 0:
-        path[at // width] = at % width
-        at = int(before[at // width, at % width])
+    place = int(value.argmax())
+    while place >= 0:
+        path[place // width] = place % width
+        place = int(before.flat[place])
     return path
 
 
@@ -200,7 +203,7 @@ def _filled_up(things: Candidates, path: NDArray[np.int64], rule: DetectionRule)
                 here = last, path[last]
                 way = np.linalg.norm(centres[frame] - centres[here], axis=-1)
                 growth = np.abs(np.log(sizes[frame] / sizes[here]))
-                near = (way <= speed * abs(frame - last) * sizes[here]) & (growth <= 2 * _GROWTH)
+                near = (way <= speed * abs(frame - last) * sizes[here]) & (growth <= 3 * _GROWTH)
                 if near.any():
                     path[frame] = int(np.where(near, way, np.inf).argmin())
                     last = frame
@@ -231,12 +234,16 @@ def follow(found: Sequence[Sequence[Detection]], noun: str, rule: DetectionRule)
     rival, elsewhere = np.zeros_like(seen), np.zeros_like(seen)
     if seen.any():
         left = things
-        for _ in range(max(0, things.index.shape[1] - 1) + 1):
+        for _ in range(things.index.shape[1]):
             left = _without(left, path)
             path = best_path(left, rule)
             other = path >= 0
-            if other.sum() <= rule.gap(len(seen)):
+            if not other.any():
                 break
+            # What flashes up for a moment is no thing.
+            other &= lasting(other, rule.gap(len(seen)) + 1)
+            if not other.any():
+                continue
             other_boxes, other_confidences, _ = _along(left, path)
             size = np.median(box_size(other_boxes[other])) / np.median(box_size(boxes[seen]))
             sure = np.mean(other_confidences[other]) / np.maximum(np.mean(confidences[seen]), 1e-9)
@@ -247,6 +254,15 @@ def follow(found: Sequence[Sequence[Detection]], noun: str, rule: DetectionRule)
                 else:
                     elsewhere |= other & ~seen
     return Followed(picks, boxes, confidences, rival, elsewhere)
+
+
+def lasting(there: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
+    """The runs of at least that many frames, (F,) -> (F,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]]).astype(np.int8)))
+    result = np.zeros_like(there)
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        result[start:end] = end - start >= least
+    return result
 
 
 def _along(things: Candidates, path: NDArray[np.int64]) -> tuple[Floats, Floats, NDArray[np.int64]]:

@@ -50,7 +50,7 @@ class DetectionRule:
     mode: Literal["published", "default"] = "default"
     validity: ValidityRule = PUBLISHED_RULE
     max_gap: int = 4
-    max_unseen: int = 16
+    max_unseen: int = 20
     reach: float = 0.75
 
     def gap(self, frames: int) -> int:
