@@ -173,7 +173,7 @@ def _elsewhere(sights: Mapping[str, Sight], rule: DetectionRule) -> str | None:
 
 
 def _blink(sights: Mapping[str, Sight], width: int, height: int, rule: DetectionRule) -> str | None:
-    """Gaps too long to fill, with the whole thing seen on both sides of it and far from the picture's edge."""
+    """Gaps longer than `rule.blink`, with the whole thing seen on both sides of it and far from the picture's edge."""
     for noun, sight in sights.items():
         at = np.flatnonzero(sight.seen)
         if not len(at):
@@ -184,7 +184,7 @@ def _blink(sights: Mapping[str, Sight], width: int, height: int, rule: Detection
         room = np.concatenate([boxes[:, :2], np.array([width, height]) - boxes[:, 2:]], axis=1)
         inside = room.min(axis=1) >= margin
         for start, end in itertools.pairwise(at):
-            if end - start - 1 <= rule.gap(len(boxes)):
+            if end - start - 1 <= rule.blink(len(boxes)):
                 continue
             usual = [np.median(areas[at[at <= start][-8:]]), np.median(areas[at[at >= end][:8]])]
             whole = areas[start] >= _WHOLE * usual[0] and areas[end] >= _WHOLE * usual[1]

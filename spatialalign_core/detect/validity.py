@@ -42,7 +42,8 @@ class DetectionRule:
 
     The default rule follows the most consistent instance of each noun, fills short gaps, and sets aside videos in which
     something teleports, blinks out or is not seen at one of the two ends. Numbers of frames are for a video of 81
-    frames. max_gap: longest gap that is filled. max_unseen: frames that may be missing at either end. reach: how far
+    frames. max_gap: longest gap that is filled. max_blink: longest time that something may be out of sight with nothing
+    to hide it. max_unseen: frames that may be missing at either end. reach: how far
     something may move from frame to frame, in its own sizes, in a clip of `LONG_CLIP` frames or more; shorter clips
     show more of a motion between two frames.
     """
@@ -50,12 +51,17 @@ class DetectionRule:
     mode: Literal["published", "default"] = "default"
     validity: ValidityRule = PUBLISHED_RULE
     max_gap: int = 4
+    max_blink: int = 8
     max_unseen: int = 20
     reach: float = 0.75
 
     def gap(self, frames: int) -> int:
         """Longest gap that is filled in a clip of that length, at least 2."""
         return max(2, least_frames(self.max_gap, frames))
+
+    def blink(self, frames: int) -> int:
+        """Longest time out of sight with nothing to hide it, at least as long as a gap."""
+        return max(self.gap(frames), most_frames(self.max_blink, frames))
 
     def unseen(self, frames: int) -> int:
         """How many frames at either end may be missing."""
