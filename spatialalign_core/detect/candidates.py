@@ -23,6 +23,7 @@ _SAME_PLACE = 0.9  # IoU from which two boxes of different nouns are one thing
 _MOST = 8  # candidates of a noun in a frame that are looked at, the surest first
 _STRAY = 0.1  # what moving by one's own size costs, next to 1 for a big sure detection: the nearer one is preferred
 _GROWTH = 0.35  # change of size, in powers of e, that costs nothing,
+_FADING = 0.9  # how much of its size a thing keeps at least from frame to frame
 _TOO_MUCH = 0.2  # and what more of it is a leap
 _LEAP = 0.25  # share of the clip that must be gained for a path to leap
 _AS_BIG = 0.75  # share of the followed one's size, and
@@ -152,6 +153,7 @@ def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
 
     value = np.full((frames, width), -np.inf)
     before = np.full((frames, width), -1, dtype=np.int64)  # frame * width + candidate
+    usual = sizes.copy()  # of the thing on the best path there: half hidden it is as big as before
     oldest = -1  # end of the best path among those that ended before the window
     for frame in range(frames):
         old = frame - window - 1
@@ -167,7 +169,7 @@ def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
         if len(ends):
             at, which = ends // width, ends % width
             steps = (frame - at)[:, None]
-            own = sizes[at, which][:, None]
+            own = usual[at, which][:, None]
             way = np.linalg.norm(centres[at, which][:, None] - centres[frame], axis=-1)
             way = way / np.sqrt(own * sizes[frame])
             growth = np.abs(np.log(own / sizes[frame]))
@@ -179,6 +181,8 @@ def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
             better = reached.max(0) > 0.0
             value[frame] = np.where(better, reached.max(0), 0.0)
             before[frame] = np.where(better, ends[reached.argmax(0)], -1)
+            earlier = np.where(better, usual.flat[ends[reached.argmax(0)]], 0.0)
+            usual[frame] = np.maximum(sizes[frame], _FADING * earlier)
         value[frame] += worth[frame]
     place = int(value.argmax())
     while place >= 0:

@@ -153,15 +153,22 @@ def _leap(sights: Mapping[str, Sight], rule: DetectionRule) -> str | None:
     reach = rule.speed(frames) * (after - before)
     centres = [(sight.boxes[:, :2] + sight.boxes[:, 2:]) / 2 for sight in (one, other)]
     relative = centres[0] - centres[1]
-    sizes = [np.maximum(box_size(s.boxes)[before], box_size(s.boxes)[after]) for s in (one, other)]
-    way = np.linalg.norm(relative[after] - relative[before], axis=-1) / np.minimum(*sizes)
+    sizes = [_usual_size(sight.boxes[at])[:-1] for sight in (one, other)]
     own = [np.linalg.norm(c[after] - c[before], axis=-1) for c in centres]
     who = np.where(own[0] >= own[1], 0, 1)
+    way = np.linalg.norm(relative[after] - relative[before], axis=-1) / np.where(who == 0, *sizes)
     for index, noun in enumerate((subject, object)):
         reason = _between(f"the {noun} jumps", before, after, (way > reach) & (who == index))
         if reason:
             return reason
     return None
+
+
+def _usual_size(boxes: Floats) -> Floats:
+    """The largest size within three sightings of each, (N, 4) -> (N,): what is half hidden is still as big."""
+    around = np.pad(box_size(boxes), 3, mode="edge") if len(boxes) else np.zeros(6)
+    usual: Floats = np.lib.stride_tricks.sliding_window_view(around, 7).max(-1)
+    return usual
 
 
 def _elsewhere(sights: Mapping[str, Sight], rule: DetectionRule) -> str | None:

@@ -244,3 +244,15 @@ def test_out_of_memory_takes_smaller_batches(detector: GroundingDinoDetector, mo
     monkeypatch.setattr(GroundingDinoDetector, "scores", scores)
     assert len(list(detector.detect(pictures(3), ("fox", "box")))) == 3
     assert sizes == [2, 1, 1, 1]
+
+
+def test_half_precision_sums() -> None:
+    whole, half = (
+        GroundingDinoDetector(make_model(), make_processor(), "cpu", dtype)
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    phrases = read_phrases(make_tokenizer(), ("fox", "box"))
+    (scores, _), (rough, boxes) = (each.scores(pictures(), phrases) for each in (whole, half))
+    # The queries come in another order where two are nearly as good, so only their scores are compared.
+    assert rough.dtype == np.float32 and boxes.dtype == np.float64 and np.isfinite(boxes).all()
+    assert np.median(np.abs(np.sort(rough.max(-1)) - np.sort(scores.max(-1)))) < 0.02
