@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from spatialalign_core.detect import load_detector
 from spatialalign_core.detect.tracker import detect_track
-from spatialalign_core.detect.validity import PUBLISHED_RULE
+from spatialalign_core.detect.validity import PUBLISHED
 from spatialalign_core.generate import Job, generate
 from spatialalign_core.models.loading import load_video_model
 from spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
@@ -41,7 +41,7 @@ def measure_model(prompts: int, seeds: int) -> dict[str, float]:
     for sample in generate(model, jobs):
         spent += time.process_time() - started
         prompt = by_id[sample.job.prompt_id]
-        track = detect_track(detector, sample.frames, prompt.subject, prompt.object, PUBLISHED_RULE)
+        track = detect_track(detector, sample.frames, prompt.subject, prompt.object, PUBLISHED)
         scores.append(score_track(track, prompt.change))
         started = time.process_time()
     return {
@@ -59,7 +59,7 @@ def measure_detector(clips: int) -> dict[str, float]:
         subject, other_subject = rng.choice(SUBJECTS, 2, replace=False)
         object, other_object = rng.choice(OBJECTS, 2, replace=False)
         clip = render(subject, object, SCENES[seed % 6], CHANGES[seed % 6], seed)
-        track = detect_track(detector, clip.frames, subject, object, PUBLISHED_RULE, keep_masks=True)
+        track = detect_track(detector, clip.frames, subject, object, PUBLISHED, keep_masks=True)
         for found, true in (
             (track.subject_boxes, clip.subject_boxes),
             (track.object_boxes, clip.object_boxes),

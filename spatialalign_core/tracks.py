@@ -30,6 +30,7 @@ class Track:
     Boxes: float64 (F, 4), xyxy pixels of a `width` x `height` picture, y down, far edges exclusive, NaN where absent.
     Confidences: float64 (F,) in 0..1, NaN where absent. Masks: bool (F, height, width), or None.
     frame_reasons: for each frame None when it counts, else why not. reason: why the whole video does not count.
+    bridged: for each frame whether a box in it was not seen but drawn between its neighbours; () for no such frame.
     ValueError when the shapes do not fit together.
     """
 
@@ -45,9 +46,14 @@ class Track:
     reason: str | None = None
     subject_masks: Masks | None = None
     object_masks: Masks | None = None
+    bridged: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
         frames = len(self.frame_reasons)
+        if not self.bridged:
+            object.__setattr__(self, "bridged", (False,) * frames)
+        if len(self.bridged) != frames:
+            raise ValueError(f"bridged has {len(self.bridged)} values, expected {frames}.")
         expected = {
             "subject_boxes": (frames, 4),
             "object_boxes": (frames, 4),
@@ -81,6 +87,7 @@ class Track:
             "object_confidences": _numbers_to_json(self.object_confidences),
             "subject_masks": _masks_to_json(self.subject_masks),
             "object_masks": _masks_to_json(self.object_masks),
+            "bridged": list(self.bridged),
         }
 
     @classmethod
@@ -101,6 +108,7 @@ class Track:
             reason=None if data.get("reason") is None else str(data["reason"]),
             subject_masks=_masks_from_json(data.get("subject_masks"), shape),
             object_masks=_masks_from_json(data.get("object_masks"), shape),
+            bridged=tuple(bool(value) for value in data.get("bridged", ())),
         )
 
 

@@ -1,14 +1,19 @@
 """Detection: where the subject and the object of a prompt are in every frame of a video."""
 
-from .base import Detection, Detector
+from .base import Detection, Detector, MaskTracker
 from .loading import DETECTORS, load_detector
 from .tracker import detect_track
-from .validity import ValidityRule, Verdict, judge
+from .validity import DEFAULT, PUBLISHED, RULES, DetectionRule, ValidityRule, Verdict, judge
 
 __all__ = [
+    "DEFAULT",
     "DETECTORS",
+    "PUBLISHED",
+    "RULES",
     "Detection",
+    "DetectionRule",
     "Detector",
+    "MaskTracker",
     "ValidityRule",
     "Verdict",
     "detect_track",

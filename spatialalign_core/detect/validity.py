@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from ..tracks import least_frames, most_frames
 
@@ -36,6 +37,48 @@ PUBLISHED_RULE = ValidityRule()
 
 
 @dataclass(frozen=True)
+class DetectionRule:
+    """How detections become a track: `PUBLISHED` follows the released procedure exactly, `DEFAULT` forgives and doubts.
+
+    The default rule follows the most consistent instance of each noun, fills short gaps, and sets aside videos in which
+    something teleports, blinks out or is not seen at one of the two ends. Numbers of frames are for a video of 81
+    frames. max_gap: longest gap that is filled. max_blink: longest time that something may be out of sight with nothing
+    to hide it. max_unseen: frames that may be missing at either end. reach: how far
+    something may move from frame to frame, in its own sizes, in a clip of `LONG_CLIP` frames or more; shorter clips
+    show more of a motion between two frames.
+    """
+
+    mode: Literal["published", "default"] = "default"
+    validity: ValidityRule = PUBLISHED_RULE
+    max_gap: int = 4
+    max_blink: int = 8
+    max_unseen: int = 20
+    reach: float = 0.75
+
+    def gap(self, frames: int) -> int:
+        """Longest gap that is filled in a clip of that length, at least 2."""
+        return max(2, least_frames(self.max_gap, frames))
+
+    def blink(self, frames: int) -> int:
+        """Longest time out of sight with nothing to hide it, at least as long as a gap."""
+        return max(self.gap(frames), most_frames(self.max_blink, frames))
+
+    def unseen(self, frames: int) -> int:
+        """How many frames at either end may be missing."""
+        return most_frames(self.max_unseen, frames)
+
+    def speed(self, frames: int) -> float:
+        """Farthest way from one frame to the next, in sizes of the thing that moves."""
+        return self.reach * max(1.0, LONG_CLIP / max(frames, 1))
+
+
+LONG_CLIP = 32
+PUBLISHED = DetectionRule("published")
+DEFAULT = DetectionRule("default")
+RULES: dict[str, DetectionRule] = {rule.mode: rule for rule in (DEFAULT, PUBLISHED)}
+
+
+@dataclass(frozen=True)
 class Verdict:
     """Why each frame (None: it is valid) and the whole video (None: it counts) does not count.
 
@@ -58,8 +101,8 @@ def judge(
     reasons = tuple(_frame_reason(found, subject, object) for found in labels)
     valid = [reason is None for reason in reasons]
     redundant = sum(_redundant(found, subject, object) for found in labels)
-    first_run = _first_run(valid, scaled.min_run)
-    return Verdict(reasons, _video_reason(valid, redundant, first_run, reasons, scaled), first_run)
+    first_run = first_run_of(valid, scaled.min_run)
+    return Verdict(reasons, video_reason(valid, redundant, first_run, reasons, scaled), first_run)
 
 
 def _redundant(found: Sequence[str], subject: str, object: str) -> bool:
@@ -81,7 +124,8 @@ def _frame_reason(found: Sequence[str], subject: str, object: str) -> str | None
     return f"something else was found: {', '.join(others)}" if others else None
 
 
-def _first_run(valid: Sequence[bool], length: int) -> int | None:
+def first_run_of(valid: Sequence[bool], length: int) -> int | None:
+    """First frame of the first run of that many valid frames."""
     run = 0
     for index, good in enumerate(valid):
         run = run + 1 if good else 0
@@ -90,13 +134,14 @@ def _first_run(valid: Sequence[bool], length: int) -> int | None:
     return None
 
 
-def _video_reason(
+def video_reason(
     valid: Sequence[bool],
     redundant: int,
     first_run: int | None,
     reasons: Sequence[str | None],
     rule: ValidityRule,
 ) -> str | None:
+    """Why the video does not count by a rule that is scaled to it already, or None."""
     frames, count = len(valid), sum(valid)
     if not frames:
         return "the video has no frames"

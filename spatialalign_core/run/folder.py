@@ -11,8 +11,8 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..detect.base import Detector
-from ..detect.validity import PUBLISHED_RULE, ValidityRule
+from ..detect.base import Detector, MaskTracker
+from ..detect.validity import DEFAULT, DetectionRule
 from ..errors import SpatialAlignError
 from ..models.base import GenerateSettings, VideoModel
 from ..pairs import PairSelection, PairSettings, load_pairs
@@ -84,14 +84,20 @@ class Run(RunLayout):
         detector: Detector,
         set: str = BASE,
         split: str | None = None,
-        rule: ValidityRule = PUBLISHED_RULE,
+        rule: DetectionRule = DEFAULT,
         seeds: int | None = None,
         keep_masks: bool = False,
+        mask_tracker: MaskTracker | None = None,
     ) -> Iterator[Progress]:
-        """Find subject and object in the videos that are there; one that cannot be read is INVALID, with its reason."""
+        """Find subject and object in the videos that are there; one that cannot be read is INVALID, with its reason.
+
+        rule, mask_tracker: see `detect_track`. Tracks made otherwise, or by other weights, are made again.
+        """
         with self._writing():
             prompts = {prompt.id: prompt for prompt in self.prompts(split)}
-            yield from detect_stage(self, detector, prompts, set, split, rule, seeds, keep_masks)
+            yield from detect_stage(
+                self, detector, prompts, set, split, rule, seeds, keep_masks, mask_tracker
+            )
 
     def score(
         self, set: str = BASE, split: str | None = None, seeds: int | None = None

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..detect.base import Detector
+from ..detect.base import Detector, MaskTracker, origin
 from ..detect.tracker import detect_track
-from ..detect.validity import ValidityRule
+from ..detect.validity import DetectionRule
 from ..errors import SpatialAlignError
 from ..evaluate import Evaluation, evaluate
 from ..files import fingerprint
@@ -127,15 +127,16 @@ def detect_stage(
     prompts: Mapping[str, DsrPrompt],
     set: str,
     split: str | None,
-    rule: ValidityRule,
+    rule: DetectionRule,
     seeds: int | None,
     keep_masks: bool,
+    mask_tracker: MaskTracker | None,
 ) -> Iterator[Progress]:
     """Tracks of all videos of the set; see `Run.detect`."""
     keys = layout.samples(set, split, seeds)
     if not keys:
         raise SpatialAlignError(f"There are no {set} videos in {layout.folder} yet; generate them first.")
-    how = fingerprint([detector.name, rule, keep_masks])
+    how = fingerprint([origin(detector), rule, keep_masks, origin(mask_tracker)])
     for done, key in enumerate(keys):
         prompt = prompts[key.prompt_id]
         video = layout.video_path(set, key.prompt_id, key.seed)
@@ -154,7 +155,9 @@ def detect_stage(
             yield Progress("detect", done, len(keys), f"Set aside as INVALID: {error}", warning=True)
             track = _empty_track(prompt, str(error))
         else:
-            track = detect_track(detector, frames, prompt.subject, prompt.object, rule, keep_masks)
+            track = detect_track(
+                detector, frames, prompt.subject, prompt.object, rule, keep_masks, mask_tracker
+            )
         write_track(path, track, print_)
         yield Progress("detect", done + 1, len(keys), f"{key.prompt_id}, seed {key.seed}", path=path)
 

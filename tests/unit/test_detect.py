@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from spatialalign_core.detect import (
+    PUBLISHED,
     Detection,
     ValidityRule,
     detect_track,
@@ -190,7 +191,7 @@ class BoxesOnly:
 
 
 def test_detectors_without_masks() -> None:
-    track = detect_track(BoxesOnly(), np.zeros((5, 8, 8, 3), np.uint8), "a", "b", keep_masks=True)
+    track = detect_track(BoxesOnly(), np.zeros((5, 8, 8, 3), np.uint8), "a", "b", PUBLISHED, keep_masks=True)
     assert track.subject_masks is None
     assert track.subject_confidences.tolist() == [0.75] * 5 and track.object_confidences.tolist() == [0.5] * 5
 

@@ -21,6 +21,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from spatialalign_core.detect.base import Detection
+from spatialalign_core.detect.validity import DEFAULT as DEFAULT_RULE
+from spatialalign_core.detect.validity import PUBLISHED
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.loading import load_video_model
@@ -216,6 +218,19 @@ def test_unreadable_video_is_set_aside(run: Run) -> None:
     scores = run.scores()
     assert not scores[prompt.id, 1].valid and str(video) in (scores[prompt.id, 1].reason or "")
     assert len(scores) == 5 * SEEDS and sum(score.valid for score in scores.values()) == 5 * SEEDS - 1
+
+
+def test_other_weights_or_another_rule_make_the_tracks_again(run: Run) -> None:
+    other = RednessDetector()
+    other.fingerprint = "redness, trained longer"  # type: ignore[attr-defined]
+    for detector, rule, made in (
+        (RednessDetector(), DEFAULT_RULE, 0),
+        (other, DEFAULT_RULE, 5 * SEEDS),
+        (other, PUBLISHED, 5 * SEEDS),
+        (other, PUBLISHED, 0),
+    ):
+        news = work(run.detect(detector, rule=rule))
+        assert sum("seed" in item.message for item in news) == made
 
 
 def test_new_settings_make_the_videos_again(run: Run, model: VideoModel) -> None:

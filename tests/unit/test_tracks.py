@@ -39,7 +39,14 @@ def make_track(frames: int = 3, masks: bool = True) -> Track:
         frame_reasons=((None, "the fox was not found", None) * frames)[:frames],
         reason="only „few“ frames",
         subject_masks=rng.random((frames, 5, 7)) < 0.5 if masks else None,
+        bridged=((False, True, False) * frames)[:frames],
     )
+
+
+def test_tracks_from_before_there_were_bridges() -> None:
+    data = make_track().to_json()
+    del data["bridged"]
+    assert Track.from_json(data).bridged == (False, False, False)
 
 
 def assert_same(left: Track, right: Track) -> None:
@@ -78,6 +85,7 @@ def test_full_and_empty_masks(fill: bool) -> None:
         {"subject_masks": [[35]]},
         {"subject_masks": [[3], [35], [35]]},
         {"subject_masks": [[-1, 36], [35], [35]]},
+        {"bridged": [True]},
         {"width": "wide"},
         {"object": ...},
     ],
@@ -108,6 +116,8 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_shapes_must_fit() -> None:
     with pytest.raises(ValueError, match="object_boxes"):
         replace(make_track(), object_boxes=np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="bridged"):
+        replace(make_track(), bridged=(True,))
 
 
 @pytest.mark.parametrize(
