@@ -1,6 +1,6 @@
 """Detection: where the subject and the object of a prompt are in every frame of a video."""
 
-from .base import Detection, Detector
+from .base import Detection, Detector, MaskTracker
 from .loading import DETECTORS, load_detector
 from .tracker import detect_track
 from .validity import ValidityRule, Verdict, judge
@@ -9,6 +9,7 @@ __all__ = [
     "DETECTORS",
     "Detection",
     "Detector",
+    "MaskTracker",
     "ValidityRule",
     "Verdict",
     "detect_track",

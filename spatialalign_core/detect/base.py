@@ -35,3 +35,19 @@ class Detector(Protocol):
         frames: uint8 RGB (F, H, W, 3). SpatialAlignError for a noun that the detector does not know.
         """
         ...
+
+
+class MaskTracker(Protocol):
+    """Follows things through a clip from the boxes they have in one frame."""
+
+    name: str
+
+    def track(
+        self, frames: NDArray[np.uint8], seed: int, boxes: NDArray[np.float64]
+    ) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.float64]]]:
+        """(frame index, masks, confidences) once for each frame: the seed first, then forwards, then backwards.
+
+        frames: uint8 RGB (F, H, W, 3). seed: index of the frame in which `boxes`, (N, 4) xyxy pixels, hold.
+        masks: bool (N, H, W). confidences: float (N,) in 0..1. Memory does not grow with F.
+        """
+        ...
