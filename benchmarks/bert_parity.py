@@ -1,8 +1,8 @@
 """Does groundingdino-py compute the same on transformers 5, through our shim, as on transformers 4.57, without it?
 
-Run it with the older environment's Python and `make FOLDER`: a Swin-T model with random weights, its input and its output
-go there. Then run it with the newer environment's Python and `compare FOLDER`: it loads the weights and prints the largest
-differences. The last line is one line of JSON.
+Run it with the older environment's Python and `make FOLDER`: a Swin-T model with random weights, its input and its
+output go there. Then run it with the newer environment's Python and `compare FOLDER`: it loads the weights and
+prints the largest differences. The last line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CAPTIONS = ["red fox . wooden box .", "traffic cone . cat . dog ."]
 
 def bert_folder(folder: Path) -> Path:
     """bert-base's size and, at their true places, the few words and special tokens that are needed."""
-    words = "red fox wooden box traffic cone cat dog".split()
+    words = ["red", "fox", "wooden", "box", "traffic", "cone", "cat", "dog"]
     vocabulary = [f"[unused{index}]" for index in range(1040)] + words
     for place, token in {
         0: "[PAD]",

@@ -2,9 +2,9 @@
 
     python benchmarks/sam2_parity.py FOLDER_OF_THE_UNPACKED_SAM2_SOURCES [KEYS.json]
 
-Random weights in the published tiny size, pictures of 256 pixels so that a CPU does it in seconds, a box in the first of
-three frames. With a second argument the names and shapes of all published sizes are written there. The last line is one
-line of JSON.
+Random weights in the published tiny size, pictures of 256 pixels so that a CPU does it in seconds, a box in the
+first of three frames. With a second argument the names and shapes of all published sizes are written there. The last
+line is one line of JSON.
 """
 
 from __future__ import annotations

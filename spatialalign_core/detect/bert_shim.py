@@ -1,9 +1,9 @@
 """The BERT that groundingdino-py expects, made from any transformers.
 
-groundingdino-py wraps transformers' BertModel and takes three of its methods that transformers 5 no longer has. They are
-given back here to the one model that groundingdino wraps; the class, and so everybody else's BERT, stays as it is.
-groundingdino also asks the hub for "bert-base-uncased" by name; while a model is built, a folder on disk answers instead.
-The weights are no matter: a GroundingDINO checkpoint brings its own text encoder.
+groundingdino-py wraps transformers' BertModel and takes three of its methods that transformers 5 no longer has. They
+are given back here to the one model that groundingdino wraps; the class, and so everybody else's BERT, stays as it
+is. groundingdino also asks the hub for "bert-base-uncased" by name; while a model is built, a folder on disk answers
+instead. The weights are no matter: a GroundingDINO checkpoint brings its own text encoder.
 """
 
 from __future__ import annotations

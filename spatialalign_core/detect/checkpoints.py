@@ -44,8 +44,8 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 def read_weights(path: Path) -> dict[str, Any]:
     """Key -> tensor on the CPU; nothing but tensors and plain values can come out of the file.
 
-    A `.pth` file goes through torch.load(weights_only=True). SpatialAlignError for a file that is damaged or that asks to
-    run a program.
+    A `.pth` file goes through torch.load(weights_only=True). SpatialAlignError for a file that is damaged or that
+    asks to run a program.
     """
     if path.suffix.lower() in SAFETENSORS:
         from safetensors.torch import load_file

@@ -27,8 +27,9 @@ _STAGE = "download"
 def download(repo_id: str, folder: str | Path) -> Iterator[Progress]:
     """Fetch a model's configuration, vocabulary and safetensors into `folder`/<its name>; counts bytes.
 
-    Files that are there already are kept, and one that was cut off goes on where it stopped. The last item's `path` is the
-    model's folder. SpatialAlignError when the hub cannot be reached, does not know the model, or the disk is full.
+    Files that are there already are kept, and one that was cut off goes on where it stopped. The last item's `path`
+    is the model's folder. SpatialAlignError when the hub cannot be reached, does not know the model, or the disk is
+    full.
     """
     if repo_id.count("/") != 1 or repo_id.strip("/. ") != repo_id or ".." in repo_id:
         raise SpatialAlignError(f"{repo_id!r} is no model's name on the hub; it looks like 'owner/model'.")
@@ -85,6 +86,6 @@ def _why(repo_id: str, target: Path, error: Exception) -> SpatialAlignError:
         )
     first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
     return SpatialAlignError(
-        f"The hub could not be reached for {repo_id} ({first}). What came so far is kept: try again when the network is "
-        f"back, or copy the model's folder to {target} by hand."
+        f"The hub could not be reached for {repo_id} ({first}). What came so far is kept: try again when the network "
+        f"is back, or copy the model's folder to {target} by hand."
     )

@@ -46,8 +46,8 @@ def load_detector(
     """The detector of that name (one of DETECTORS), or of a grounding-dino folder, or of a GroundingDINO `.pth` file.
 
     device: default CUDA where there is one, else CPU. box_threshold, text_threshold: 0..1, as GroundingDINO means them.
-    bert_places: where else to look for the vocabulary that a `.pth` file needs. Never downloads. SpatialAlignError for a
-    name or path that is unknown, damaged or no detector.
+    bert_places: where else to look for the vocabulary that a `.pth` file needs. Never downloads. SpatialAlignError
+    for a name or path that is unknown, damaged or no detector.
     """
     if str(name) in _DETECTORS:
         return _DETECTORS[str(name)]()

@@ -1,7 +1,7 @@
 """GroundingDINO in its authors' format: a `.pth` file, through the optional package groundingdino-py.
 
-The package holds the architecture and the settings of the two published sizes; which of them a file is, its shapes tell.
-A vocabulary is needed beside it (see `find_bert`), because the package would otherwise ask the hub for one.
+The package holds the architecture and the settings of the two published sizes; which of them a file is, its shapes
+tell. A vocabulary is needed beside it (see `find_bert`), because the package would otherwise ask the hub for one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ _SHORT_SIDE, _LONG_SIDE = 800, 1333  # of the picture that the model sees, as pu
 class OriginalGroundingDino:
     """A Detector over groundingdino-py's model.
 
-    box_threshold: least probability of a box's best word. text_threshold: least mean probability of the words of a noun.
+    box_threshold: least probability of a box's best word. text_threshold: least mean probability of the words of a
+    noun.
     """
 
     def __init__(
@@ -123,8 +124,8 @@ class OriginalGroundingDino:
 def find_bert(checkpoint: Path, places: Sequence[str | Path] = ()) -> Path:
     """The folder with BERT's vocabulary, looked for beside the checkpoint, one floor up and in `places`.
 
-    In each of these a folder `bert-base-uncased` counts, the place itself, and any folder in transformers' grounding-dino
-    layout, which has the same vocabulary. SpatialAlignError that says where to put it.
+    In each of these a folder `bert-base-uncased` counts, the place itself, and any folder in transformers'
+    grounding-dino layout, which has the same vocabulary. SpatialAlignError that says where to put it.
     """
     rooms = [checkpoint.parent, checkpoint.parent.parent, *(Path(place) for place in places)]
     for room in rooms:
@@ -165,8 +166,8 @@ def _package() -> Any:
     except ImportError as error:
         raise SpatialAlignError(
             "GroundingDINO .pth files need the package groundingdino-py, which is not there "
-            f"({error}). Install it with `pip install groundingdino-py` in ComfyUI's environment, or use a grounding-dino "
-            "folder in transformers' layout, which needs no package."
+            f"({error}). Install it with `pip install groundingdino-py` in ComfyUI's environment, or use a "
+            "grounding-dino folder in transformers' layout, which needs no package."
         ) from error
 
 

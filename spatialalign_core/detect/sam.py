@@ -1,4 +1,4 @@
-"""SAM on single frames: a mask for every box that a detector found. The light choice, without a memory of other frames."""
+"""SAM on single frames: a mask for every box that a detector found. The light choice, without a memory."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """SAM 2 for video: follows things from the boxes they have in one frame, both ways through a clip of any length.
 
-transformers' session would keep every picture, mask and memory of a clip. Here it is given a view that prepares a picture
-only when it is looked at, and after each frame everything is dropped that the model's memory does not look back at: the
-last frames in the direction of travel, and those next to the seed, from which the way back starts. What comes out equals
-the whole session's to the last bit.
+transformers' session would keep every picture, mask and memory of a clip. Here it is given a view that prepares a
+picture only when it is looked at, and after each frame everything is dropped that the model's memory does not look
+back at: the last frames in the direction of travel, and those next to the seed, from which the way back starts. What
+comes out equals the whole session's to the last bit.
 """
 
 from __future__ import annotations

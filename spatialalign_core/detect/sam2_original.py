@@ -1,6 +1,7 @@
 """SAM 2 in its authors' format (`sam2.1_hiera_tiny.pt`, or the same weights as safetensors), as transformers' model.
 
-The architecture is the same; only the keys have other names. The size of the model follows from the shapes of its weights.
+The architecture is the same; only the keys have other names. The size of the model follows from the shapes of its
+weights.
 """
 
 from __future__ import annotations
@@ -91,8 +92,8 @@ def load_original(path: Path) -> tuple[Any, Any]:
     except (KeyError, RuntimeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
         raise SpatialAlignError(
-            f"{path} is a SAM 2 ({kind.variant}) that does not fit the published sizes ({first}); choose one of them, or "
-            "a SAM 2 folder in transformers' layout."
+            f"{path} is a SAM 2 ({kind.variant}) that does not fit the published sizes ({first}); choose one of them, "
+            "or a SAM 2 folder in transformers' layout."
         ) from error
     return model, Sam2VideoProcessor(Sam2ImageProcessor(), Sam2VideoVideoProcessor())
 

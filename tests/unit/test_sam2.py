@@ -148,7 +148,7 @@ def test_the_memory_matters(parts) -> None:
     ],
 )
 def test_wrong_seeds(parts, seed: int, boxes: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="seed frame|Boxes must be"):
+    with pytest.raises(ValueError, match=r"seed frame|Boxes must be"):
         Sam2VideoTracker(*parts).track(noise(9), seed, boxes)
 
 
