@@ -43,6 +43,8 @@ def instantiate(node: Any, size: int) -> Any:
     """Build what a configuration of the authors describes, for pictures of `size` pixels."""
     if isinstance(node, list):
         return [instantiate(each, size) for each in node]
+    if node == "1e-6":  # YAML takes it for text
+        return 1e-6
     if not isinstance(node, dict):
         return node
     values = {key: instantiate(value, size) for key, value in node.items() if key != "_target_"}
@@ -114,7 +116,7 @@ def main(folder: str, keys: str | None = None) -> None:
     box = torch.tensor([40.0, 60.0, 170.0, 200.0])
     worst = {"masks": 0.0, "scores": 0.0}
     spread = 0.0
-    session = Sam2VideoInferenceSession(video=pictures, video_height=SIZE, video_width=SIZE)
+    session = Sam2VideoInferenceSession(pictures, SIZE, SIZE, dtype=torch.float32)
     session.add_point_inputs(
         session.obj_id_to_idx(1),
         0,

@@ -9,7 +9,7 @@ instead. The weights are no matter: a GroundingDINO checkpoint brings its own te
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -99,7 +99,7 @@ def _inverted_mask(bert: Any, mask: torch.Tensor) -> torch.Tensor:
     raise ValueError("This BERT has no second text to attend to.")
 
 
-_METHODS = {
+_METHODS: dict[str, Callable[..., Any]] = {
     "get_extended_attention_mask": _extended_mask,
     "get_head_mask": _head_mask,
     "invert_attention_mask": _inverted_mask,

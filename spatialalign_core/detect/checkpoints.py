@@ -138,10 +138,11 @@ def _bare(weights: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refused(path: Path, error: Exception) -> SpatialAlignError:
-    asked = re.search(r"(?:Unsupported global: GLOBAL|Can not \w+|Unsupported class) (\S+)", str(error))
-    if asked is None and "Unsupported" not in str(error):
+    """torch's reader names what it would not run as GLOBAL module.function; anything else is damage."""
+    asked = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported class ([\w.]+)", str(error))
+    if asked is None and "allowlisted" not in str(error):
         return _damaged(path, error)
-    what = f" ('{asked[1]}')" if asked else ""
+    what = f" ('{asked[1] or asked[2]}')" if asked else ""
     return SpatialAlignError(
         f"{path} was not opened, because it asks to run program code{what} instead of only holding weights; "
         "delete it and take the checkpoint from its authors' page, as .safetensors where there is one."
@@ -149,9 +150,9 @@ def _refused(path: Path, error: Exception) -> SpatialAlignError:
 
 
 def _damaged(path: Path, error: Exception) -> SpatialAlignError:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    text = str(error).rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__
     return SpatialAlignError(
-        f"{path} is damaged or no weight file ({first.rstrip('.')}); copy or download it again."
+        f"{path} is damaged or no weight file ({text.splitlines()[0][:200].rstrip('.')}); copy or download it again."
     )
 
 

@@ -64,7 +64,7 @@ class WithMasks:
         boxes = [np.array([each.box for each in frame], dtype=np.float64).reshape(-1, 4) for frame in found]
         for detections, masks in zip(found, self.segmenter.segment(frames, boxes), strict=True):
             around = mask_boxes(masks)
-            tight = self.boxes_from_masks & np.isfinite(around).all(1)
+            tight = [self.boxes_from_masks and bool(np.isfinite(box).all()) for box in around]
             yield [
                 replace(each, mask=mask, box=new if use else each.box)
                 for each, mask, new, use in zip(detections, masks, around, tight, strict=True)
