@@ -1,6 +1,6 @@
 """Does an authors' SAM 2 checkpoint compute the same through `detect/sam2_original.py` as in its authors' own code?
 
-    python benchmarks/sam2_parity.py FOLDER_OF_THE_UNPACKED_SAM2_SOURCES [KEYS.json]
+    python benchmarks/sam2_parity.py FOLDER_OF_THE_UNPACKED_SAM2_SOURCES [KEYS.json.gz]
 
 Random weights in the published tiny size, pictures of 256 pixels so that a CPU does it in seconds, a box in the
 first of three frames. With a second argument the names and shapes of all published sizes are written there. The last
@@ -9,6 +9,7 @@ line is one line of JSON.
 
 from __future__ import annotations
 
+import gzip
 import importlib
 import json
 import sys
@@ -26,6 +27,15 @@ from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenc
 from spatialalign_core.detect.sam2_original import convert, sam2_config
 
 SIZE = 256
+# What the authors' build_sam2_video_predictor sets on top of the configuration.
+FOR_VIDEOS = {
+    "sam_mask_decoder_extra_args": {
+        "dynamic_multimask_via_stability": True,
+        "dynamic_multimask_stability_delta": 0.05,
+        "dynamic_multimask_stability_thresh": 0.98,
+    },
+    "binarize_mask_from_pts_for_mem_enc": True,
+}
 
 
 def use_sources(folder: str) -> None:
@@ -60,7 +70,7 @@ def instantiate(node: Any, size: int) -> Any:
 
 def published(folder: str, config: str, size: int) -> Any:
     text = (Path(folder) / "sam2" / "configs" / config).read_text()
-    return instantiate(yaml.safe_load(text)["model"], size).eval()
+    return instantiate(yaml.safe_load(text)["model"] | FOR_VIDEOS, size).eval()
 
 
 def follow(model: Any, pictures: torch.Tensor, box: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -86,6 +96,9 @@ def follow(model: Any, pictures: torch.Tensor, box: torch.Tensor) -> list[tuple[
             output_dict=outputs,
             num_frames=len(pictures),
         )
+        output["maskmem_features"] = output[
+            "maskmem_features"
+        ].bfloat16()  # as their video predictor keeps it
         outputs["cond_frame_outputs" if first else "non_cond_frame_outputs"][index] = output
         found.append((output["pred_masks"], output["object_score_logits"]))
     return found
@@ -101,12 +114,18 @@ def main(folder: str, keys: str | None = None) -> None:
             file: {
                 key: list(value.shape) for key, value in published(folder, file, 1024).state_dict().items()
             }
-            for file in ("sam2/sam2_hiera_t.yaml", "sam2.1/sam2.1_hiera_t.yaml")
+            for file in (
+                "sam2/sam2_hiera_t.yaml",
+                *(f"sam2.1/sam2.1_hiera_{size}.yaml" for size in ("t", "s", "b+", "l")),
+            )
         }
-        Path(keys).write_text(json.dumps(names, separators=(",", ":")) + "\n")
+        Path(keys).write_bytes(gzip.compress(json.dumps(names, separators=(",", ":")).encode(), mtime=0))
     theirs = published(folder, "sam2.1/sam2.1_hiera_t.yaml", SIZE)
     for parameter in theirs.parameters():  # zeros and ones would hide a weight in the wrong place
         parameter.data += 0.02 * torch.randn_like(parameter)
+    theirs.sam_mask_decoder.pred_obj_score_head.layers[
+        -1
+    ].bias += 20  # else nothing is seen and every mask is empty
     weights = theirs.state_dict()
     ours = Sam2VideoModel(
         sam2_config({key: tuple(value.shape) for key, value in weights.items()}, SIZE)
@@ -128,6 +147,7 @@ def main(folder: str, keys: str | None = None) -> None:
     session.obj_with_new_inputs = [1]
     for index, (masks, score) in enumerate(follow(theirs, pictures, box)):
         output = ours(session, frame_idx=index)
+        print(index, float((output.pred_masks - masks).abs().max()), float(masks.std()))
         worst["masks"] = max(worst["masks"], float((output.pred_masks - masks).abs().max()))
         worst["scores"] = max(worst["scores"], float((output.object_score_logits - score).abs().max()))
         spread = max(spread, float(masks.std()))
