@@ -38,16 +38,16 @@ class Detector(Protocol):
 
 
 class MaskTracker(Protocol):
-    """Follows things through a clip from the boxes they have in one frame."""
+    """Follows things through a video from where they are in one frame."""
 
     name: str
 
     def track(
         self, frames: NDArray[np.uint8], seed: int, boxes: NDArray[np.float64]
     ) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.float64]]]:
-        """(frame index, masks, confidences) once for each frame: the seed first, then forwards, then backwards.
+        """Frame index, masks bool (N, H, W) and confidences float64 (N,), once for each frame.
 
-        frames: uint8 RGB (F, H, W, 3). seed: index of the frame in which `boxes`, (N, 4) xyxy pixels, hold.
-        masks: bool (N, H, W). confidences: float (N,) in 0..1. Memory does not grow with F.
+        frames: uint8 RGB (F, H, W, 3). boxes: float64 (N, 4), xyxy pixels, of N things in frame `seed`. Yields the seed
+        first, then the frames after it, then those before it, backwards. Memory does not grow with F.
         """
         ...

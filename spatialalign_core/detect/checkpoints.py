@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SpatialAlignError
+from ..files import fingerprint
 
 SAFETENSORS = (".safetensors",)
 PICKLED = (".pth", ".pt", ".ckpt", ".bin")
 WEIGHT_FILES = SAFETENSORS + PICKLED
 _LONGEST_HEADER = 100_000_000
+_SAMPLE = 1 << 16
 _WRAPPERS = ("model", "state_dict", "model_state_dict")
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -75,6 +77,19 @@ def recognise_shapes(shapes: Shapes) -> FileKind | None:
         width = shapes.get("backbone.0.patch_embed.proj.weight", (0,))[0]
         return FileKind("grounding-dino", {96: "Swin-T", 128: "Swin-B"}.get(width, f"{width} wide"))
     return None
+
+
+def weights_fingerprint(path: Path) -> str:
+    """Tells two weight files, or two folders of them, apart by sizes, headers and ends, and a folder by its JSON."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    parts: list[tuple[str, int, bytes]] = []
+    for file in files:
+        size = file.stat().st_size
+        with file.open("rb") as handle:
+            sample = handle.read(_SAMPLE)
+            handle.seek(-min(_SAMPLE, size), 2)
+            parts.append((file.name, size, sample + handle.read()))
+    return fingerprint(parts)
 
 
 def count(shapes: Shapes, pattern: str) -> int:

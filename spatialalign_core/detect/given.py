@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SpatialAlignError
+from ..files import fingerprint
 from ..tracks import Track
 from .base import Detection
 from .masks import mask_boxes
@@ -28,6 +29,15 @@ class GivenDetector:
 
     def __init__(self, found: Sequence[Sequence[Detection]]) -> None:
         self.found = found
+        self.fingerprint = fingerprint(
+            [
+                [
+                    (each.noun, each.box, each.confidence, None if each.mask is None else each.mask.tobytes())
+                    for each in frame
+                ]
+                for frame in found
+            ]
+        )
 
     def detect(self, frames: NDArray[np.uint8], nouns: Sequence[str]) -> Iterator[list[Detection]]:
         """See `Detector`. SpatialAlignError when the clip is not as long as what is given."""

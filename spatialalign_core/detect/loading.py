@@ -62,7 +62,7 @@ def load_detector(
         return OriginalGroundingDino.load(path, where, box_threshold, text_threshold, bert_places=bert_places)
     from .grounding import GroundingDinoDetector
 
-    return GroundingDinoDetector.load(
+    return GroundingDinoDetector.from_folder(
         path, device=where, box_threshold=box_threshold, text_threshold=text_threshold
     )
 
@@ -77,12 +77,15 @@ def load_mask_tracker(name: str | Path, device: str | torch.device | None = None
 
     path = _place(name, BUNDLED_MASK_TRACKERS, "mask tracker", MASK_TRACKERS)
     kind = recognise(path, MASK_TRACKER)
+    from .checkpoints import weights_fingerprint
     from .sam2 import Sam2VideoTracker
 
     if kind.original:
         from .sam2_original import load_original
 
-        return Sam2VideoTracker(*load_original(path), path.stem, _device(device))
+        model, processor = load_original(path)
+        weights = weights_fingerprint(path)
+        return Sam2VideoTracker(model, processor, path.stem, _device(device), weights=weights)
     return Sam2VideoTracker.load(path, _device(device))
 
 

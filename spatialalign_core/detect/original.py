@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import SpatialAlignError
+from ..files import fingerprint
 from .base import Detection
 from .bert_shim import VOCABULARY_FILES, local_bert
-from .checkpoints import FileKind, read_weights, recognise_shapes
+from .checkpoints import FileKind, read_weights, recognise_shapes, weights_fingerprint
 
 BERT = "bert-base-uncased"
 _CONFIGS = {"Swin-T": "GroundingDINO_SwinT_OGC", "Swin-B": "GroundingDINO_SwinB_cfg"}
@@ -48,8 +49,10 @@ class OriginalGroundingDino:
         text_threshold: float = 0.3,
         batch_size: int = 1,
         short_side: int = _SHORT_SIDE,
+        weights: str = "",
     ) -> None:
         self.name = name
+        self.fingerprint = fingerprint([name, weights, box_threshold, text_threshold, short_side])
         self.model = model.to(device).eval()
         self.device = torch.device(device)
         self.box_threshold = box_threshold
@@ -84,7 +87,8 @@ class OriginalGroundingDino:
             raise SpatialAlignError(
                 f"{file} lacks {len(missing)} of the model's weights, {missing[0]} first; download it again."
             )
-        return cls(model, file.stem, device, box_threshold, text_threshold, batch_size)
+        found = weights_fingerprint(file)
+        return cls(model, file.stem, device, box_threshold, text_threshold, batch_size, weights=found)
 
     def detect(self, frames: NDArray[np.uint8], nouns: Sequence[str]) -> Iterator[list[Detection]]:
         """See `Detector`: frames uint8 RGB (F, H, W, 3), any English nouns."""

@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import SpatialAlignError
+from ..files import fingerprint
 from .base import Detection, Detector
+from .checkpoints import weights_fingerprint
 from .masks import mask_boxes
 
 Masks = NDArray[np.bool_]
@@ -48,6 +50,8 @@ class WithMasks:
         self.segmenter = segmenter
         self.batch_size = batch_size
         self.boxes_from_masks = boxes_from_masks
+        origins = [getattr(each, "fingerprint", each.name) for each in (detector, segmenter)]
+        self.fingerprint = fingerprint([*origins, boxes_from_masks])
 
     def detect(self, frames: NDArray[np.uint8], nouns: Sequence[str]) -> Iterator[list[Detection]]:
         """See `Detector`."""
@@ -81,12 +85,14 @@ class SamSegmenter:
         name: str = "sam",
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
+        weights: str = "",
     ) -> None:
         self.name = name
         self.device = torch.device(device)
         self.dtype = dtype or (torch.bfloat16 if self.device.type == "cuda" else torch.float32)
         self.model = model.to(self.device, self.dtype).eval()
         self.image_processor = image_processor
+        self.fingerprint = fingerprint([name, weights, str(self.dtype)])
 
     @classmethod
     def load(
@@ -111,7 +117,7 @@ class SamSegmenter:
             raise SpatialAlignError(
                 f"The SAM model in {path} could not be loaded ({first}); copy or download the folder again."
             ) from error
-        return cls(model, processor, path.name, device, dtype)
+        return cls(model, processor, path.name, device, dtype, weights_fingerprint(path))
 
     def segment(self, frames: NDArray[np.uint8], boxes: Sequence[Boxes]) -> list[Masks]:
         """See `BoxSegmenter`."""

@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import SpatialAlignError
+from ..files import fingerprint
+from .checkpoints import weights_fingerprint
 
 _REMEMBERED = ("maskmem_features", "maskmem_pos_enc", "object_pointer", "object_score_logits")
 
@@ -31,12 +33,14 @@ class Sam2VideoTracker:
         name: str = "sam2",
         device: str | torch.device = "cpu",
         dtype: torch.dtype | None = None,
+        weights: str = "",
     ) -> None:
         self.name = name
         self.device = torch.device(device)
         self.dtype = dtype or (torch.bfloat16 if self.device.type == "cuda" else torch.float32)
         self.model = model.to(self.device, self.dtype).eval()
         self.processor = processor
+        self.fingerprint = fingerprint([name, weights, str(self.dtype)])
 
     @classmethod
     def load(
@@ -54,7 +58,7 @@ class Sam2VideoTracker:
             raise SpatialAlignError(
                 f"The SAM 2 model in {path} could not be loaded ({first}); copy or download the folder again."
             ) from error
-        return cls(model, processor, path.name, device, dtype)
+        return cls(model, processor, path.name, device, dtype, weights_fingerprint(path))
 
     def track(
         self, frames: NDArray[np.uint8], seed: int, boxes: NDArray[np.float64]

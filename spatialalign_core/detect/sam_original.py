@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import SpatialAlignError
-from .checkpoints import Shapes, count, read_weights, recognise_shapes
+from ..files import fingerprint
+from .checkpoints import Shapes, count, read_weights, recognise_shapes, weights_fingerprint
 from .sam import Boxes, Masks
 
 _MEAN = (123.675, 116.28, 103.53)
@@ -27,8 +28,9 @@ _DEVIATION = (58.395, 57.12, 57.375)
 class OriginalSam:
     """A BoxSegmenter over segment-anything's model."""
 
-    def __init__(self, model: Any, name: str, device: str | torch.device = "cpu") -> None:
+    def __init__(self, model: Any, name: str, device: str | torch.device = "cpu", weights: str = "") -> None:
         self.name = name
+        self.fingerprint = fingerprint([name, weights])
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
 
@@ -51,7 +53,7 @@ class OriginalSam:
             raise SpatialAlignError(
                 f"{file} lacks weights of a SAM, or they do not fit together ({first}); download it again."
             ) from error
-        return cls(model, f"SAM {kind.variant}", device)
+        return cls(model, f"SAM {kind.variant}", device, weights_fingerprint(file))
 
     def segment(self, frames: NDArray[np.uint8], boxes: Sequence[Boxes]) -> list[Masks]:
         """See `BoxSegmenter`."""

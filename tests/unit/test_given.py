@@ -106,3 +106,10 @@ def test_wrong_masks(fox, box, words: str) -> None:
 def test_the_same_word_twice() -> None:
     with pytest.raises(SpatialAlignError, match="two different words"):
         tracks_from_boxes("fox", "fox", [FOX], [BOX], 64, 48)
+
+
+def test_other_boxes_are_another_origin() -> None:
+    """What was found before is taken again only for the same boxes."""
+    moved = FOX | {"x": 3}
+    one, same, other = (given_boxes("fox", "box", [fox], [BOX], 64, 48) for fox in (FOX, dict(FOX), moved))
+    assert one.fingerprint == same.fingerprint != other.fingerprint

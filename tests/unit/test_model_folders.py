@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from spatialalign_core.detect import download as download_room
-from spatialalign_core.detect.checkpoints import read_shapes, read_weights
+from spatialalign_core.detect.checkpoints import read_shapes, read_weights, weights_fingerprint
 from spatialalign_core.detect.download import download
 from spatialalign_core.detect.folders import (
     DETECTOR,
@@ -181,6 +181,16 @@ def test_damaged_folders(tmp_path: Path) -> None:
     (place / "config.json").write_text("{")
     with pytest.raises(SpatialAlignError, match=r"config\.json is damaged"):
         recognise(place)
+
+
+def test_fingerprints_follow_the_weights(tmp_path: Path) -> None:
+    file = safetensors(tmp_path / "a.safetensors", SAM_VIT_B)
+    before = weights_fingerprint(file)
+    assert weights_fingerprint(tmp_path) == before == weights_fingerprint(file)
+    with file.open("r+b") as handle:
+        handle.seek(-3, 2)
+        handle.write(b"x")
+    assert weights_fingerprint(file) != before
 
 
 class Evil:
