@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..spatialalign_core.detect.base import Detector
+from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED, find_rule
 from .driving import drive
 from .pictures import shown
 from .places import working_in
@@ -23,16 +24,24 @@ class Detect(io.ComfyNode):
             inputs=[
                 RunSocket.Input("run", tooltip="From Generate."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
+                io.Combo.Input(
+                    "rule",
+                    options=[PUBLISHED.mode, DEFAULT.mode],
+                    default=PUBLISHED.mode,
+                    tooltip="Which frames and videos count. 'published' is the paper's rule; 'default' forgives short "
+                    "gaps and extra finds, but not things that jump or vanish.",
+                ),
             ],
             outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Score.")],
             hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(cls, run: RunSoFar, detector: Detector) -> io.NodeOutput:
+    def execute(cls, run: RunSoFar, detector: Detector, rule: str) -> io.NodeOutput:
         with working_in(run.run.folder):
             outcome = drive(
-                run.run.detect(detector, "base", run.split, seeds=run.seeds), cls.hidden.unique_id
+                run.run.detect(detector, "base", run.split, find_rule(rule), seeds=run.seeds),
+                cls.hidden.unique_id,
             )
         tracks = [
             run.run.track("base", key.prompt_id, key.seed)

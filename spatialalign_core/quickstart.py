@@ -22,9 +22,9 @@ from .train.settings import DEFAULT, TrainSettings
 class QuickstartPlan:
     """How much of everything. With the defaults the loop takes some minutes on two CPU cores."""
 
-    train_prompts: int = 96
+    train_prompts: int = 144
     held_out_prompts: int = 48
-    train_seeds: int = 6
+    train_seeds: int = 4
     held_out_seeds: int = 5
     batch_size: int = 8
     pairs: PairSettings = field(default_factory=PairSettings)

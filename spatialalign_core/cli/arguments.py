@@ -207,6 +207,12 @@ def _detect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detector", default="sprites", metavar="NAME", help="default: sprites, for the sprite world"
     )
+    parser.add_argument(
+        "--rule",
+        default="published",
+        help="what counts: published, as in the paper, or default, which forgives short gaps and extra finds but "
+        "not things that jump or vanish (default published)",
+    )
     parser.add_argument("--masks", action="store_true", help="keep the masks too")
 
 

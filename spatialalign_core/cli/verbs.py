@@ -109,10 +109,14 @@ def generate(options: argparse.Namespace) -> int:
 def detect(options: argparse.Namespace) -> int:
     """Find subject and object in every video."""
     from ..detect.loading import load_detector
+    from ..detect.validity import find_rule
     from ..run import Run
 
     run = Run(options.run)
-    stage = run.detect(load_detector(options.detector), options.set, options.split, keep_masks=options.masks)
+    rule = find_rule(options.rule)
+    stage = run.detect(
+        load_detector(options.detector), options.set, options.split, rule, keep_masks=options.masks
+    )
     return _drive(stage, run.folder / "tracks" / options.set)
 
 

@@ -17,7 +17,7 @@ from ..tracks import Track
 from .base import Detection
 from .masks import mask_boxes
 from .tracker import detect_track
-from .validity import DEFAULT, DetectionRule
+from .validity import PUBLISHED, DetectionRule
 
 _LEAST = 0.5  # a mask's value from which a pixel belongs to the thing
 
@@ -57,7 +57,7 @@ def tracks_from_boxes(
     object_boxes: Any,
     width: int,
     height: int,
-    rule: DetectionRule = DEFAULT,
+    rule: DetectionRule = PUBLISHED,
 ) -> Track:
     """A track from boxes of subject and object.
 
@@ -72,7 +72,7 @@ def tracks_from_boxes(
 
 
 def tracks_from_masks(
-    subject: str, object: str, subject_masks: Any, object_masks: Any, rule: DetectionRule = DEFAULT
+    subject: str, object: str, subject_masks: Any, object_masks: Any, rule: DetectionRule = PUBLISHED
 ) -> Track:
     """A track from masks of subject and object, (F, H, W), bool or 0..1 as ComfyUI's MASK; the track keeps them.
 

@@ -13,7 +13,7 @@ from ..tracks import Track
 from .base import Detection, Detector, MaskTracker
 from .candidates import follow, suppress
 from .repair import Sight, best_run, repair
-from .validity import DEFAULT, DetectionRule, judge
+from .validity import PUBLISHED, DetectionRule, judge
 
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
@@ -35,7 +35,7 @@ def detect_track(
     frames: NDArray[np.uint8],
     subject: str,
     object: str,
-    rule: DetectionRule = DEFAULT,
+    rule: DetectionRule = PUBLISHED,
     keep_masks: bool = False,
     mask_tracker: MaskTracker | None = None,
 ) -> Track:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..errors import SpatialAlignError
 from ..tracks import least_frames, most_frames
 
 
@@ -154,3 +155,10 @@ def video_reason(
     if first_run is None:
         return f"there are no {rule.min_run} frames in a row that show both{mostly}"
     return None
+
+
+def find_rule(name: str) -> DetectionRule:
+    """The rule of that name. SpatialAlignError that lists the names."""
+    if name not in RULES:
+        raise SpatialAlignError(f"There is no rule called {name!r}; choose one of: {', '.join(RULES)}.")
+    return RULES[name]

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..detect.base import Detector, MaskTracker
-from ..detect.validity import DEFAULT, DetectionRule
+from ..detect.validity import PUBLISHED, DetectionRule
 from ..errors import SpatialAlignError
 from ..models.base import GenerateSettings, VideoModel
 from ..pairs import PairSelection, PairSettings, load_pairs
@@ -84,7 +84,7 @@ class Run(RunLayout):
         detector: Detector,
         set: str = BASE,
         split: str | None = None,
-        rule: DetectionRule = DEFAULT,
+        rule: DetectionRule = PUBLISHED,
         seeds: int | None = None,
         keep_masks: bool = False,
         mask_tracker: MaskTracker | None = None,
