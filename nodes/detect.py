@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from comfy_api.latest import io
 
 from ..spatialalign_core.detect.base import Detector
@@ -38,15 +40,14 @@ class Detect(io.ComfyNode):
 
     @classmethod
     def execute(cls, run: RunSoFar, detector: Detector, rule: str) -> io.NodeOutput:
+        so_far = replace(run, rule=find_rule(rule))
         with working_in(run.run.folder):
-            outcome = drive(
-                run.run.detect(detector, "base", run.split, find_rule(rule), seeds=run.seeds),
-                cls.hidden.unique_id,
-            )
+            work = run.run.detect(detector, "base", run.split, so_far.rule, run.seeds)
+            outcome = drive(work, cls.hidden.unique_id)
         tracks = [
             run.run.track("base", key.prompt_id, key.seed)
             for key in run.run.samples("base", run.split, run.seeds)
         ]
         good = sum(track.reason is None for track in tracks)
         text = f"Subject and object found in {good} of {len(tracks)} videos.\n{outcome.warnings}"
-        return io.NodeOutput(run, ui=shown(cls, text))
+        return io.NodeOutput(so_far, ui=shown(cls, text))

@@ -99,7 +99,7 @@ class Evaluate(io.ComfyNode):
                     model, seeds, _HELD_OUT, each, run.settings, batch_size, adapter, strength
                 )
                 drive(work, node)
-                drive(folder.detect(detector, each, _HELD_OUT, seeds=seeds), node)
+                drive(folder.detect(detector, each, _HELD_OUT, run.rule, seeds), node)
                 drive(folder.score(each, _HELD_OUT, seeds), node)
             settings = {
                 **asdict(run.settings),

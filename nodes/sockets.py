@@ -12,6 +12,7 @@ import torch
 from comfy.model_patcher import ModelPatcher
 from comfy_api.latest import io
 
+from ..spatialalign_core.detect.validity import PUBLISHED, DetectionRule
 from ..spatialalign_core.models.base import GenerateSettings, VideoModel
 from ..spatialalign_core.run import Run
 
@@ -66,11 +67,12 @@ class RunSoFar:
     """A run folder and which of its videos the nodes before have worked on.
 
     split: "train", "held_out", or None for both. seeds: videos a prompt. settings: how they were made.
-    lora: name of the LoRA trained here, or None.
+    rule: which frames and videos count. lora: name of the LoRA trained here, or None.
     """
 
     run: Run
     split: str | None
     seeds: int
     settings: GenerateSettings
+    rule: DetectionRule = PUBLISHED
     lora: str | None = None
