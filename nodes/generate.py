@@ -47,7 +47,7 @@ class Generate(io.ComfyNode):
                     default="training prompts",
                     tooltip="Which prompts to make videos of. Evaluate makes those of the held-out prompts itself.",
                 ),
-                io.Int.Input("seeds", default=6, min=1, max=1000, tooltip="Videos of every prompt."),
+                io.Int.Input("seeds", default=4, min=1, max=1000, tooltip="Videos of every prompt."),
                 io.Int.Input(
                     "batch_size",
                     default=8,
