@@ -1,8 +1,8 @@
 """How good the pocket GroundingDINO and the pocket SAM 2 are, on sprite clips they never saw.
 
-`python benchmarks/pocket_detector.py [--clips 120] [--grounding FOLDER] [--sam2 FOLDER]`. One core. The models are loaded
-as any other, by transformers' own from_pretrained; clips are shown as they are, through the video model's VAE, through
-an mp4 file, enlarged 2 to 4 times, or blurred and recoloured. The last line is one JSON object: recall (at IoU 0.5),
+`python benchmarks/pocket_detector.py [--clips 120] [--grounding FOLDER] [--sam2 FOLDER]`. One core. The models are
+loaded as any other, by transformers' own from_pretrained; clips are shown as they are, through the video model's VAE,
+through an mp4 file, enlarged 2 to 4 times, or blurred and recoloured. The last line is one JSON object: recall (at IoU 0.5),
 wrong_identity (share of detections that are not the noun they claim to be, half of the nouns asked for being absent),
 mask_iou (of tracks seeded with detected boxes), score_mae (of the DSR-Score) and label_agreement (winner or loser at
 0.7). Without a SAM 2 folder, mask_iou is null.
@@ -69,7 +69,9 @@ class PlainGroundingDino:
             for found in self.processor.post_process_grounded_object_detection(
                 self.model(**inputs), inputs["input_ids"], target_sizes=sizes, **self.thresholds
             ):
-                rows = zip(found["text_labels"], found["boxes"].numpy(), found["scores"].tolist(), strict=True)
+                rows = zip(
+                    found["text_labels"], found["boxes"].numpy(), found["scores"].tolist(), strict=True
+                )
                 yield [Detection(label, box.astype(np.float64), score) for label, box, score in rows]
 
 
@@ -160,7 +162,10 @@ def measure(
         frames, factor = shown(clip.frames, way, rng, vae)
         truth = {subject: clip.subject_boxes * factor, object: clip.object_boxes * factor}
 
-        for absent in ((absent_subject, absent_object), ()):  # with strangers in the prompt, and as it is used
+        for absent in (
+            (absent_subject, absent_object),
+            (),
+        ):  # with strangers in the prompt, and as it is used
             nouns = [subject, object, *absent]
             started = time.process_time()
             found = list(detector.detect(frames, nouns))
@@ -180,7 +185,10 @@ def measure(
                 box_ious.append(best)
 
         track = detect_track(detector, frames, subject, object)
-        score, true_score = score_track(track, prompted), score_track(true_track(clip, subject, object), prompted)
+        score, true_score = (
+            score_track(track, prompted),
+            score_track(true_track(clip, subject, object), prompted),
+        )
         valid.append(score.dsr is not None)
         if score.dsr is not None:
             errors.append(abs(score.dsr - (true_score.dsr or 0.0)))

@@ -1,1 +1,1 @@
-"""The pocket detectors: GroundingDINO and SAM 2 at toy size, trained on the sprite world. Training only; loading is `detect`'s."""
+"""How the pocket GroundingDINO and the pocket SAM 2 are made: trained from nothing on the sprite world."""

@@ -1,4 +1,4 @@
-"""The pocket GroundingDINO, untrained: configuration, tokenizer and processor, and weights that start in a good place."""
+"""The pocket GroundingDINO, untrained: configuration, tokenizer, processor, and weights that start in a good place."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def build_processor() -> GroundingDinoProcessor:
 
 
 def build_config() -> GroundingDinoConfig:
-    """One feature level of stride 8, one encoder layer, two decoder layers, 16 queries: about half a million weights."""
+    """One feature level of stride 8, one encoder and two decoder layers, 16 queries: about 0.45 million weights."""
     return GroundingDinoConfig(
         backbone_config=ResNetConfig(
             embedding_size=24, hidden_sizes=[32, 64], depths=[1, 2], layer_type="basic", out_features=["stage2"]

@@ -89,7 +89,9 @@ def matched_loss(logits: Tensor, found: Tensor, boxes: Tensor, words: Tensor, to
 
 def generalised_iou(a: Tensor, b: Tensor) -> Tensor:
     """Generalised IoU of cxcywh boxes, broadcast over the leading dimensions."""
-    a, b = (torch.cat([box[..., :2] - box[..., 2:] / 2, box[..., :2] + box[..., 2:] / 2], -1) for box in (a, b))
+    a, b = (
+        torch.cat([box[..., :2] - box[..., 2:] / 2, box[..., :2] + box[..., 2:] / 2], -1) for box in (a, b)
+    )
     inside = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0)
     around = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
     overlap = inside.prod(-1)

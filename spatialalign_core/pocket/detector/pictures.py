@@ -1,4 +1,4 @@
-"""What the pocket detectors are trained on: sprite pictures and clips with true boxes and masks, and what happens to them.
+"""What the pocket detectors are trained on: sprite pictures and clips with true boxes and masks, made worse.
 
 Pictures show what the world's own clips never do, too: several animals, the same noun twice, things cut by the
 picture's edge or half hidden, and none at all. They then go through what detectors meet in practice: the video
@@ -110,13 +110,13 @@ def _random_path(rng: np.random.Generator, frames: int, height: int, width: int)
     way = np.clip(end - start, -0.5 * width, 0.5 * width)
     progress = np.linspace(0, 1, frames)[:, None] if frames > 1 else np.zeros((1, 1))
     path: NDArray[np.float64] = start + way * progress * progress * (3 - 2 * progress)
-    path[:, 1] -= rng.uniform(-0.1, 0.3) * height * (4 * progress * (1 - progress))[:, 0] * (end != start).any()
+    path[:, 1] -= (
+        rng.uniform(-0.1, 0.3) * height * (4 * progress * (1 - progress))[:, 0] * (end != start).any()
+    )
     return path
 
 
-def _moving(
-    noun: str, size: int, path: NDArray[np.float64], height: int, width: int
-) -> NDArray[np.float32]:
+def _moving(noun: str, size: int, path: NDArray[np.float64], height: int, width: int) -> NDArray[np.float32]:
     """A sprite along a path, on nothing: float32 RGBA (F, H, W, 4)."""
     picture = sprite(noun, size)
     layer = np.zeros((len(path), height, width, 4), dtype=np.float32)
@@ -207,7 +207,7 @@ def disturb(frames: Frames, rng: np.random.Generator, vae: Callable[[Frames], Fr
 
 
 def recolour(pictures: Frames, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Light, contrast and colour of each picture changed a little, and noise. uint8 (B, H, W, 3) -> float32 in 0..255."""
+    """Light, contrast and colour of each picture a little changed, and noise. uint8 (B, H, W, 3) -> float32, 0..255."""
     count = len(pictures)
     changed = rng.random((count, 1, 1, 1)) < 0.7
     gain = np.where(changed, rng.uniform(0.9, 1.1, (count, 1, 1, 3)), 1).astype(np.float32)

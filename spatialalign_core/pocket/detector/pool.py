@@ -78,10 +78,18 @@ def deal(pools: list[Pool], count: int, seed: int, step: int) -> Batch:
     height, width = pictures.shape[1:3]
     mirrored = rng.random(count) < 0.5
     pictures = np.where(mirrored[:, None, None, None], pictures[:, :, ::-1], pictures)
-    left, right = (np.where(mirrored[:, None], width - boxes[..., b], boxes[..., a]) for a, b in ((0, 2), (2, 0)))
+    left, right = (
+        np.where(mirrored[:, None], width - boxes[..., b], boxes[..., a]) for a, b in ((0, 2), (2, 0))
+    )
     top, bottom = boxes[..., 1], boxes[..., 3]
     relative = np.stack(
-        [(left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height], -1
+        [
+            (left + right) / 2 / width,
+            (top + bottom) / 2 / height,
+            (right - left) / width,
+            (bottom - top) / height,
+        ],
+        -1,
     )
     nouns = pool.nouns[chosen]
     asked = [_prompt(rng, [n for n in row if n >= 0]) for row in nouns.tolist()]

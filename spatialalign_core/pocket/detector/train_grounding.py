@@ -24,7 +24,10 @@ from .grounding_loss import dense_loss, matched_loss
 from .pictures import NOUNS
 from .pool import Batch, Pool, deal, draw_pools
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as GroundingDINO's processor has them
+_MEAN, _STD = (
+    (0.485, 0.456, 0.406),
+    (0.229, 0.224, 0.225),
+)  # of ImageNet, as GroundingDINO's processor has them
 _STRIDE = 8
 
 
@@ -190,7 +193,10 @@ def main() -> None:
     for step, loss in training.run(pools):
         losses.append(loss)
         if step % 50 == 49:
-            print(f"step {step + 1}: loss {np.mean(losses):.4f}, {time.process_time() - started:.0f} s", flush=True)
+            print(
+                f"step {step + 1}: loss {np.mean(losses):.4f}, {time.process_time() - started:.0f} s",
+                flush=True,
+            )
             losses = []
         if time.monotonic() - saved > options.save_every:
             torch.save(training.state(), unfinished)

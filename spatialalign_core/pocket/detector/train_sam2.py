@@ -1,8 +1,8 @@
 """Make the pocket SAM 2 from nothing: `python -m spatialalign_core.pocket.detector.train_sam2 FOLDER`.
 
-The result is an ordinary folder of Sam2VideoModel and Sam2VideoProcessor. First it learns to draw the mask of what a box
-holds, on single frames; then to carry a mask through short clips by its memory. A file `training.pt` in the folder holds
-the state of an unfinished training, which the same command goes on with; it is deleted at the end.
+The result is an ordinary folder of Sam2VideoModel and Sam2VideoProcessor. First it learns to draw the mask of what a
+box holds, on single frames; then to carry a mask through short clips by its memory. A file `training.pt` in the folder
+holds the state of an unfinished training, which the same command goes on with; it is deleted at the end.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def deal(clips: list[Scene], count: int, frames: int, seed: int, step: int) -> B
     squeezed = np.stack([_resized(frame, SIDE) for frame in coloured.reshape(-1, *coloured.shape[2:])])
     pixels = (torch.from_numpy(squeezed) / 255 - torch.tensor(_MEAN)) / torch.tensor(_STD)
     truth = np.stack(masks)
-    small = np.stack([_resized(m.astype(np.float32), _TRUTH_SIDE) for m in truth.reshape(-1, *truth.shape[2:])])
+    small = np.stack(
+        [_resized(m.astype(np.float32), _TRUTH_SIDE) for m in truth.reshape(-1, *truth.shape[2:])]
+    )
     return Batch(
         pixels.permute(0, 3, 1, 2).unflatten(0, truth.shape[:2]).contiguous(),
         torch.from_numpy(small > 0.5).float().unflatten(0, truth.shape[:2]),
@@ -146,16 +148,24 @@ class Unrolled:
         model, size = self.model, self.sizes[-1]
         top = self.levels[-1][:, :, index]
         conditioned = top + model.no_memory_embedding if box is not None else self._remember(top, index)
-        maps = [level[:, :, index].permute(1, 2, 0).unflatten(2, s) for level, s in zip(self.levels, self.sizes)]
+        maps = [
+            level[:, :, index].permute(1, 2, 0).unflatten(2, each)
+            for level, each in zip(self.levels, self.sizes, strict=True)
+        ]
         maps[-1] = conditioned.permute(1, 2, 0).unflatten(2, size)
         if box is not None:
             points, labels = box.reshape(-1, 1, 2, 2), torch.tensor([2, 3]).expand(self.batch, 1, 2)
         else:
-            points, labels = torch.zeros(self.batch, 1, 1, 2), -torch.ones(self.batch, 1, 1, dtype=torch.int32)
+            points, labels = (
+                torch.zeros(self.batch, 1, 1, 2),
+                -torch.ones(self.batch, 1, 1, dtype=torch.int32),
+            )
         sparse, dense = model.prompt_encoder(points, labels, None, None)
         masks, quality, tokens, score = model.mask_decoder(
             image_embeddings=maps[-1],
-            image_positional_embeddings=model.get_image_wide_positional_embeddings().repeat(self.batch, 1, 1, 1),
+            image_positional_embeddings=model.get_image_wide_positional_embeddings().repeat(
+                self.batch, 1, 1, 1
+            ),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=False,
@@ -165,7 +175,9 @@ class Unrolled:
         pointer = model.object_pointer_proj(tokens[:, :, 0])
         self.pointers.append(pointer * present + (1 - present) * model.no_object_pointer)
         if index + 1 < self.frames:
-            logits = torch.where(there[:, None, None, None], masks[:, 0], torch.full_like(masks[:, 0], -1024.0))
+            logits = torch.where(
+                there[:, None, None, None], masks[:, 0], torch.full_like(masks[:, 0], -1024.0)
+            )
             large = functional.interpolate(logits, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
             self.memories.append(model._encode_new_memory(top, large, present - 0.5, box is not None))
         return masks[:, 0, 0], score[:, 0, 0], quality[:, 0, 0]
@@ -195,7 +207,11 @@ class Unrolled:
             memory_posision_embeddings=torch.cat([*positions, token_positions]),
             num_object_pointer_tokens=len(tokens),
         )
-        return attended.reshape(self.batch, -1, model.hidden_dim).transpose(0, 1) if attended.ndim == 4 else attended
+        return (
+            attended.reshape(self.batch, -1, model.hidden_dim).transpose(0, 1)
+            if attended.ndim == 4
+            else attended
+        )
 
 
 def loss_of(model: Sam2VideoModel, batch: Batch) -> tuple[Tensor, float]:
