@@ -2,10 +2,10 @@
 
 `python benchmarks/pocket_detector.py [--clips 120] [--grounding FOLDER] [--sam2 FOLDER]`. One core. The models are
 loaded as any other, by transformers' own from_pretrained; clips are shown as they are, through the video model's VAE,
-through an mp4 file, enlarged 2 to 4 times, or blurred and recoloured. The last line is one JSON object: recall (at IoU 0.5),
-wrong_identity (share of detections that are not the noun they claim to be, half of the nouns asked for being absent),
-mask_iou (of tracks seeded with detected boxes), score_mae (of the DSR-Score) and label_agreement (winner or loser at
-0.7). Without a SAM 2 folder, mask_iou is null.
+through an mp4 file, enlarged 2 to 4 times, or blurred and recoloured. The last line is one JSON object:
+recall (at IoU 0.5), wrong_identity (share of detections that are not the noun they claim to be, when half of the nouns
+asked for are absent), mask_iou (of tracks seeded with detected boxes), score_mae (of the DSR-Score) and
+label_agreement (winner or loser at 0.7). Without a SAM 2 folder, mask_iou is null.
 """
 
 from __future__ import annotations

@@ -79,6 +79,8 @@ def build_model(seed: int) -> Sam2VideoModel:
             nn.init.xavier_uniform_(module.weight)
         elif isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+    for head in model.mask_decoder.output_hypernetworks_mlps:
+        nn.init.xavier_uniform_(head.proj_out.weight, gain=0.1)  # masks start undecided instead of far off
     for parameter in (model.memory_temporal_positional_encoding, model.no_memory_embedding):
         nn.init.normal_(parameter, std=0.1)
     # One space for prompts and pictures, as in the published model.
