@@ -92,7 +92,7 @@ def mask_boxes(masks: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Extent of masks (..., H, W) as xyxy (..., 4), far edges exclusive; NaN for an empty mask."""
     sides = []
     for axis in (-2, -1):  # columns first
-        filled = masks.any(axis)
+        filled: NDArray[np.bool_] = np.any(masks, axis=axis)
         length = filled.shape[-1]
         first, last = filled.argmax(-1), length - filled[..., ::-1].argmax(-1)
         sides += [first, last]

@@ -67,7 +67,7 @@ def draw_clips(seed: int, count: int) -> list[Scene]:
     """Clips of `_CLIP` frames, disturbed in every way that they may meet."""
     rng = np.random.default_rng((seed, 1))
     vae = pocket_vae()
-    clips = []
+    clips: list[Scene] = []
     while len(clips) < count:
         draw = world_clip if rng.random() < 0.5 else scattered_clip
         scene = draw(rng, _CLIP)
@@ -79,7 +79,9 @@ def draw_clips(seed: int, count: int) -> list[Scene]:
 def deal(clips: list[Scene], count: int, frames: int, seed: int, step: int) -> Batch:
     """The batch of one step; it depends on the seed and the step alone."""
     rng = np.random.default_rng((seed, 2, step))
-    pictures, masks, boxes = [], [], []
+    pictures: list[NDArray[np.uint8]] = []
+    masks: list[NDArray[np.bool_]] = []
+    boxes: list[NDArray[np.float64]] = []
     while len(pictures) < count:
         scene = clips[rng.integers(len(clips))]
         spacing = int(rng.integers(1, (_CLIP - 1) // (frames - 1) + 1)) if frames > 1 else 1
