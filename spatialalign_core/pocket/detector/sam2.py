@@ -19,6 +19,7 @@ from transformers.models.sam2_video.configuration_sam2_video import (
 
 SIDE = 160  # pictures are squeezed to this square; masks have a quarter of it
 MASK_SIDE = SIDE // 4
+_PLACE_FREQUENCY = 0.5
 _HIDDEN, _MEMORY = 128, 64  # the only small pair that the model class allows: its memory width is fixed at 64
 
 
@@ -83,8 +84,15 @@ def build_model(seed: int) -> Sam2VideoModel:
         nn.init.xavier_uniform_(head.proj_out.weight, gain=0.1)  # masks start undecided instead of far off
     for parameter in (model.memory_temporal_positional_encoding, model.no_memory_embedding):
         nn.init.normal_(parameter, std=0.1)
+    # The hard part is to see where the box is. It is learned soonest when the two corners and the kinds of tokens
+    # differ as much as places do, when places vary slowly, and when what is seen does not drown them.
+    decoder, prompts = model.mask_decoder, model.prompt_encoder
+    for embedding in (decoder.iou_token, decoder.mask_tokens, decoder.obj_score_token, prompts.point_embed):
+        nn.init.normal_(embedding.weight, std=0.5)
+    for convolution in model.vision_encoder.neck.convs:
+        convolution.weight.data.mul_(0.3)
     # One space for prompts and pictures, as in the published model.
-    model.prompt_encoder.shared_embedding.positional_embedding.copy_(
-        model.shared_image_embedding.positional_embedding
-    )
+    places = model.shared_image_embedding.positional_embedding
+    places.mul_(_PLACE_FREQUENCY)
+    prompts.shared_embedding.positional_embedding.copy_(places)
     return model

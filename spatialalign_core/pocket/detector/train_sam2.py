@@ -29,6 +29,7 @@ from .sam2 import SIDE, build_model, build_processor
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as SAM 2's processor has them
 _TRUTH_SIDE = SIDE // 2  # masks are compared at this size
 _CLIP = 8  # frames of a clip in the pool
+_THINGS = 2  # followed in each clip: what tells them apart is only where their boxes are
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class Recipe:
 
     still_steps: int = 1500
     clip_steps: int = 1500
-    still_batch: int = 16
-    clip_batch: int = 6
+    still_batch: int = 12  # clips; twice as many things
+    clip_batch: int = 4
     frames: int = 4
     clips: int = 900
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     warmup: int = 100
     decay_share: float = 0.4  # the last share of the steps, over which the learning rate falls to zero
     ema: float = 0.998
@@ -54,8 +55,11 @@ class Recipe:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """pixels: (B, F, 3, SIDE, SIDE), normalised. masks: float (B, F, _TRUTH_SIDE, _TRUTH_SIDE). boxes: (B, 4), xyxy in
-    pixels of SIDE, of the thing to follow, in the first frame. there: bool (B, F), whether it is visible."""
+    """B things to follow, `_THINGS` in each of the clips.
+
+    pixels: (clips, F, 3, SIDE, SIDE), normalised. masks: float (B, F, _TRUTH_SIDE, _TRUTH_SIDE). boxes: (B, 4), xyxy in
+    pixels of SIDE, in the first frame. there: bool (B, F), whether the thing is visible.
+    """
 
     pixels: Tensor
     masks: Tensor
@@ -89,17 +93,18 @@ def deal(clips: list[Scene], count: int, frames: int, seed: int, step: int) -> B
         places = np.arange(frames) * spacing + start
         if rng.random() < 0.5:
             places = places[::-1]
-        thing = int(rng.integers(len(scene.nouns)))
-        shown, mask = scene.frames[places], scene.masks[places, thing]
-        if mask[0].sum() < 30:
+        shown, shapes = scene.frames[places], scene.masks[places]
+        large = np.flatnonzero(shapes[0].sum((1, 2)) >= 30)
+        if not len(large):
             continue
         if rng.random() < 0.5:
-            shown, mask = shown[:, :, ::-1], mask[:, :, ::-1]
-        height, width = mask.shape[1:]
-        box = mask_boxes(mask[0]) + rng.normal(0, 0.7, 4)
+            shown, shapes = shown[:, :, ::-1], shapes[..., ::-1]
+        height, width = shapes.shape[2:]
         pictures.append(shown)
-        masks.append(mask)
-        boxes.append(box * SIDE / np.array([width, height, width, height]))
+        for thing in rng.choice(large, _THINGS, replace=len(large) < _THINGS):
+            box = mask_boxes(shapes[0, thing]) + rng.normal(0, 0.7, 4)
+            masks.append(shapes[:, thing])
+            boxes.append(box * SIDE / np.array([width, height, width, height]))
     frames_of_all = np.stack(pictures)
     coloured = _same_for_each_clip(frames_of_all, rng)
     squeezed = np.stack([_resized(frame, SIDE) for frame in coloured.reshape(-1, *coloured.shape[2:])])
@@ -109,7 +114,7 @@ def deal(clips: list[Scene], count: int, frames: int, seed: int, step: int) -> B
         [_resized(m.astype(np.float32), _TRUTH_SIDE) for m in truth.reshape(-1, *truth.shape[2:])]
     )
     return Batch(
-        pixels.permute(0, 3, 1, 2).unflatten(0, truth.shape[:2]).contiguous(),
+        pixels.permute(0, 3, 1, 2).unflatten(0, frames_of_all.shape[:2]).contiguous(),
         torch.from_numpy(small > 0.5).float().unflatten(0, truth.shape[:2]),
         torch.from_numpy(np.stack(boxes)).float(),
         torch.from_numpy(truth.any((2, 3))),
@@ -129,13 +134,18 @@ def _resized(picture: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 
 class Unrolled:
-    """The model along a batch of clips, with gradients; what its inference session does for one object at a time."""
+    """The model along clips (clips, F, 3, SIDE, SIDE), `_THINGS` a clip, with gradients; what its inference session
+    does for one object at a time."""
 
     def __init__(self, model: Sam2VideoModel, pixels: Tensor) -> None:
         self.model = model
-        self.batch, self.frames = pixels.shape[:2]
+        clips, self.frames = pixels.shape[:2]
+        self.batch = clips * _THINGS
         features = model.get_image_features(pixels.flatten(0, 1), return_dict=True)
-        self.levels = [each.unflatten(1, (self.batch, self.frames)) for each in features.fpn_hidden_states]
+        self.levels = [
+            each.unflatten(1, (clips, self.frames)).repeat_interleave(_THINGS, dim=1)
+            for each in features.fpn_hidden_states
+        ]
         top = features.fpn_position_encoding[-1]
         self.positions = top[:, :1].expand(-1, self.batch, -1)
         self.sizes = model.backbone_feature_sizes
@@ -245,6 +255,21 @@ def learning_rate_at(recipe: Recipe, step: int) -> float:
     return recipe.learning_rate * rise * fall
 
 
+def make_optimizers(model: Sam2VideoModel, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices between hidden states, AdamW for everything else."""
+    hidden = [
+        p
+        for n, p in model.named_parameters()
+        if p.ndim == 2 and min(p.shape) >= 8 and "embed" not in n and "token" not in n
+    ]
+    chosen = {id(p) for p in hidden}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    return [
+        torch.optim.Muon(hidden, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
 class Training:
     """A training that can be written down and taken up again; after the last step `average` is the result."""
 
@@ -253,24 +278,24 @@ class Training:
         # Evaluation mode throughout: the model has no dropout, and the memory is then made as in use.
         self.model = build_model(recipe.seed).eval()
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=1e-3
-        )
+        self.optimizers = make_optimizers(self.model, recipe.learning_rate)
         self.done = 0
 
     def run(self, clips: list[Scene]) -> Iterator[tuple[int, float, float]]:
         """Train to the end, yielding (step, loss, mean IoU in the last frame)."""
         recipe = self.recipe
         while self.done < recipe.steps:
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate_at(recipe, self.done)
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate_at(recipe, self.done)
             still = self.done < recipe.still_steps
             count, frames = (recipe.still_batch, 1) if still else (recipe.clip_batch, recipe.frames)
             loss, iou = loss_of(self.model, deal(clips, count, frames, recipe.seed, self.done))
             loss.backward()
             nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
+            for optimizer in self.optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
             with torch.no_grad():
                 decay = min(recipe.ema, (self.done + 1) / (self.done + 10))
                 torch._foreach_lerp_(
@@ -284,7 +309,7 @@ class Training:
         return {
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "done": self.done,
         }
 
@@ -292,7 +317,8 @@ class Training:
         """Go on from what `state` returned."""
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self.done = state["done"]
 
 
