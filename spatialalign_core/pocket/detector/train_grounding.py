@@ -35,7 +35,7 @@ _STRIDE = 8
 class Recipe:
     """How long and on what to train."""
 
-    steps: int = 6000
+    steps: int = 5000
     pictures: int = 8000
     batch: int = 32
     learning_rate: float = 1.5e-3

@@ -36,8 +36,8 @@ _THINGS = 2  # followed in each clip: what tells them apart is only where their 
 class Recipe:
     """How long and on what to train. Stills come first, then clips of `frames` frames."""
 
-    still_steps: int = 1500
-    clip_steps: int = 1500
+    still_steps: int = 800
+    clip_steps: int = 700
     still_batch: int = 12  # clips; twice as many things
     clip_batch: int = 4
     frames: int = 4
