@@ -170,16 +170,16 @@ def test_training_grounding_learns_and_goes_on_where_it_stopped():
     recipe = train_grounding.Recipe(steps=6, pictures=64, batch=4, warmup=1)
     pools = draw_pools(0, recipe.pictures)
     whole = train_grounding.Training(recipe)
-    losses = [loss for _, loss in whole.run(pools)]
+    losses = [loss for _, loss in whole.run(pools, None)]
     assert losses[-1] < losses[0]
     first = train_grounding.Training(recipe)
-    for step, _ in first.run(pools):
+    for step, _ in first.run(pools, None):
         if step == 2:
             break
     first.done += 1  # the loop was left before it counted this step
     second = train_grounding.Training(recipe)
     second.take_up(first.state())
-    assert [loss for _, loss in second.run(pools)] == pytest.approx(losses[3:])
+    assert [loss for _, loss in second.run(pools, None)] == pytest.approx(losses[3:])
 
 
 def test_training_sam2_reaches_every_weight_it_uses():

@@ -7,7 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .pictures import MOST_THINGS, NOUNS, Scene, disturb, pocket_vae, recolour, scattered_clip, world_clip
+from ...detect.sprites import SpriteDetector
+from ...generate import Job, generate
+from ...models.loading import load_video_model
+from ...prompts import build_prompts
+from ..captions import OBJECTS, SCENES, SUBJECTS, VERBS
+from .pictures import (
+    MOST_THINGS,
+    NOUNS,
+    Scene,
+    disturb,
+    pocket_vae,
+    recolour,
+    scattered_clip,
+    through_mp4,
+    world_clip,
+)
 
 GROUP = 8  # pictures that share their size and what happens to them
 _SIZES = ((64, 96), (64, 64), (64, 112), (96, 64), (64, 85))
@@ -53,6 +68,31 @@ def draw_pools(seed: int, count: int) -> list[Pool]:
         frames = np.concatenate([scene.frames for scene in scenes])
         groups[size].append((disturb(frames, rng, vae), scenes))
     return [_pool(each) for each in groups.values() if each]
+
+
+def model_drawn_pool(seed: int, clips: int) -> Pool:
+    """Frames that the bundled video model drew, labelled by the sprite world's own detector, which knows the colours.
+
+    Its sprites are softer than the world's and sometimes torn. Only frames in which that detector finds the prompt's
+    two things once each, and nothing else, are taken.
+    """
+    model, detector = load_video_model("pocket", "cpu"), SpriteDetector()
+    prompts = build_prompts(SUBJECTS, OBJECTS, SCENES, VERBS, count=clips, seed=seed)
+    by_id = {prompt.id: prompt for prompt in prompts}
+    groups = []
+    for sample in generate(model, [Job(prompt.id, prompt.text, seed + 1000) for prompt in prompts]):
+        prompt = by_id[sample.job.prompt_id]
+        scenes, kept = [], []
+        for index, found in enumerate(detector.detect(sample.frames, NOUNS)):
+            if sorted(each.noun for each in found) == sorted((prompt.subject, prompt.object)):
+                masks = np.stack([each.mask for each in found if each.mask is not None])[None]
+                boxes = np.stack([each.box for each in found]).astype(np.float32)[None]
+                nouns = tuple(each.noun for each in found)
+                scenes.append(Scene(sample.frames[index][None], nouns, masks, boxes))
+                kept.append(index)
+        if kept:
+            groups.append((through_mp4(sample.frames)[kept], scenes))
+    return _pool(groups)
 
 
 def _pool(groups: list[tuple[NDArray[np.uint8], list[Scene]]]) -> Pool:

@@ -22,7 +22,7 @@ from transformers import GroundingDinoForObjectDetection
 from .grounding import build_config, build_model, build_processor, build_tokenizer, plural
 from .grounding_loss import dense_loss, matched_loss
 from .pictures import NOUNS
-from .pool import Batch, Pool, deal, draw_pools
+from .pool import Batch, Pool, deal, draw_pools, model_drawn_pool
 
 _MEAN, _STD = (
     (0.485, 0.456, 0.406),
@@ -33,16 +33,23 @@ _STRIDE = 8
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and on what to train."""
+    """How long and on what to train: first on rendered pictures, then also on what the video model draws."""
 
     steps: int = 5000
+    drawn_steps: int = 1200
     pictures: int = 8000
+    drawn_clips: int = 144
     batch: int = 32
     learning_rate: float = 1.5e-3
     warmup: int = 150
     decay_share: float = 0.5  # the last share of the steps, over which the learning rate falls to zero
+    drawn_rate: float = 0.4  # of the learning rate, from which the second stretch falls to zero
     ema: float = 0.998
     seed: int = 0
+
+    @property
+    def all_steps(self) -> int:
+        return self.steps + self.drawn_steps
 
 
 class Words:
@@ -105,7 +112,9 @@ def loss_of(
 
 
 def learning_rate_at(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, constant, linear decay to zero."""
+    """Linear warm-up, constant, linear decay to zero; then once more from `drawn_rate` to zero."""
+    if step >= recipe.steps:
+        return recipe.learning_rate * recipe.drawn_rate * (recipe.all_steps - step) / recipe.drawn_steps
     rise = min(1.0, (step + 1) / recipe.warmup)
     fall = min(1.0, (recipe.steps - step) / (recipe.decay_share * recipe.steps))
     return recipe.learning_rate * rise * fall
@@ -124,10 +133,11 @@ class Training:
         self.words = Words()
         self.done = 0
 
-    def run(self, pools: list[Pool]) -> Iterator[tuple[int, float]]:
-        """Train to the end, yielding (step, loss)."""
+    def run(self, rendered: list[Pool], drawn: Pool | None) -> Iterator[tuple[int, float]]:
+        """Train to the end, yielding (step, loss). Without `drawn`, only the first stretch."""
         recipe = self.recipe
-        while self.done < recipe.steps:
+        while self.done < (recipe.all_steps if drawn else recipe.steps):
+            pools = [*rendered, drawn] if drawn and self.done >= recipe.steps else rendered
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate_at(recipe, self.done)
             rng = np.random.default_rng((recipe.seed, 3, self.done))
@@ -178,19 +188,24 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the model folder is written")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
     parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--drawn-steps", type=int, default=Recipe.drawn_steps)
     parser.add_argument("--pictures", type=int, default=Recipe.pictures)
     parser.add_argument("--save-every", type=float, default=180, metavar="SECONDS")
     options = parser.parse_args()
     torch.set_num_threads(1)  # more gain little on a model of this size
     options.folder.mkdir(parents=True, exist_ok=True)
     unfinished = options.folder / "training.pt"
-    training = Training(Recipe(seed=options.seed, steps=options.steps, pictures=options.pictures))
+    recipe = Recipe(
+        seed=options.seed, steps=options.steps, drawn_steps=options.drawn_steps, pictures=options.pictures
+    )
+    training = Training(recipe)
     if unfinished.exists():
         training.take_up(torch.load(unfinished, weights_only=True))
-    pools = draw_pools(options.seed, options.pictures)
+    rendered = draw_pools(options.seed, options.pictures)
+    drawn = model_drawn_pool(options.seed, recipe.drawn_clips) if recipe.drawn_steps else None
     saved, losses = time.monotonic(), []
     started = time.process_time()
-    for step, loss in training.run(pools):
+    for step, loss in training.run(rendered, drawn):
         losses.append(loss)
         if step % 50 == 49:
             print(
