@@ -67,14 +67,15 @@ class TrainSettings:
             )
         if not 0 <= self.anchor_share < 1:
             raise SpatialAlignError(f"anchor_share must be at least 0 and below 1, not {self.anchor_share}.")
-        if self.anchor_share and (self.loss != "dpo+zo" or (self.sigma_min, self.sigma_max) == (0, 1)):
-            raise SpatialAlignError(
-                "anchor_share needs the loss dpo+zo and noise levels narrower than 0 to 1; set it to 0 otherwise."
-            )
 
     @property
     def anchors(self) -> int:
-        """How many of a step's pairs are anchors; at least one pair is not."""
+        """How many of a step's pairs are anchors; at least one pair is not.
+
+        None where nothing would act on them: without a regulariser, or when the range is all of 0..1.
+        """
+        if self.loss != "dpo+zo" or (self.sigma_min, self.sigma_max) == (0, 1):
+            return 0
         return min(round(self.anchor_share * self.pairs_per_step), self.pairs_per_step - 1)
 
 
