@@ -51,8 +51,8 @@ class LoadDetector(io.ComfyNode):
                     "box_threshold",
                     default=0.4,
                     optional=True,
-                    min=0.0,
-                    max=1.0,
+                    min=0.01,
+                    max=0.99,
                     step=0.01,
                     tooltip="How sure GroundingDINO must be of a box; lower it when things are missed. "
                     "Other detectors do not use it.",
@@ -61,8 +61,8 @@ class LoadDetector(io.ComfyNode):
                     "text_threshold",
                     default=0.3,
                     optional=True,
-                    min=0.0,
-                    max=1.0,
+                    min=0.01,
+                    max=0.99,
                     step=0.01,
                     tooltip="How well a word must fit a box for GroundingDINO to name it so. "
                     "Other detectors do not use it.",
