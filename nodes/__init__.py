@@ -5,6 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from .detect import Detect
+from .detect_track import DetectTrack
+from .draw_tracks import DrawTracks
 from .evaluate import Evaluate
 from .export_pairs import ExportPairs
 from .generate import Generate
@@ -29,6 +31,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     TrainLora,
     Evaluate,
     ScoreVideo,
+    DetectTrack,
+    DrawTracks,
     SpriteClip,
 )
 

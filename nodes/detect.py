@@ -6,12 +6,11 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from ..spatialalign_core.detect.base import Detector
 from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED, find_rule
-from .driving import drive
+from .driving import drive, watched
 from .pictures import shown
 from .places import working_in
-from .sockets import CATEGORY, DetectorSocket, RunSocket, RunSoFar
+from .sockets import CATEGORY, DetectorSocket, LoadedDetector, RunSocket, RunSoFar
 
 
 class Detect(io.ComfyNode):
@@ -39,10 +38,13 @@ class Detect(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, run: RunSoFar, detector: Detector, rule: str) -> io.NodeOutput:
+    def execute(cls, run: RunSoFar, detector: LoadedDetector, rule: str) -> io.NodeOutput:
         so_far = replace(run, rule=find_rule(rule))
-        with working_in(run.run.folder):
-            work = run.run.detect(detector, "base", run.split, so_far.rule, run.seeds)
+        with working_in(run.run.folder), detector.in_use():
+            finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
+            work = run.run.detect(
+                finder, "base", run.split, so_far.rule, run.seeds, mask_tracker=mask_tracker
+            )
             outcome = drive(work, cls.hidden.unique_id)
         tracks = [
             run.run.track("base", key.prompt_id, key.seed)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import comfy.model_management
 import comfy.utils
+import numpy as np
 from PIL import Image
 
+from ..spatialalign_core.detect.base import Detection, Detector, MaskTracker, origin
 from ..spatialalign_core.progress import Progress
 
 _MOST_WARNINGS = 5
+_Item = TypeVar("_Item")
 
 
 class Outcome(NamedTuple):
@@ -57,3 +60,56 @@ def drive(
         else []
     )
     return Outcome(message, "\n".join([*warnings[:_MOST_WARNINGS], *hidden]))
+
+
+class WatchedDetector:
+    """A detector that stops between two frames when asked to, and moves a bar on by one each frame if there is one."""
+
+    def __init__(self, detector: Detector, bar: comfy.utils.ProgressBar | None = None) -> None:
+        self.name = detector.name
+        self.fingerprint = origin(detector)
+        self._detector, self._bar = detector, bar
+
+    def detect(self, frames: np.ndarray, nouns: Sequence[str]) -> Iterator[list[Detection]]:
+        """See `Detector`."""
+        yield from _watched(self._detector.detect(frames, nouns), self._bar)
+
+
+class WatchedTracker:
+    """The same for a mask tracker."""
+
+    def __init__(self, tracker: MaskTracker, bar: comfy.utils.ProgressBar | None = None) -> None:
+        self.name = tracker.name
+        self.fingerprint = origin(tracker)
+        self._tracker, self._bar = tracker, bar
+
+    def track(
+        self, frames: np.ndarray, seed: int, boxes: np.ndarray
+    ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """See `MaskTracker`."""
+        yield from _watched(self._tracker.track(frames, seed, boxes), self._bar)
+
+
+def watched(
+    detector: Detector,
+    mask_tracker: MaskTracker | None,
+    node_id: str | None = None,
+    frames: int | None = None,
+) -> tuple[WatchedDetector, WatchedTracker | None]:
+    """Both, so that cancel takes effect within a frame.
+
+    frames: length of the one video that they look at; the node then shows how far they are.
+    """
+    bar = None
+    if frames is not None:
+        bar = comfy.utils.ProgressBar(frames * (1 if mask_tracker is None else 2), node_id=node_id)
+    tracker = None if mask_tracker is None else WatchedTracker(mask_tracker, bar)
+    return WatchedDetector(detector, bar), tracker
+
+
+def _watched(items: Iterator[_Item], bar: comfy.utils.ProgressBar | None) -> Iterator[_Item]:
+    for item in items:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+        if bar is not None:
+            bar.update(1)
+        yield item

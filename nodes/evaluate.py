@@ -9,15 +9,22 @@ from pathlib import Path
 import numpy as np
 from comfy_api.latest import io
 
-from ..spatialalign_core.detect.base import Detector
 from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.run import SETS
 from ..spatialalign_core.video import read_video
-from .driving import drive
+from .driving import drive, watched
 from .pictures import shown, to_image
 from .places import working_in
-from .sockets import CATEGORY, DetectorSocket, LoadedModel, RunSocket, RunSoFar, VideoModelSocket
+from .sockets import (
+    CATEGORY,
+    DetectorSocket,
+    LoadedDetector,
+    LoadedModel,
+    RunSocket,
+    RunSoFar,
+    VideoModelSocket,
+)
 
 _HELD_OUT = "held_out"
 _SHOWN = 4  # pairs of videos on the contact sheet
@@ -81,7 +88,7 @@ class Evaluate(io.ComfyNode):
         cls,
         run: RunSoFar,
         video_model: LoadedModel,
-        detector: Detector,
+        detector: LoadedDetector,
         seeds: int,
         strength: float,
         tau: float,
@@ -93,13 +100,18 @@ class Evaluate(io.ComfyNode):
             )
         folder, node = run.run, cls.hidden.unique_id
         lora = folder.lora_path(run.lora)
-        with working_in(folder.folder), video_model.in_use() as model:
+        finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
+        with working_in(folder.folder):
             for each, adapter in zip(SETS, (None, lora), strict=True):
-                work = folder.generate(
-                    model, seeds, _HELD_OUT, each, run.settings, batch_size, adapter, strength
-                )
-                drive(work, node)
-                drive(folder.detect(detector, each, _HELD_OUT, run.rule, seeds), node)
+                # One after the other: where memory is short, each may need the room of the other.
+                with video_model.in_use() as model:
+                    work = folder.generate(
+                        model, seeds, _HELD_OUT, each, run.settings, batch_size, adapter, strength
+                    )
+                    drive(work, node)
+                with detector.in_use():
+                    work = folder.detect(finder, each, _HELD_OUT, run.rule, seeds, mask_tracker=mask_tracker)
+                    drive(work, node)
                 drive(folder.score(each, _HELD_OUT, seeds), node)
             settings = {
                 **asdict(run.settings),

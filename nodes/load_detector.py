@@ -1,11 +1,25 @@
-"""Load Detector: what finds subject and object in the frames."""
+"""Load Detector: what finds subject and object in the frames, and what makes their masks."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import comfy.model_management
+import torch
 from comfy_api.latest import io
 
-from ..spatialalign_core.detect.loading import DETECTORS, load_detector
-from .sockets import CATEGORY, DetectorSocket
+from ..spatialalign_core.detect.loading import load_detector, load_mask_tracker, load_segmenter
+from ..spatialalign_core.errors import SpatialAlignError
+from .places import (
+    NO_MASKS,
+    detector_names,
+    detector_place,
+    mask_model,
+    mask_names,
+    state,
+    vocabulary_places,
+)
+from .sockets import CATEGORY, DetectorSocket, LoadedDetector
 
 
 class LoadDetector(io.ComfyNode):
@@ -15,18 +29,106 @@ class LoadDetector(io.ComfyNode):
             node_id="SpatialAlign_LoadDetector",
             display_name="Load Detector",
             category=CATEGORY,
-            description="Loads what finds the subject and the object in every frame.",
+            description="Loads what finds the subject and the object in every frame, and what cuts them out.",
             inputs=[
                 io.Combo.Input(
                     "detector",
-                    options=list(DETECTORS),
+                    options=detector_names(),
                     default="sprites",
-                    tooltip="'sprites' knows the animals and things of the pocket model's world.",
+                    tooltip="'sprites' knows the animals and things of the pocket model's world. For real footage put "
+                    "a GroundingDINO (a folder such as grounding-dino-tiny, or a .pth file) into "
+                    "models/grounding-dino and refresh.",
+                ),
+                io.Combo.Input(
+                    "masks",
+                    options=mask_names(),
+                    default=NO_MASKS,
+                    optional=True,  # as are the next: workflows made before them still run
+                    tooltip="Cuts out what was found. A SAM 2 (models/sam2) follows both things through the video; "
+                    "a SAM (models/sams) works frame by frame. 'none': boxes only, or what the detector itself makes.",
+                ),
+                io.Float.Input(
+                    "box_threshold",
+                    default=0.4,
+                    optional=True,
+                    min=0.01,
+                    max=0.99,
+                    step=0.01,
+                    tooltip="How sure GroundingDINO must be of a box; lower it when things are missed. "
+                    "Other detectors do not use it.",
+                ),
+                io.Float.Input(
+                    "text_threshold",
+                    default=0.3,
+                    optional=True,
+                    min=0.01,
+                    max=0.99,
+                    step=0.01,
+                    tooltip="How well a word must fit a box for GroundingDINO to name it so. "
+                    "Other detectors do not use it.",
                 ),
             ],
-            outputs=[DetectorSocket.Output("detector", tooltip="For Detect, Evaluate and Score Video.")],
+            outputs=[
+                DetectorSocket.Output(
+                    "detector", tooltip="For Detect, Evaluate, Detect & Track and Score Video."
+                )
+            ],
         )
 
     @classmethod
-    def execute(cls, detector: str) -> io.NodeOutput:
-        return io.NodeOutput(load_detector(detector))
+    def validate_inputs(cls, detector: str | None = None, masks: str | None = None) -> bool | str:
+        """What is wrong with a file, in its own words, before anything runs."""
+        try:
+            if detector is not None:  # None where it comes through a wire
+                detector_place(detector)
+            if masks is not None:
+                mask_model(masks)
+        except SpatialAlignError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(
+        cls, detector: str, masks: str = NO_MASKS, box_threshold: float = 0.4, text_threshold: float = 0.3
+    ) -> list[object]:
+        """The files behind the names count too, so that a model that was replaced is loaded again."""
+        try:
+            model = mask_model(masks)
+            places = [detector_place(detector), *([] if model is None else [model.place])]
+        except SpatialAlignError as error:
+            return [str(error)]
+        return [detector, masks, box_threshold, text_threshold, *(_state(place) for place in places)]
+
+    @classmethod
+    def execute(
+        cls, detector: str, masks: str = NO_MASKS, box_threshold: float = 0.4, text_threshold: float = 0.3
+    ) -> io.NodeOutput:
+        place, model = detector_place(detector), mask_model(masks)
+        device = comfy.model_management.get_torch_device()
+        # Outside of inference mode, so that the memory manager may move the weights at any time.
+        with torch.inference_mode(False):
+            finder = load_detector(
+                place,
+                device,
+                box_threshold,
+                text_threshold,
+                bert_places=vocabulary_places(),
+            )
+            if model is None:
+                return io.NodeOutput(LoadedDetector.register(finder))
+            if model.follows:
+                return io.NodeOutput(LoadedDetector.register(finder, load_mask_tracker(model.place, device)))
+            from ..spatialalign_core.detect.sam import WithMasks
+
+            return io.NodeOutput(
+                LoadedDetector.register(WithMasks(finder, load_segmenter(model.place, device)))
+            )
+
+
+def _state(place: str | Path) -> str:
+    """Of a bundled model its name; of a folder or file what changes with it."""
+    if not isinstance(place, Path):
+        return place
+    if place.is_dir():
+        return state(place)
+    return f"{place} {place.stat().st_size} {place.stat().st_mtime_ns}"

@@ -8,11 +8,24 @@ import numpy as np
 import torch
 from comfy_api.latest import io, ui
 
+from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.video import to_uint8_frames
+
 
 def to_image(frames: np.ndarray) -> torch.Tensor:
     """uint8 (F, H, W, 3) or (H, W, 3) -> IMAGE, float 0..1 BHWC."""
     batch = frames if frames.ndim == 4 else frames[None]
     return torch.from_numpy(np.ascontiguousarray(batch)).float() / 255
+
+
+def frames_of(images: torch.Tensor | None, video: Any | None, node: str) -> np.ndarray:
+    """The frames that are connected to a node, as images or as a video, uint8 (F, H, W, 3).
+
+    node: its name on the screen. SpatialAlignError when it is neither or both.
+    """
+    if (images is None) == (video is None):
+        raise SpatialAlignError(f"Connect either images or a video to {node}, one of the two.")
+    return to_uint8_frames(images if images is not None else video.get_components().images)
 
 
 def shown(cls: type[io.ComfyNode], text: str, image: torch.Tensor | None = None) -> dict[str, Any]:

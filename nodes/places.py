@@ -6,14 +6,27 @@ import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import folder_paths
 
+from ..spatialalign_core.detect.folders import (
+    DETECTOR,
+    FOLDER_NAMES,
+    MASK_TRACKER,
+    SEGMENTER,
+    Candidate,
+    find_candidate,
+    list_candidates,
+    names_for,
+)
+from ..spatialalign_core.detect.loading import DETECTORS, MASK_TRACKERS
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.files import contained, fingerprint
 from ..spatialalign_core.models.loading import BUNDLED
 
 _NO_FILE = "none"
+NO_MASKS = "none"
 
 _known: dict[
     Path, tuple[str, int]
@@ -91,3 +104,66 @@ def csv_names() -> list[str]:
 def csv_file(name: str) -> Path | None:
     """One of `csv_names` as a path; None for `none`."""
     return None if name == _NO_FILE else contained(folder_paths.get_input_directory(), name)
+
+
+class MaskModel(NamedTuple):
+    """Where masks come from. place: what the core's loader takes. follows: through the video, not frame by frame."""
+
+    place: str | Path
+    follows: bool
+
+
+def detector_roots() -> dict[str, list[Path]]:
+    """Where detectors and the models for masks are looked for, by ComfyUI's name for the folder.
+
+    Folders that ComfyUI or another pack has set up come first, then those of the same name under models/.
+    """
+    for name in FOLDER_NAMES:
+        folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
+    return {name: [Path(root) for root in folder_paths.get_folder_paths(name)] for name in FOLDER_NAMES}
+
+
+def vocabulary_places() -> list[Path]:
+    """Where the vocabulary that GroundingDINO's .pth files need may lie, besides next to the file."""
+    return [*detector_roots()["grounding-dino"], Path(folder_paths.models_dir)]
+
+
+def detector_names() -> list[str]:
+    """Bundled detectors, then those in ComfyUI's folders; damaged ones too, so that choosing one says what is wrong."""
+    return _names(DETECTORS, ("grounding-dino",), (DETECTOR,))
+
+
+def mask_names() -> list[str]:
+    """`none`, the bundled models for masks, then those in ComfyUI's folders, as in `detector_names`."""
+    return _names((NO_MASKS, *MASK_TRACKERS), ("sams", "sam2"), (MASK_TRACKER, SEGMENTER))
+
+
+def detector_place(name: str) -> str | Path:
+    """What `load_detector` takes for one of `detector_names`. SpatialAlignError for one that is gone or damaged."""
+    return name if name in DETECTORS else find_candidate(_candidates(), name, DETECTOR).path
+
+
+def mask_model(name: str) -> MaskModel | None:
+    """What stands behind one of `mask_names`; None for `none`. SpatialAlignError as in `detector_place`."""
+    if name == NO_MASKS:
+        return None
+    if name in MASK_TRACKERS:
+        return MaskModel(name, follows=True)
+    candidates = _candidates()
+    follows = name in names_for(candidates, MASK_TRACKER)
+    found = find_candidate(candidates, name, MASK_TRACKER if follows else SEGMENTER)
+    return MaskModel(found.path, follows)
+
+
+def _candidates() -> list[Candidate]:
+    return list_candidates(detector_roots())
+
+
+def _names(bundled: tuple[str, ...], folders: tuple[str, ...], uses: tuple[str, ...]) -> list[str]:
+    candidates = _candidates()
+    usable = {name for use in uses for name in names_for(candidates, use)}
+    roots = [root for name in folders for root in detector_roots()[name]]
+    damaged = {
+        each.name for each in candidates if each.kind is None and any(r in each.path.parents for r in roots)
+    }
+    return [*bundled, *sorted((usable | damaged) - set(bundled), key=str.lower)]

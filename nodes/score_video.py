@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import comfy.model_management
-import comfy.utils
-import numpy as np
 import torch
 from comfy_api.latest import io
 
-from ..spatialalign_core.detect.base import Detection, Detector
 from ..spatialalign_core.detect.tracker import detect_track
 from ..spatialalign_core.draw import annotate, chart
-from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import score_track
 from ..spatialalign_core.summary import describe_score
-from ..spatialalign_core.video import to_uint8_frames
-from .pictures import shown, to_image
+from .driving import watched
+from .pictures import frames_of, shown, to_image
 from .sentences import understood
-from .sockets import CATEGORY, DetectorSocket
+from .sockets import CATEGORY, DetectorSocket, LoadedDetector
 
 
 class ScoreVideo(io.ComfyNode):
@@ -61,15 +56,18 @@ class ScoreVideo(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        detector: Detector,
+        detector: LoadedDetector,
         sentence: str,
         images: torch.Tensor | None = None,
         video: Any | None = None,
     ) -> io.NodeOutput:
         prompt = understood(sentence)
-        frames = to_uint8_frames(_pictures(images, video))
-        watched = _Watched(detector, cls.hidden.unique_id)
-        track = detect_track(watched, frames, prompt.subject, prompt.object)
+        frames = frames_of(images, video, "Score Video")
+        finder, mask_tracker = watched(
+            detector.detector, detector.mask_tracker, cls.hidden.unique_id, len(frames)
+        )
+        with detector.in_use():
+            track = detect_track(finder, frames, prompt.subject, prompt.object, mask_tracker=mask_tracker)
         score = score_track(track, prompt.change)
         text = describe_score(prompt, track, score)
         picture = to_image(chart(track, prompt.change, score))
@@ -81,25 +79,3 @@ class ScoreVideo(io.ComfyNode):
             text,
             ui=shown(cls, text, picture),
         )
-
-
-def _pictures(images: torch.Tensor | None, video: Any | None) -> torch.Tensor:
-    if (images is None) == (video is None):
-        raise SpatialAlignError("Connect either images or a video to Score Video, one of the two.")
-    return images if images is not None else video.get_components().images
-
-
-class _Watched:
-    """A detector that shows its progress on the node and stops between two frames when asked to."""
-
-    def __init__(self, detector: Detector, node_id: str | None) -> None:
-        self.name = detector.name
-        self._detector, self._node_id = detector, node_id
-
-    def detect(self, frames: np.ndarray, nouns: Any) -> Any:
-        bar = comfy.utils.ProgressBar(len(frames), node_id=self._node_id)
-        found: list[Detection]
-        for found in self._detector.detect(frames, nouns):
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            bar.update(1)
-            yield found

@@ -5,23 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from .draw_marks import INK, OBJECT, PAPER, SUBJECT, Colour, Picture, fitted, font, label
 from .relations import RelationChange
 from .score import Score, ssr_sequences
 from .tracks import Track
 
-Picture = NDArray[np.uint8]
-Colour = tuple[int, int, int]
-
-SUBJECT: Colour = (235, 104, 52)
-OBJECT: Colour = (42, 120, 214)
-_PAPER: Colour = (252, 252, 250)
-_INK: Colour = (32, 32, 30)
 _FAINT: Colour = (218, 217, 212)
 _MUTED: Colour = (110, 109, 104)
 _SET_ASIDE: Colour = (240, 236, 228)
@@ -32,7 +25,7 @@ def chart(track: Track, change: RelationChange, score: Score, width: int = 768, 
 
     Frames that do not count are shaded; the lines stop there.
     """
-    image = Image.new("RGB", (width, height), _PAPER)
+    image = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = 54, 84, width - 18, height - 40
     frames = track.frames
@@ -52,21 +45,21 @@ def chart(track: Track, change: RelationChange, score: Score, width: int = 768, 
         )
     for value in (-1.0, -0.5, 0.0, 0.5, 1.0):
         draw.line((left, y(value), right, y(value)), _MUTED if value == 0 else _FAINT)
-        draw.text((left - 8, y(value)), f"{value:+.1f}" if value else "0", _MUTED, _font(13), "rm")
+        draw.text((left - 8, y(value)), f"{value:+.1f}" if value else "0", _MUTED, font(13), "rm")
     for frame in sorted({round(n) for n in np.linspace(0, max(frames - 1, 0), min(frames, 7))}):
-        draw.text((x(frame), bottom + 8), str(frame), _MUTED, _font(13), "ma")
-    draw.text(((left + right) / 2, height - 4), "frame", _MUTED, _font(13), "ms")
+        draw.text((x(frame), bottom + 8), str(frame), _MUTED, font(13), "ma")
+    draw.text(((left + right) / 2, height - 4), "frame", _MUTED, font(13), "ms")
 
     title = f"DSR-Score {score.dsr:.2f} of 1" if score.dsr is not None else f"No score: {score.reason}"
-    draw.text((18, 14), _fitted(title, _font(22), width - 36), _INK, _font(22), "la")
+    draw.text((18, 14), fitted(title, font(22), width - 36), INK, font(22), "la")
     at = 18.0
     for colour, words in (
         (SUBJECT, f"{change.initial.place} (should fall)"),
         (OBJECT, f"{change.final.place} (should rise)"),
     ):
         draw.line((at, 60, at + 22, 60), colour, 4)
-        draw.text((at + 30, 60), words, _INK, _font(15), "lm")
-        at += 58 + draw.textlength(words, _font(15))
+        draw.text((at + 30, 60), words, INK, font(15), "lm")
+        at += 58 + draw.textlength(words, font(15))
     for values, colour in ((first, SUBJECT), (last, OBJECT)):
         points = [(x(frame), y(value)) for frame, value in enumerate(values)]
         for (before, after), counts in zip(
@@ -104,8 +97,8 @@ def annotate(frames: Picture, track: Track, shortest: int = 384) -> Picture:
                 _box(draw, noun, boxes[index] * scale, colour, size)
         reason = track.frame_reasons[index]
         if reason is not None:
-            words = _fitted(f"does not count: {reason}", _font(size), width - 16)
-            _label(draw, (4, height - size - 12), words, _INK, size)
+            words = fitted(f"does not count: {reason}", font(size), width - 16)
+            label(draw, (4, height - size - 12), words, INK, size)
         result[index] = np.asarray(image)
     return result
 
@@ -113,18 +106,18 @@ def annotate(frames: Picture, track: Track, shortest: int = 384) -> Picture:
 def contact_sheet(rows: Sequence[tuple[str, Sequence[Picture]]], tile_width: int = 192) -> Picture:
     """Rows of pictures under a caption each, uint8 (H, W, 3); one blank picture when there are no rows."""
     if not rows:
-        return np.full((64, tile_width, 3), _PAPER, dtype=np.uint8)
+        return np.full((64, tile_width, 3), PAPER, dtype=np.uint8)
     columns = max(len(pictures) for _, pictures in rows)
     gap, caption = 6, 26
     height, width = rows[0][1][0].shape[:2]
     tile_height = round(height * tile_width / width)
     sheet = Image.new(
-        "RGB", (gap + columns * (tile_width + gap), len(rows) * (caption + tile_height + gap) + gap), _PAPER
+        "RGB", (gap + columns * (tile_width + gap), len(rows) * (caption + tile_height + gap) + gap), PAPER
     )
     draw = ImageDraw.Draw(sheet)
     y = gap
     for words, pictures in rows:
-        draw.text((gap, y + 4), _fitted(words, _font(15), sheet.width - 2 * gap), _INK, _font(15), "la")
+        draw.text((gap, y + 4), fitted(words, font(15), sheet.width - 2 * gap), INK, font(15), "la")
         for column, picture in enumerate(pictures):
             smooth = Image.Resampling.NEAREST if picture.shape[1] < tile_width else Image.Resampling.LANCZOS
             tile = Image.fromarray(picture).resize((tile_width, tile_height), smooth)
@@ -141,7 +134,7 @@ def curve(
     height: int = 432,
 ) -> Picture:
     """Up to two lines over a common x of 0..n-1, for losses and the like; NaN leaves gaps. uint8 (height, width, 3)."""
-    image = Image.new("RGB", (width, height), _PAPER)
+    image = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = 64, 84, width - 18, height - 40
     values = np.concatenate([np.asarray(numbers, dtype=np.float64) for _, numbers in series] or [np.zeros(0)])
@@ -149,22 +142,22 @@ def curve(
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     if high - low < 1e-9:
         low, high = low - 0.5, high + 0.5
-    draw.text((18, 14), _fitted(title, _font(22), width - 36), _INK, _font(22), "la")
+    draw.text((18, 14), fitted(title, font(22), width - 36), INK, font(22), "la")
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = bottom - share * (bottom - top)
         draw.line((left, y, right, y), _FAINT)
-        draw.text((left - 8, y), f"{low + share * (high - low):.3g}", _MUTED, _font(13), "rm")
+        draw.text((left - 8, y), f"{low + share * (high - low):.3g}", _MUTED, font(13), "rm")
     length = max((len(numbers) for _, numbers in series), default=1)
     for share in (0.0, 0.5, 1.0):
         draw.text(
-            (left + share * (right - left), bottom + 8), str(round(share * length)), _MUTED, _font(13), "ma"
+            (left + share * (right - left), bottom + 8), str(round(share * length)), _MUTED, font(13), "ma"
         )
-    draw.text(((left + right) / 2, height - 4), x_label, _MUTED, _font(13), "ms")
+    draw.text(((left + right) / 2, height - 4), x_label, _MUTED, font(13), "ms")
     at = 18.0
     for (words, numbers), colour in zip(series, (SUBJECT, OBJECT), strict=False):
         draw.line((at, 60, at + 22, 60), colour, 4)
-        draw.text((at + 30, 60), words, _INK, _font(15), "lm")
-        at += 58 + draw.textlength(words, _font(15))
+        draw.text((at + 30, 60), words, INK, font(15), "lm")
+        at += 58 + draw.textlength(words, font(15))
         points = [
             (
                 left + i / max(length - 1, 1) * (right - left),
@@ -181,23 +174,4 @@ def curve(
 def _box(draw: ImageDraw.ImageDraw, noun: str, box: NDArray[np.float64], colour: Colour, size: int) -> None:
     x0, y0, x1, y1 = (round(float(value)) for value in box)
     draw.rectangle((x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)), outline=colour, width=max(2, size // 8))
-    _label(draw, (x0, max(0, y0 - size - 8)), noun, colour, size)
-
-
-def _label(draw: ImageDraw.ImageDraw, at: tuple[int, int], words: str, colour: Colour, size: int) -> None:
-    width = draw.textlength(words, _font(size))
-    draw.rectangle((at[0], at[1], at[0] + width + 8, at[1] + size + 7), colour)
-    draw.text((at[0] + 4, at[1] + 3), words, (255, 255, 255), _font(size), "la")
-
-
-def _fitted(words: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
-    if font.getlength(words) <= width:
-        return words
-    while words and font.getlength(words + "…") > width:
-        words = words[:-1]
-    return words + "…"
-
-
-@lru_cache(maxsize=16)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+    label(draw, (x0, max(0, y0 - size - 8)), noun, colour, size)

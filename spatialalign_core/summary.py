@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from .prompts import DsrPrompt
 from .score import Score
 from .tracks import Track
@@ -27,6 +29,22 @@ def describe_score(prompt: DsrPrompt, track: Track, score: Score) -> str:
         f"End: {_there(score.final_ssr, prompt.subject, change.final.place, prompt.object)}.",
         _frames(track, score),
     ]
+    return "\n".join(lines)
+
+
+def describe_track(track: Track) -> str:
+    """What was found and what was not; some short lines."""
+    counts = sum(reason is None for reason in track.frame_reasons)
+    lines = [
+        f"The {track.subject} and the {track.object} were found together in {counts} of {track.frames} frames."
+    ]
+    if track.reason is not None:
+        lines.append(f"The video does not count: {track.reason}.")
+    elif counts < track.frames:
+        reason, times = Counter(each for each in track.frame_reasons if each is not None).most_common(1)[0]
+        lines.append(f"{track.frames - counts} frames do not count, {times} because {reason}.")
+    if any(track.bridged):
+        lines.append(f"{sum(track.bridged)} frames are bridged: a box was drawn between its neighbours.")
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
-"""Makes the templates' thumbnails from real output: `python tests/browser/thumbnails.py RUN_FOLDER`.
+"""Makes the templates' thumbnails from real output: `python tests/browser/thumbnails.py [RUN_FOLDER]`.
 
-RUN_FOLDER is that of a finished Quickstart, for example ComfyUI's output/spatialalign/quickstart.
+RUN_FOLDER is that of a finished Quickstart, for example ComfyUI's output/spatialalign/quickstart; without one the
+Quickstart's thumbnail stays as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from spatialalign_core.detect.loading import load_detector
 from spatialalign_core.detect.tracker import detect_track
+from spatialalign_core.detect.validity import DEFAULT
 from spatialalign_core.draw import annotate, chart
+from spatialalign_core.draw_tracks import draw_tracks
 from spatialalign_core.pocket.world import render
 from spatialalign_core.relations import RelationChange
 from spatialalign_core.run import Run
@@ -30,8 +33,10 @@ _PAPER, _INK = (252, 252, 250), (32, 32, 30)
 
 
 def main() -> None:
-    _save(_quickstart(Run(sys.argv[1])), "Quickstart")
+    if len(sys.argv) > 1:
+        _save(_quickstart(Run(sys.argv[1])), "Quickstart")
     _save(_score_a_video(), "Score a video")
+    _save(_detect_a_video(), "Detect a video")
 
 
 def _quickstart(run: Run) -> Image.Image:
@@ -72,6 +77,18 @@ def _score_a_video() -> Image.Image:
         picture.paste(tile, (10 + column * 208, 40))
     graph = Image.fromarray(chart(track, change, score_track(track, change), 640, 400))
     picture.paste(graph, (0, 220))
+    return picture
+
+
+def _detect_a_video() -> Image.Image:
+    """One frame near the end of the annotated video, with the way that led there."""
+    change = RelationChange.parse("LR")
+    frames = render("fox", "box", "in a meadow", change, 0, 36).frames.repeat(4, 1).repeat(4, 2)
+    track = detect_track(load_detector("sprites"), frames, "fox", "box", DEFAULT, keep_masks=True)
+    tile = Image.fromarray(list(draw_tracks(frames, track, change))[24])
+    picture = Image.new("RGB", (_SIZE, _SIZE), _PAPER)
+    tile.thumbnail((_SIZE, _SIZE), Image.Resampling.LANCZOS)
+    picture.paste(tile, ((_SIZE - tile.width) // 2, (_SIZE - tile.height) // 2))
     return picture
 
 

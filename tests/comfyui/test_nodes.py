@@ -12,8 +12,9 @@ from server import PACK, Server, error_of
 
 NODES = {
     "LoadVideoModel", "LoadDetector", "PromptSet", "PromptFromSentence", "Generate", "Detect", "Score", "ExportPairs",
-    "TrainLora", "Evaluate", "ScoreVideo", "SpriteClip",
+    "TrainLora", "Evaluate", "ScoreVideo", "DetectTrack", "DrawTracks", "SpriteClip",
 }  # fmt: skip
+TEMPLATES = {"Quickstart", "Score a video", "Detect a video"}
 
 
 def _ours(server: Server) -> dict[str, Any]:
@@ -32,14 +33,14 @@ def test_every_node_is_there_with_help_and_tooltips(server: Server) -> None:
 
 
 def test_help_page_and_templates_are_served(server: Server) -> None:
-    assert set(server.get("/workflow_templates")["spatialalign"]) == {"Quickstart", "Score a video"}
+    assert set(server.get("/workflow_templates")["spatialalign"]) == TEMPLATES
     paths = [
         "/extensions/spatialalign/docs/SpatialAlign_ScoreVideo.md",
         "/extensions/spatialalign/spatialalign.js",
     ]
     paths += [
         f"/api/workflow_templates/spatialalign/{name}.{kind}"
-        for name in ("Quickstart", "Score a video")
+        for name in sorted(TEMPLATES)
         for kind in ("json", "jpg")
     ]
     for path in paths:

@@ -1,0 +1,95 @@
+"""Draw Tracks: a track drawn into its frames, to look at and to make a video of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management
+import comfy.utils
+import torch
+from comfy_api.latest import io
+
+from ..spatialalign_core.draw_tracks import Drawing, draw_tracks
+from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.tracks import Track
+from .pictures import frames_of
+from .sentences import understood
+from .sockets import CATEGORY, TrackSocket
+
+
+class DrawTracks(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SpatialAlign_DrawTracks",
+            display_name="Draw Tracks",
+            category=CATEGORY,
+            description="Draws what was found into the frames: boxes, masks, the subject's way, how much each relation "
+            "holds, and on frames that do not count the reason.",
+            inputs=[
+                TrackSocket.Input("track", tooltip="From Detect & Track."),
+                io.Image.Input(
+                    "images",
+                    optional=True,
+                    tooltip="The frames that the track is of. Connect this or a video.",
+                ),
+                io.Video.Input("video", optional=True, tooltip="The track's video, instead of images."),
+                io.String.Input(
+                    "sentence",
+                    multiline=True,
+                    default="",
+                    tooltip="If there is one, a panel below the picture shows how much its first and its last "
+                    "relation hold in every frame.",
+                ),
+                io.Boolean.Input("boxes", default=True, tooltip="Boxes with the names of what was found."),
+                io.Boolean.Input(
+                    "masks", default=True, tooltip="A veil over each mask, if the track has masks."
+                ),
+                io.Int.Input(
+                    "trail",
+                    default=24,
+                    min=0,
+                    max=10_000,
+                    tooltip="Of how many frames the subject's way is drawn; 0 draws none.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(
+                    "images_out", display_name="images", tooltip="For Create Video or Preview Image."
+                )
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        track: Track,
+        sentence: str,
+        boxes: bool,
+        masks: bool,
+        trail: int,
+        images: torch.Tensor | None = None,
+        video: Any | None = None,
+    ) -> io.NodeOutput:
+        change = None
+        if sentence.strip():
+            prompt = understood(sentence)
+            if (prompt.subject, prompt.object) != (track.subject, track.object):
+                raise SpatialAlignError(
+                    f"The sentence is about {prompt.subject!r} and {prompt.object!r}, the track about "
+                    f"{track.subject!r} and {track.object!r}; write the same sentence into both nodes."
+                )
+            change = prompt.change
+        frames = frames_of(images, video, "Draw Tracks")
+        drawn: torch.Tensor | None = None
+        bar = comfy.utils.ProgressBar(len(frames), node_id=cls.hidden.unique_id)
+        for index, picture in enumerate(
+            draw_tracks(frames, track, change, Drawing(boxes=boxes, masks=masks, trail=trail))
+        ):
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            if drawn is None:
+                drawn = torch.empty((len(frames), *picture.shape))
+            drawn[index] = torch.from_numpy(picture.copy()).float() / 255
+            bar.update(1)
+        return io.NodeOutput(drawn)

@@ -1,0 +1,120 @@
+"""Detection in ComfyUI: the template, masks and boxes of other nodes, model files, and errors in one clear sentence."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from prompts import cached, said, template
+from server import Server, error_of
+
+from spatialalign_core.video import read_video
+
+DETECT, DRAW, LOAD = (f"SpatialAlign_{name}" for name in ("DetectTrack", "DrawTracks", "LoadDetector"))
+
+
+def _number(prompt: dict[str, Any], kind: str) -> str:
+    return next(number for number, node in prompt.items() if node["class_type"] == kind)
+
+
+def _given(prompt: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """The template without its detector, with these inputs of Detect & Track."""
+    inputs = prompt[_number(prompt, DETECT)]["inputs"]
+    del inputs["detector"], prompt[_number(prompt, LOAD)]
+    inputs.update(values)
+    return prompt
+
+
+def _masks(prompt: dict[str, Any], *channels: str) -> dict[str, dict[str, Any]]:
+    """Nodes that make masks of the clip, one for each colour channel: 90, 91."""
+    clip = _number(prompt, "SpatialAlign_SpriteClip")
+    return {
+        str(90 + index): {"class_type": "ImageToMask", "inputs": {"image": [clip, 0], "channel": channel}}
+        for index, channel in enumerate(channels)
+    }
+
+
+def test_template_ends_in_an_annotated_video_and_is_not_made_twice(server: Server) -> None:
+    prompt = template(server, "Detect a video")
+    entry = server.run(prompt)
+    assert "found together in 36 of 36 frames" in said(entry, prompt, DETECT)
+    saved = entry["outputs"][_number(prompt, "SaveVideo")]["images"][0]
+    frames, fps = read_video(server.base / "output" / saved["subfolder"] / saved["filename"])
+    assert (len(frames), fps) == (36, 12.0)
+    assert frames.shape[1] > 512 and frames.shape[2] == 768  # enlarged, with a panel below
+    assert {DETECT, DRAW, LOAD} <= cached(server.run(prompt), prompt)
+
+
+def test_masks_of_other_nodes_need_no_detector(server: Server) -> None:
+    prompt = template(server, "Detect a video")
+    prompt |= _masks(prompt, "red", "blue")
+    entry = server.run(_given(prompt, subject_mask=["90", 0], object_mask=["91", 0]))
+    assert "of 36 frames" in said(entry, prompt, DETECT)
+
+
+def test_boxes_of_other_nodes_need_no_detector(server: Server) -> None:
+    if "PrimitiveBoundingBox" not in server.get("/object_info"):
+        pytest.skip("this ComfyUI has no boxes of its own")
+    prompt = template(server, "Detect a video")
+    for number, x in (("90", 10), ("91", 200)):
+        box = {"x": x, "y": 100, "width": 60, "height": 50}
+        prompt[number] = {"class_type": "PrimitiveBoundingBox", "inputs": box}
+    entry = server.run(_given(prompt, subject_boxes=["90", 0], object_boxes=["91", 0]))
+    assert "found together in 36 of 36 frames" in said(entry, prompt, DETECT)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({}, "connect a detector from Load Detector"),
+        ({"subject_mask": ["90", 0]}, "needs object_mask too"),
+        ({"sentence": "", "subject": " "}, "Write a subject and an object"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_sentence(
+    server: Server, values: dict[str, Any], message: str
+) -> None:
+    prompt = template(server, "Detect a video")
+    prompt |= _masks(prompt, "red")
+    assert message in error_of(server.wait(server.queue(_given(prompt, **values))))
+
+
+def test_a_sentence_about_something_else_is_not_drawn(server: Server) -> None:
+    other = "a cat is on the left of a pot, then it jumps to the right of the pot"
+    prompt = template(server, "Detect a video", {DRAW: {"sentence": other}})
+    assert "the track about 'fox' and 'box'" in error_of(server.wait(server.queue(prompt)))
+
+
+def test_workflows_from_before_the_other_widgets_still_run(server: Server) -> None:
+    prompt = template(server, "Score a video")
+    prompt[_number(prompt, LOAD)]["inputs"] = {"detector": "sprites"}
+    assert "obeys the sentence" in said(server.run(prompt), prompt, "SpatialAlign_ScoreVideo")
+
+
+@pytest.mark.parametrize(
+    ("folder", "widget", "name", "content", "message"),
+    [
+        ("grounding-dino", "detector", "broken.pth", b"not a checkpoint", "broken.pth"),
+        ("sams", "masks", "empty.safetensors", b"", "empty.safetensors"),
+        ("sams", "masks", "never-there.pth", None, "There is no"),
+    ],
+)
+def test_a_wrong_file_is_on_the_list_and_says_what_is_wrong(
+    server: Server, folder: str, widget: str, name: str, content: bytes | None, message: str
+) -> None:
+    file = server.base / "models" / folder / name
+    if content is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    try:
+        spec = server.get(f"/object_info/{LOAD}")[LOAD]["input"]
+        listed = (spec["required"] | spec["optional"])[widget]
+        assert (name in json.dumps(listed)) == (content is not None)
+        prompt = template(server, "Detect a video", {LOAD: {widget: name}})
+        status, answer = server.post("/prompt", {"prompt": prompt})
+        assert status == 400
+        assert message in json.dumps(answer["node_errors"])
+    finally:
+        file.unlink(missing_ok=True)
+    server.run(template(server, "Score a video"))  # and the queue still works
