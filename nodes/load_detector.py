@@ -8,14 +8,17 @@ import comfy.model_management
 import torch
 from comfy_api.latest import io
 
+from ..spatialalign_core.detect.download import download
 from ..spatialalign_core.detect.loading import load_detector, load_mask_tracker, load_segmenter
 from ..spatialalign_core.errors import SpatialAlignError
+from .driving import drive
 from .places import (
     NO_MASKS,
     detector_names,
     detector_place,
     mask_model,
     mask_names,
+    missing_download,
     state,
     vocabulary_places,
 )
@@ -37,7 +40,7 @@ class LoadDetector(io.ComfyNode):
                     default="sprites",
                     tooltip="'sprites' knows the animals and things of the pocket model's world. For real footage put "
                     "a GroundingDINO (a folder such as grounding-dino-tiny, or a .pth file) into "
-                    "models/grounding-dino and refresh.",
+                    "models/grounding-dino and refresh, or let one be downloaded there.",
                 ),
                 io.Combo.Input(
                     "masks",
@@ -73,6 +76,7 @@ class LoadDetector(io.ComfyNode):
                     "detector", tooltip="For Detect, Evaluate, Detect & Track and Score Video."
                 )
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -103,6 +107,10 @@ class LoadDetector(io.ComfyNode):
     def execute(
         cls, detector: str, masks: str = NO_MASKS, box_threshold: float = 0.4, text_threshold: float = 0.3
     ) -> io.NodeOutput:
+        for name in (detector, masks):
+            wanted = missing_download(name)
+            if wanted is not None:
+                drive(download(*wanted), cls.hidden.unique_id)
         place, model = detector_place(detector), mask_model(masks)
         device = comfy.model_management.get_torch_device()
         # Outside of inference mode, so that the memory manager may move the weights at any time.
@@ -129,6 +137,8 @@ def _state(place: str | Path) -> str:
     """Of a bundled model its name; of a folder or file what changes with it."""
     if not isinstance(place, Path):
         return place
+    if not place.exists():  # not downloaded yet
+        return ""
     if place.is_dir():
         return state(place)
     return f"{place} {place.stat().st_size} {place.stat().st_mtime_ns}"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import folder_paths
 
+from ..spatialalign_core.detect.download import KNOWN
 from ..spatialalign_core.detect.folders import (
     DETECTOR,
     FOLDER_NAMES,
@@ -19,14 +20,16 @@ from ..spatialalign_core.detect.folders import (
     find_candidate,
     list_candidates,
     names_for,
+    recognise,
 )
 from ..spatialalign_core.detect.loading import DETECTORS, MASK_TRACKERS
 from ..spatialalign_core.errors import SpatialAlignError
-from ..spatialalign_core.files import contained, fingerprint
+from ..spatialalign_core.files import contained, fingerprint, safe_name
 from ..spatialalign_core.models.loading import BUNDLED
 
 _NO_FILE = "none"
 NO_MASKS = "none"
+_DOWNLOAD = "download "
 
 _known: dict[
     Path, tuple[str, int]
@@ -106,6 +109,13 @@ def csv_file(name: str) -> Path | None:
     return None if name == _NO_FILE else contained(folder_paths.get_input_directory(), name)
 
 
+class Download(NamedTuple):
+    """A model that is to be fetched from the hub into folder/<its name>."""
+
+    repo: str
+    folder: Path
+
+
 class MaskModel(NamedTuple):
     """Where masks come from. place: what the core's loader takes. follows: through the video, not frame by frame."""
 
@@ -129,7 +139,10 @@ def vocabulary_places() -> list[Path]:
 
 
 def detector_names() -> list[str]:
-    """Bundled detectors, then those in ComfyUI's folders; damaged ones too, so that choosing one says what is wrong."""
+    """Bundled detectors, those in ComfyUI's folders, and what can be fetched from the hub.
+
+    Damaged ones are among them, so that choosing one says what is wrong.
+    """
     return _names(DETECTORS, ("grounding-dino",), (DETECTOR,))
 
 
@@ -140,7 +153,10 @@ def mask_names() -> list[str]:
 
 def detector_place(name: str) -> str | Path:
     """What `load_detector` takes for one of `detector_names`. SpatialAlignError for one that is gone or damaged."""
-    return name if name in DETECTORS else find_candidate(_candidates(), name, DETECTOR).path
+    if name in DETECTORS:
+        return name
+    known = _known_model(name)
+    return _target(known) if known else find_candidate(_candidates(), name, DETECTOR).path
 
 
 def mask_model(name: str) -> MaskModel | None:
@@ -149,10 +165,36 @@ def mask_model(name: str) -> MaskModel | None:
         return None
     if name in MASK_TRACKERS:
         return MaskModel(name, follows=True)
+    known = _known_model(name)
+    if known:
+        return MaskModel(_target(known), follows=KNOWN[known.repo] == "sam2")
     candidates = _candidates()
     follows = name in names_for(candidates, MASK_TRACKER)
     found = find_candidate(candidates, name, MASK_TRACKER if follows else SEGMENTER)
     return MaskModel(found.path, follows)
+
+
+def missing_download(name: str) -> Download | None:
+    """What has to be fetched before this name can be loaded; None where nothing has to be, or no longer."""
+    known = _known_model(name)
+    if known is None:
+        return None
+    try:
+        recognise(_target(known))
+    except SpatialAlignError:
+        return known
+    return None
+
+
+def _known_model(name: str) -> Download | None:
+    repo = name.removeprefix(_DOWNLOAD)
+    if repo == name or repo not in KNOWN:
+        return None
+    return Download(repo, Path(folder_paths.models_dir) / KNOWN[repo])
+
+
+def _target(known: Download) -> Path:
+    return known.folder / safe_name(known.repo.split("/")[1])
 
 
 def _candidates() -> list[Candidate]:
@@ -166,4 +208,5 @@ def _names(bundled: tuple[str, ...], folders: tuple[str, ...], uses: tuple[str, 
     damaged = {
         each.name for each in candidates if each.kind is None and any(r in each.path.parents for r in roots)
     }
-    return [*bundled, *sorted((usable | damaged) - set(bundled), key=str.lower)]
+    downloads = [_DOWNLOAD + repo for repo, folder in KNOWN.items() if folder in folders]
+    return [*bundled, *sorted((usable | damaged) - set(bundled), key=str.lower), *downloads]

@@ -38,13 +38,13 @@ def describe_track(track: Track) -> str:
     lines = [
         f"The {track.subject} and the {track.object} were found together in {counts} of {track.frames} frames."
     ]
+    if any(track.bridged):
+        lines.append(f"{sum(track.bridged)} of them are bridged: a box was drawn between its neighbours.")
     if track.reason is not None:
         lines.append(f"The video does not count: {track.reason}.")
     elif counts < track.frames:
         reason, times = Counter(each for each in track.frame_reasons if each is not None).most_common(1)[0]
         lines.append(f"{track.frames - counts} frames do not count, {times} because {reason}.")
-    if any(track.bridged):
-        lines.append(f"{sum(track.bridged)} frames are bridged: a box was drawn between its neighbours.")
     return "\n".join(lines)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
 from prompts import cached, said, template
-from server import Server, error_of
+from server import PACK, Server, error_of
 
 from spatialalign_core.video import read_video
 
@@ -90,6 +91,29 @@ def test_workflows_from_before_the_other_widgets_still_run(server: Server) -> No
     prompt = template(server, "Score a video")
     prompt[_number(prompt, LOAD)]["inputs"] = {"detector": "sprites"}
     assert "obeys the sentence" in said(server.run(prompt), prompt, "SpatialAlign_ScoreVideo")
+
+
+def test_a_download_without_network_says_so(server: Server) -> None:
+    settings = {LOAD: {"detector": "download IDEA-Research/grounding-dino-tiny"}}
+    entry = server.wait(server.queue(template(server, "Detect a video", settings)))
+    assert "The hub could not be reached" in error_of(entry)
+
+
+def test_model_folders_are_found_loaded_and_not_loaded_twice(server: Server) -> None:
+    """Small random networks: what they see is noise, but it goes the whole way."""
+    sys.path.insert(0, str(PACK / "tests" / "unit"))
+    from test_grounding import make_model, make_processor
+    from test_sam2 import tiny_parts
+
+    folder = server.base / "models"
+    for part in (make_model(), make_processor()):
+        part.save_pretrained(folder / "grounding-dino" / "dino-tiny")
+    for part in tiny_parts()[:2]:
+        part.save_pretrained(folder / "sam2" / "sam2-tiny")
+    settings = {"detector": "dino-tiny", "masks": "sam2-tiny", "box_threshold": 0.01, "text_threshold": 0.01}
+    prompt = template(server, "Detect a video", {LOAD: settings})
+    assert "of 36 frames" in said(server.run(prompt), prompt, DETECT)
+    assert {DETECT, LOAD} <= cached(server.run(prompt), prompt)
 
 
 @pytest.mark.parametrize(
