@@ -30,7 +30,7 @@ def fitted(words: str, font: Font, width: float) -> str:
     if font.getlength(words) <= width:
         return words
     while words and font.getlength(words + "…") > width:
-        words = words[:-1]
+        words = words[:-1].rstrip()
     return words + "…"
 
 
