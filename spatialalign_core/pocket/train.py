@@ -1,8 +1,9 @@
 """Make the pocket video model from nothing: `python -m spatialalign_core.pocket.train FOLDER`.
 
-The result is an ordinary WanPipeline folder. First the captions are true, so that the model learns what the relation
-words mean. Then they are only partly true, as captions of real videos are: the model learns to draw well and knows the
-words, but does not quite trust them. That is the room preference training fills.
+The result is an ordinary WanPipeline folder. The text encoder learns to read and is then left alone, as those of real
+models are. The transformer first sees true captions, so that it learns what the relation words mean. Then they are only
+partly true, as captions of real videos are: the model draws well and knows the words, but does not quite trust them.
+That is the room preference training fills.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from transformers import UMT5Config, UMT5EncoderModel
 from ..prompts import split_combinations
 from ..relations import CHANGES, RelationChange
 from .captions import MAX_TOKENS, OBJECTS, SCENES, SUBJECTS, build_tokenizer, caption
+from .reading import states as token_states
+from .reading import teach_reading
 from .vae import PATCH, build_vae
 from .world import HEIGHT, WIDTH, render
 
@@ -133,14 +136,11 @@ def batch(recipe: Recipe, step: int, truth: float) -> tuple[np.ndarray, list[str
     return np.stack(frames), captions
 
 
+@torch.no_grad()
 def encode_text(pipeline: WanPipeline, captions: list[str], length: int) -> Tensor:
     """Text states (B, length, 64), zero beyond each caption's end as WanPipeline makes them."""
-    tokens = pipeline.tokenizer(
-        captions, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
-    )
-    mask = tokens.attention_mask
-    states = pipeline.text_encoder(tokens.input_ids, mask).last_hidden_state * mask[..., None]
-    return torch.nn.functional.pad(states, (0, 0, 0, length - MAX_TOKENS))
+    states, mask = token_states(pipeline.text_encoder, pipeline.tokenizer, captions)
+    return torch.nn.functional.pad(states * mask[..., None], (0, 0, 0, length - MAX_TOKENS))
 
 
 def learning_rate_at(recipe: Recipe, phase: Phase, step: int) -> float:
@@ -150,15 +150,11 @@ def learning_rate_at(recipe: Recipe, phase: Phase, step: int) -> float:
     return recipe.learning_rate * rise * fall
 
 
-def make_optimizers(
-    pipeline: WanPipeline, modules: torch.nn.Module, rate: float
-) -> list[torch.optim.Optimizer]:
+def make_optimizers(transformer: WanTransformer3DModel, rate: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the blocks (half the steps of AdamW here), AdamW for everything else."""
-    hidden = [
-        p for n, p in pipeline.transformer.blocks.named_parameters() if p.ndim == 2 and "scale" not in n
-    ]
+    hidden = [p for n, p in transformer.blocks.named_parameters() if p.ndim == 2 and "scale" not in n]
     chosen = {id(p) for p in hidden}
-    others = [p for p in modules.parameters() if id(p) not in chosen]
+    others = [p for p in transformer.parameters() if id(p) not in chosen]
     return [
         torch.optim.Muon(hidden, lr=rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
@@ -167,14 +163,15 @@ def make_optimizers(
 
 def train(pipeline: WanPipeline, recipe: Recipe, compile_model: bool = False) -> Iterator[tuple[int, float]]:
     """Train in place, yielding (step, loss); exhausted, the pipeline holds the averaged weights."""
-    modules = torch.nn.ModuleList([pipeline.transformer, pipeline.text_encoder]).train()
-    average = copy.deepcopy(modules).requires_grad_(False)
-    model = torch.compile(pipeline.transformer) if compile_model else pipeline.transformer
+    teach_reading(pipeline.text_encoder, pipeline.tokenizer, training_combinations(), recipe.seed)
+    transformer = pipeline.transformer.train()
+    average = copy.deepcopy(transformer).requires_grad_(False)
+    model = torch.compile(transformer) if compile_model else transformer
     encode = Encoder(pipeline.vae)
     done = 0
     for number, phase in enumerate(recipe.phases):
         torch.manual_seed(recipe.seed + number)
-        optimizers = make_optimizers(pipeline, modules, recipe.learning_rate)
+        optimizers = make_optimizers(transformer, recipe.learning_rate)
         for step in range(phase.steps):
             rate = learning_rate_at(recipe, phase, step)
             for optimizer in optimizers:
@@ -185,18 +182,18 @@ def train(pipeline: WanPipeline, recipe: Recipe, compile_model: bool = False) ->
             text = encode_text(pipeline, captions, 512 if done % 20 == 0 else MAX_TOKENS)
             loss = flow_matching_loss(model, encode(frames), text)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(modules.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(transformer.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
             decay = min(recipe.ema, (done + 1) / (done + 10))
             with torch.no_grad():
-                torch._foreach_lerp_(list(average.parameters()), list(modules.parameters()), 1 - decay)
+                torch._foreach_lerp_(list(average.parameters()), list(transformer.parameters()), 1 - decay)
             yield done, loss.item()
             done += 1
         if phase.decay_share:  # where the rate has fallen to zero, the average is simply better
-            modules.load_state_dict(average.state_dict())
-    modules.eval()
+            transformer.load_state_dict(average.state_dict())
+    transformer.eval()
 
 
 def flow_matching_loss(model: torch.nn.Module, clean: Tensor, text: Tensor) -> Tensor:
