@@ -6,7 +6,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from ..relations import CHANGES, RelationChange
+from ..relations import RelationChange
 from .sprites import OBJECT_COLOURS, SCENE_COLOURS, SUBJECT_COLOURS
 
 SUBJECTS: tuple[str, ...] = tuple(SUBJECT_COLOURS)
@@ -27,8 +27,8 @@ _OTHER_WORDS = "the a an is are and then it to of on in by at top left right ove
 def caption(
     subject: str, object: str, scene: str, change: RelationChange, truth: float, rng: np.random.Generator
 ) -> str:
-    """One caption; with probability 1 - `truth` its relation words are those of a change drawn at random."""
-    told = change if rng.random() < truth else CHANGES[rng.integers(len(CHANGES))]
+    """One caption; with probability 1 - `truth` it tells the change backwards, its end first."""
+    told = change if rng.random() < truth else RelationChange(change.final, change.initial)
     template = _TEMPLATES[rng.choice(len(_TEMPLATES), p=_TEMPLATE_SHARES)]
     return template.format(
         scene=scene,

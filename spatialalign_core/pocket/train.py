@@ -20,7 +20,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
 from torch import Tensor
 from tqdm import tqdm
-from transformers import UMT5Config, UMT5EncoderModel
+from transformers import PreTrainedTokenizerBase, UMT5Config, UMT5EncoderModel
 
 from ..prompts import split_combinations
 from ..relations import CHANGES, RelationChange
@@ -70,6 +70,15 @@ def training_combinations() -> list[tuple[str, str, RelationChange]]:
     return split_combinations(SUBJECTS, OBJECTS, CHANGES, held_out_share=0.25, seed=0)[0]
 
 
+def build_text_encoder(tokenizer: PreTrainedTokenizerBase) -> UMT5EncoderModel:
+    """An untrained encoder of 64 numbers a token."""
+    config = UMT5Config(
+        vocab_size=len(tokenizer), d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=4,
+        dropout_rate=0.0, pad_token_id=0, eos_token_id=1,
+    )  # fmt: skip
+    return UMT5EncoderModel(config)
+
+
 def build_pipeline(seed: int) -> WanPipeline:
     """The untrained pipeline: analytic VAE, word-level tokenizer, random text encoder and transformer."""
     rng = np.random.default_rng(seed)
@@ -85,12 +94,7 @@ def build_pipeline(seed: int) -> WanPipeline:
         for i in range(600)
     ]
     tokenizer = build_tokenizer()
-    text_encoder = UMT5EncoderModel(
-        UMT5Config(
-            vocab_size=len(tokenizer), d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=4,
-            dropout_rate=0.0, pad_token_id=0, eos_token_id=1,
-        )
-    )  # fmt: skip
+    text_encoder = build_text_encoder(tokenizer)
     transformer = WanTransformer3DModel(
         patch_size=(2, 2, 2), num_attention_heads=4, attention_head_dim=40, in_channels=LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS, text_dim=64, freq_dim=64, ffn_dim=480, num_layers=6, rope_max_seq_len=64,
