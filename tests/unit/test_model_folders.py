@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from spatialalign_core.detect import download as download_room
-from spatialalign_core.detect.checkpoints import read_shapes, read_weights, weights_fingerprint
 from spatialalign_core.detect.download import download
 from spatialalign_core.detect.folders import (
     DETECTOR,
@@ -25,6 +24,7 @@ from spatialalign_core.detect.folders import (
 )
 from spatialalign_core.detect.loading import load_detector, load_mask_tracker, load_segmenter
 from spatialalign_core.errors import SpatialAlignError
+from spatialalign_core.weight_files import read_shapes, read_weights, weights_fingerprint
 
 SAM_VIT_B = {
     "image_encoder.patch_embed.proj.weight": [768, 3, 16, 16],
