@@ -62,6 +62,8 @@ class Family:
     """Module name endings for the sets "published" and "wide"."""
     lora_prefix: ClassVar[str] = "diffusion_model."
     """Before the original names in a LoRA file; one that both ComfyUI and diffusers take, where there is one."""
+    lora_left_alone: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of module names that no set means."""
     text_kinds: ClassVar[tuple[str, ...]]
     """Which text encoders it needs, as `text_encoders.recognise` calls them, in the pipeline's order."""
     experts: ClassVar[tuple[str, ...]] = ()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import SpatialAlignError
 from .base import Family
-from .names import swap_halves
+from .names import Place, swap_halves
 
 _KEY = re.compile(
     r"(.+?)\.(lora_A|lora_down|lora\.down|lora_B|lora_up|lora\.up)(?:\.(?!weight$)[^.]+)?\.weight"
@@ -57,16 +57,20 @@ def linear_rows(transformer: nn.Module) -> dict[str, int]:
 def to_native(family: Family, updates: Mapping[str, Update], rows: Mapping[str, int]) -> dict[str, Tensor]:
     """Updates of diffusers' layers -> tensors of a file, under the original names. rows: see `linear_rows`."""
     native: dict[str, dict[int, Update]] = {}
+    places: dict[str, Place] = {}
     for module, update in updates.items():
-        place = family.names.place(module)
+        place = places[module] = family.names.place(module)
         native.setdefault(place.native, {})[place.index] = update
     state = {}
-    for name, found in native.items():
-        parts, swapped = family.names.parts(name)
-        update = found[0] if len(parts) == 1 else _stack(found, [rows[part] for part in parts])
-        up = swap_halves(update.up) if swapped else update.up
-        state[f"{family.lora_prefix}{name}.lora_A.weight"] = update.down.contiguous()
-        state[f"{family.lora_prefix}{name}.lora_B.weight"] = up.contiguous()
+    for place in places.values():
+        found = native.pop(place.native, None)
+        if found is None:  # written with another of its parts
+            continue
+        update = found[0] if len(place.parts) == 1 else _stack(found, [rows[part] for part in place.parts])
+        up = swap_halves(update.up) if place.halves_swapped else update.up
+        name = f"{family.lora_prefix}{place.native}"
+        state[f"{name}.lora_A.weight"] = update.down.contiguous()
+        state[f"{name}.lora_B.weight"] = up.contiguous()
     return state
 
 

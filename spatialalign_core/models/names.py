@@ -7,7 +7,7 @@ projection), one original layer is several of diffusers', one below the other in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -49,7 +49,9 @@ class KeyNames:
     ) -> None:
         """renames: diffusers' name -> the original's. spellings: other names of the original's layers -> the usual."""
         rules = [Fused(native, (ours,)) for ours, native in dict(renames).items()] + list(fused)
-        self._by_native = {rule.native: rule for rule in rules}
+        self._by_native: dict[str, list[Fused]] = {}
+        for rule in rules:
+            self._by_native.setdefault(rule.native, []).append(rule)
         self._by_ours = {name: (rule, index) for rule in rules for index, name in enumerate(rule.ours)}
         self._spellings = dict(spellings)
 
@@ -62,14 +64,18 @@ class KeyNames:
                 return Place(_fill(rule.native, block), index, parts, rule.halves_swapped)
         return Place(module, 0, (module,), False)
 
-    def parts(self, native: str) -> tuple[tuple[str, ...], bool]:
-        """diffusers' layers that the original's layer `native` stacks, and whether its halves are swapped."""
+    def parts(self, native: str, known: Container[str]) -> tuple[tuple[str, ...], bool]:
+        """diffusers' layers that the original's layer `native` stacks, and whether its halves are swapped.
+
+        known: names of the weights that there are, for originals whose last block is named otherwise by diffusers.
+        """
         for pattern, block in _patterns(native):
             if pattern in self._spellings:
-                return self.parts(_fill(self._spellings[pattern], block))
-            if pattern in self._by_native:
-                rule = self._by_native[pattern]
-                return tuple(_fill(name, block) for name in rule.ours), rule.halves_swapped
+                return self.parts(_fill(self._spellings[pattern], block), known)
+            for rule in self._by_native.get(pattern, ()):
+                names = tuple(_fill(name, block) for name in rule.ours)
+                if any(names[0] + suffix in known for suffix in ("", *_SUFFIXES)):
+                    return names, rule.halves_swapped
         return (native,), False
 
     def other_spellings(self, native: str) -> list[str]:
@@ -88,7 +94,7 @@ class KeyNames:
         ours: dict[str, Tensor] = {}
         for key, value in state.items():
             module, suffix = _split(key)
-            names, swapped = self.parts(module)
+            names, swapped = self.parts(module, rows)
             if swapped:
                 value = swap_halves(value)
             sizes = [rows.get(name + suffix, -1) for name in names]
@@ -124,6 +130,8 @@ def _split(key: str) -> tuple[str, str]:
     for suffix in _SUFFIXES:
         if key.endswith(suffix):
             return key.removesuffix(suffix), suffix
+    if key.endswith(".scale"):  # how some files call the weight of a norm
+        return key.removesuffix(".scale"), ".weight"
     return key, ""
 
 

@@ -70,7 +70,11 @@ def target_modules(model: VideoModel, targets: str) -> list[str]:
         raise SpatialAlignError(
             f"Unknown LoRA targets {targets!r}; {model.family.name} has {', '.join(sets)}."
         )
-    names = [name for name in linear_rows(model.transformer) if name.endswith(sets[targets])]
+    names = [
+        name
+        for name in linear_rows(model.transformer)
+        if name.endswith(sets[targets]) and not name.startswith(model.family.lora_left_alone)
+    ]
     if not names:
         raise SpatialAlignError(
             f"The model in {model.folder} has no layers of the LoRA target set {targets!r}."

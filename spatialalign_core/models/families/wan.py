@@ -266,7 +266,7 @@ _RESIDUAL = {
 
 
 def _nested_name(key: str) -> str:
-    """Wan2.2's VAE: encoder.downsamples.1.downsamples.0.residual.2.bias -> encoder.down_blocks.1.resnets.0.conv1.bias"""
+    """Wan2.2's VAE: encoder.downsamples.1.downsamples.0.residual.2.x -> encoder.down_blocks.1.resnets.0.conv1.x"""
     match = re.fullmatch(r"(encoder|decoder)\.(down|up)samples\.(\d+)\.(?:down|up)samples\.(\d+)\.(.+)", key)
     if match is None:
         return key
