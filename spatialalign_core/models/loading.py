@@ -120,6 +120,28 @@ def folder_fingerprint(folder: Path) -> str:
     return fingerprint(parts)
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether every weight file that a diffusers folder should have is there: not so in the middle of a download."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        for name, entry in index.items():
+            if not isinstance(entry, list) or entry[0] is None or name.startswith(("tokenizer", "scheduler")):
+                continue
+            listed = list((folder / name).glob("*.safetensors.index.json"))
+            shards = {
+                shard
+                for file in listed
+                for shard in json.loads(file.read_text(encoding="utf-8"))["weight_map"].values()
+            }
+            if not all((folder / name / shard).is_file() for shard in shards):
+                return False
+            if not shards and not any((folder / name).glob("*.safetensors")):
+                return False
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return True
+
+
 def recognise_family(folder: str | Path) -> Family:
     """The family of a model folder, without loading it. SpatialAlignError for a folder that is none."""
     path = BUNDLED.get(str(folder), Path(folder))

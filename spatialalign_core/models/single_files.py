@@ -21,6 +21,7 @@ from .families import families
 from .weights import bare_shapes, empty, fill, read_plain, rows_of
 
 TRANSFORMER, VAE, TEXT_ENCODER = "video model", "VAE", "text encoder"
+DAMAGED, OTHER = "damaged", "other"
 # Where ComfyUI keeps them, beside each other.
 _FOLDERS = ("vae", "text_encoders", "clip", "diffusion_models", "unet", "checkpoints")
 _VAE_PREFIXES = ("vae.", "first_stage_model.")
@@ -28,7 +29,10 @@ _VAE_PREFIXES = ("vae.", "first_stage_model.")
 
 @dataclass(frozen=True)
 class FileKind:
-    """What a weight file is. kind: which text encoder; families: by name, those that it belongs to."""
+    """What a weight file is. kind: which text encoder; families: by name, those that it belongs to.
+
+    Of one that is DAMAGED or something OTHER the title is a sentence that says so.
+    """
 
     role: str
     title: str
@@ -78,9 +82,19 @@ def recognise_file(path: str | Path) -> FileKind:
         )
     stat = file.stat()
     found = _recognise(file, stat.st_size, stat.st_mtime_ns)
-    if isinstance(found, str):
-        raise SpatialAlignError(found)
+    if found.role in (DAMAGED, OTHER):
+        raise SpatialAlignError(found.title)
     return found
+
+
+def video_models(files: Mapping[str, Path]) -> list[str]:
+    """Names of the files that are video models, and of damaged ones, so that choosing one says what is wrong."""
+    return [
+        name
+        for name, file in files.items()
+        if file.is_file()
+        and _recognise(file, file.stat().st_size, file.stat().st_mtime_ns).role in (TRANSFORMER, DAMAGED)
+    ]
 
 
 def weight_files(folders: Iterable[str | Path]) -> list[Path]:
@@ -251,8 +265,8 @@ def _kind_or_none(file: Path) -> FileKind | None:
 
 
 @lru_cache(maxsize=4096)
-def _recognise(file: Path, size: int, changed: int) -> FileKind | str:
-    """Its kind, or in a sentence why it has none. Looked at again when size or time change."""
+def _recognise(file: Path, size: int, changed: int) -> FileKind:
+    """Looked at again when size or time change."""
     try:
         everything = read_shapes(file)
         shapes = bare_shapes(everything)
@@ -268,8 +282,9 @@ def _recognise(file: Path, size: int, changed: int) -> FileKind | str:
         if kind:
             return FileKind(TEXT_ENCODER, text_encoders.TITLES[kind], (), kind)
     except SpatialAlignError as error:
-        return str(error)
-    return f"{file} is no text-to-video model, VAE or text encoder that is known here: {_what_else(shapes)}."
+        return FileKind(DAMAGED, str(error))
+    known = f"{file} is no text-to-video model, VAE or text encoder that is known here"
+    return FileKind(OTHER, f"{known}: {_what_else(shapes)}.")
 
 
 def _what_else(shapes: Shapes) -> str:

@@ -1,4 +1,4 @@
-"""A LoRA of every family on ComfyUI's own model by ComfyUI's own loader: `python -O lora_parity.py COMFYUI [FAMILY ...]`.
+"""A LoRA of every family on ComfyUI's own model by its own loader: `python -O lora_parity.py COMFYUI [FAMILY ...]`.
 
 A process of its own, because ComfyUI's modules take over the interpreter; -O, because ComfyUI's Mochi asserts its
 published width. Prints a line of JSON for each family and target set: modules in the file and patched, what the loader

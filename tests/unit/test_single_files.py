@@ -17,7 +17,7 @@ from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.generate import Job, generate
 from spatialalign_core.models.base import GenerateSettings, read_config
 from spatialalign_core.models.families import families
-from spatialalign_core.models.loading import load_video_model
+from spatialalign_core.models.loading import POCKET_FOLDER, is_whole, load_video_model
 from spatialalign_core.models.single_files import find_parts, recognise_file
 from tests.tiny_models import (
     make_transformer,
@@ -221,3 +221,19 @@ def test_two_hundred_files_are_quick(tmp_path: Path) -> None:
         with pytest.raises(SpatialAlignError):
             recognise_file(file)
     assert time.process_time() - start < 3
+
+
+def test_a_download_that_was_cut_off_is_not_whole(tmp_path: Path) -> None:
+    assert is_whole(POCKET_FOLDER)
+    assert not is_whole(tmp_path)
+    (tmp_path / "model_index.json").write_text(
+        '{"_class_name": "WanPipeline", "vae": ["diffusers", "AutoencoderKLWan"]}'
+    )
+    index = tmp_path / "vae" / "diffusion_pytorch_model.safetensors.index.json"
+    index.parent.mkdir()
+    assert not is_whole(tmp_path)
+    index.write_text('{"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}')
+    (tmp_path / "vae" / "one.safetensors").touch()
+    assert not is_whole(tmp_path)
+    (tmp_path / "vae" / "two.safetensors").touch()
+    assert is_whole(tmp_path)
