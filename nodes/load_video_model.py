@@ -10,8 +10,8 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.detect.download import download
 from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.models.file_kinds import recognise_file
 from ..spatialalign_core.models.loading import load_video_model
-from ..spatialalign_core.models.single_files import recognise_file
 from . import video_files
 from .driving import drive
 from .pictures import shown

@@ -10,8 +10,9 @@ import folder_paths
 from ..spatialalign_core.detect.download import KNOWN_PIPELINES
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.files import safe_name
+from ..spatialalign_core.models.file_kinds import video_models
 from ..spatialalign_core.models.loading import is_whole
-from ..spatialalign_core.models.single_files import Parts, find_parts, video_models
+from ..spatialalign_core.models.single_files import Parts, find_parts
 from .places import Download, model_folder, model_names
 
 AUTOMATIC = "automatic"

@@ -104,10 +104,10 @@ def spiece_model() -> bytes:
     return written.getvalue()
 
 
-def make_umt5(vocabulary: int = 64) -> Any:
+def make_umt5(vocabulary: int = 64, width: int = TEXT_WIDTH) -> Any:
     from transformers import UMT5Config, UMT5EncoderModel
 
-    sizes = {"d_model": TEXT_WIDTH, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2}
+    sizes = {"d_model": width, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2}
     return randomise(
         UMT5EncoderModel(UMT5Config(vocab_size=vocabulary, feed_forward_proj="gated-gelu", **sizes))
     )

@@ -4,9 +4,8 @@ the pipeline they make. Nothing asks the hub: sizes come from shapes, constants 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +13,17 @@ import torch
 
 from ..errors import SpatialAlignError
 from ..files import fingerprint
-from ..weight_files import WEIGHT_FILES, Shapes, read_shapes, weights_fingerprint
+from ..weight_files import read_shapes, weights_fingerprint
 from . import text_encoders
 from .base import Family
 from .families import families
+from .file_kinds import TRANSFORMER, VAE, VAE_PREFIXES, FileKind, recognise_file, weight_files
 from .weights import bare_shapes, empty, fill, read_plain, rows_of
 
-TRANSFORMER, VAE, TEXT_ENCODER = "video model", "VAE", "text encoder"
-DAMAGED, OTHER = "damaged", "other"
 # Where ComfyUI keeps them, beside each other.
 _FOLDERS = ("vae", "text_encoders", "clip", "diffusion_models", "unet", "checkpoints")
-_VAE_PREFIXES = ("vae.", "first_stage_model.")
-
-
-@dataclass(frozen=True)
-class FileKind:
-    """What a weight file is. kind: which text encoder; families: by name, those that it belongs to.
-
-    Of one that is DAMAGED or something OTHER the title is a sentence that says so.
-    """
-
-    role: str
-    title: str
-    families: tuple[str, ...] = ()
-    kind: str = ""
+# What configurations call the width of the text states that a network takes, then of a second encoder's.
+_TEXT_WIDTHS = ("text_dim", "caption_channels", "text_embed_dim", "pooled_projection_dim")
 
 
 @dataclass(frozen=True)
@@ -70,44 +56,6 @@ class Assembled:
     left_out: list[str] = field(default_factory=list)
 
 
-def recognise_file(path: str | Path) -> FileKind:
-    """What a weight file is, from its keys and shapes alone. SpatialAlignError, in words, for one that is missing,
-    damaged or of no use here."""
-    file = Path(path)
-    if not file.is_file():
-        raise SpatialAlignError(f"There is no file {file}; choose another model.")
-    if file.suffix.lower() not in WEIGHT_FILES:
-        raise SpatialAlignError(
-            f"{file} is no weight file; choose one that ends in {', '.join(WEIGHT_FILES)}."
-        )
-    stat = file.stat()
-    found = _recognise(file, stat.st_size, stat.st_mtime_ns)
-    if found.role in (DAMAGED, OTHER):
-        raise SpatialAlignError(found.title)
-    return found
-
-
-def video_models(files: Mapping[str, Path]) -> list[str]:
-    """Names of the files that are video models, and of damaged ones, so that choosing one says what is wrong."""
-    return [
-        name
-        for name, file in files.items()
-        if file.is_file()
-        and _recognise(file, file.stat().st_size, file.stat().st_mtime_ns).role in (TRANSFORMER, DAMAGED)
-    ]
-
-
-def weight_files(folders: Iterable[str | Path]) -> list[Path]:
-    """Every weight file in these folders and below, by path; hidden ones left out. Missing folders are passed over."""
-    found: dict[Path, None] = {}
-    for folder in map(Path, folders):
-        for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-            below = path.relative_to(folder).parts
-            if path.suffix.lower() in WEIGHT_FILES and not any(part.startswith(".") for part in below):
-                found[path] = None
-    return list(found)
-
-
 def folders_beside(path: Path) -> list[Path]:
     """Where the other files of a model are looked for when nobody says: the file's own folder, and those beside it."""
     root = next((each.parent for each in path.parents if each.name in _FOLDERS), path.parent)
@@ -121,14 +69,17 @@ def find_parts(
     text: Sequence[Path] = (),
     other_expert: Path | None = None,
 ) -> Parts:
-    """The files that go with a transformer: those given, and for the rest the first fitting one in `folders`.
+    """The files that go with a transformer: those given, and for the rest the first fitting one in `folders`, where
+    files that name the family come first (the VAEs of Wan2.1 and of Qwen-Image differ in nothing but their weights).
 
     SpatialAlignError when one is missing or of another kind.
     """
     family, _ = _family_of(path)
     files = weight_files(folders_beside(path) if folders is None else folders)
-    vae = vae or _first(files, lambda kind: kind.role == VAE and family.name in kind.families)
-    if vae is None and family.recognise_vae(bare_shapes(read_shapes(path), _VAE_PREFIXES)):
+    vae = vae or _first(
+        files, family.name[:3], lambda kind: kind.role == VAE and family.name in kind.families
+    )
+    if vae is None and family.recognise_vae(bare_shapes(read_shapes(path), VAE_PREFIXES)):
         vae = path  # a whole checkpoint
     if vae is None:
         raise _missing(path, family, "VAE", "models/vae")
@@ -136,7 +87,12 @@ def find_parts(
         raise SpatialAlignError(
             f"{vae.name} is {_a(recognise_file(vae).title)} and does not belong to {family.title}; choose its own VAE."
         )
-    encoders = tuple(_text_encoder(path, family, wanted, files, text) for wanted in family.text_kinds)
+    config = family.transformer_config(bare_shapes(read_shapes(path)))
+    widths = [config[key] for key in _TEXT_WIDTHS if key in config]
+    encoders = tuple(
+        _text_encoder(path, family, wanted, width, files, text)
+        for wanted, width in zip(family.text_kinds, widths, strict=False)
+    )
     return Parts(path, vae, encoders, _partner(path, family, files, other_expert))
 
 
@@ -182,9 +138,9 @@ def _transformer(file: Path, family: Family, dtype: torch.dtype, made: Assembled
 def _vae(file: Path, family: Family, dtype: torch.dtype, made: Assembled) -> Any:
     import diffusers
 
-    config = family.vae_config(bare_shapes(read_shapes(file), _VAE_PREFIXES))
+    config = family.vae_config(bare_shapes(read_shapes(file), VAE_PREFIXES))
     network = empty(lambda: getattr(diffusers, family.vae_class)(**config))
-    state = family.vae_weights(read_plain(file, dtype, _VAE_PREFIXES), rows_of(network))
+    state = family.vae_weights(read_plain(file, dtype, VAE_PREFIXES), rows_of(network))
     _note(made, file, fill(network, state, file, f"the VAE of {family.title}"))
     return network
 
@@ -207,16 +163,22 @@ def _family_of(path: Path) -> tuple[Family, str]:
 
 
 def _text_encoder(
-    path: Path, family: Family, wanted: str, files: Sequence[Path], given: Sequence[Path]
+    path: Path, family: Family, wanted: str, width: int, files: Sequence[Path], given: Sequence[Path]
 ) -> Path:
     title = text_encoders.TITLES[wanted]
     for file in given:
-        if recognise_file(file).kind == wanted:
+        kind = recognise_file(file)
+        if kind.kind == wanted and kind.width != width:
+            raise SpatialAlignError(
+                f"{file.name} is a {title} of {kind.width} channels, and {path.name} needs one of {width}; choose "
+                "another text encoder."
+            )
+        if kind.kind == wanted:
             return file
     if len(given) >= len(family.text_kinds):
         kinds = " and ".join(f"{file.name} is {_a(recognise_file(file).title)}" for file in given)
         raise SpatialAlignError(f"{family.title} needs a {title}, but {kinds}; choose another text encoder.")
-    found = _first(files, lambda kind: kind.kind == wanted)
+    found = _first(files, wanted[:4], lambda kind: kind.kind == wanted and kind.width == width)
     if found is None:
         raise _missing(path, family, title, "models/text_encoders")
     return found
@@ -253,8 +215,9 @@ def _without_expert(name: str, family: Family) -> str:
     return plain
 
 
-def _first(files: Iterable[Path], fits: Any) -> Path | None:
-    return next((file for file in files if (kind := _kind_or_none(file)) and fits(kind)), None)
+def _first(files: Iterable[Path], hint: str, fits: Callable[[FileKind], bool]) -> Path | None:
+    hinted = sorted(files, key=lambda file: hint not in file.name.lower())
+    return next((file for file in hinted if (kind := _kind_or_none(file)) and fits(kind)), None)
 
 
 def _kind_or_none(file: Path) -> FileKind | None:
@@ -262,49 +225,6 @@ def _kind_or_none(file: Path) -> FileKind | None:
         return recognise_file(file)
     except SpatialAlignError:
         return None
-
-
-@lru_cache(maxsize=4096)
-def _recognise(file: Path, size: int, changed: int) -> FileKind:
-    """Looked at again when size or time change."""
-    try:
-        everything = read_shapes(file)
-        shapes = bare_shapes(everything)
-        for family in families():
-            title = family.recognise(shapes, file.name)
-            if title:
-                return FileKind(TRANSFORMER, title, (family.name,))
-        vae = bare_shapes(everything, _VAE_PREFIXES)
-        owners = [(each.name, title) for each in families() if (title := each.recognise_vae(vae))]
-        if owners:
-            return FileKind(VAE, owners[0][1], tuple(name for name, _ in owners))
-        kind = text_encoders.recognise(bare_shapes(everything, text_encoders.PREFIXES))
-        if kind:
-            return FileKind(TEXT_ENCODER, text_encoders.TITLES[kind], (), kind)
-    except SpatialAlignError as error:
-        return FileKind(DAMAGED, str(error))
-    known = f"{file} is no text-to-video model, VAE or text encoder that is known here"
-    return FileKind(OTHER, f"{known}: {_what_else(shapes)}.")
-
-
-def _what_else(shapes: Shapes) -> str:
-    """A file that is of no use, as what it probably is."""
-    for pattern, words in _OTHERS:
-        if any(re.search(pattern, key) for key in shapes):
-            return f"it is {words}"
-    return f"its weights begin with {', '.join(list(shapes)[:2]) or 'nothing'}"
-
-
-_OTHERS = (
-    (r"\.lora_(A|B|up|down)\b|\.hada_|\.lokr_", "a LoRA; choose it on a Load LoRA node"),
-    (r"^head\.modulation$", "a Wan model that starts from images, poses or sound, not from text alone"),
-    (r"^double_blocks\.0\.img_attn\.(norm|qkv)", "a Flux picture model"),
-    (r"^joint_blocks\.", "a Stable Diffusion 3 picture model"),
-    (r"^(model\.diffusion_model\.)?input_blocks\.", "a Stable Diffusion picture model"),
-    (r"^transformer_blocks\.0\.img_mod", "a Qwen picture model"),
-    (r"^text_model\.|^model\.layers\.|^visual\.|^vision_model\.", "a text or vision encoder of another model"),
-    (r"^decoder\.(mid|up_blocks|up)\b|^decoder\.", "a VAE of another model"),
-)  # fmt: skip
 
 
 def _a(title: str) -> str:

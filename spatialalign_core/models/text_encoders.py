@@ -22,6 +22,8 @@ TITLES = {
 _BLOCK = "encoder.block.{}.layer.0.SelfAttention."
 PREFIXES = ("text_encoders.t5xxl.transformer.", "t5xxl.transformer.", "umt5xxl.transformer.", "transformer.")
 _SHARED = ("shared.weight", "encoder.embed_tokens.weight")
+# What Qwen's and Gemma's layers have and Llama's have not.
+_NOT_LLAMA = ("self_attn.q_norm.weight", "self_attn.q_proj.bias", "pre_feedforward_layernorm.weight")
 _ROPE_THETA = 500_000.0  # Llama 3
 
 
@@ -37,12 +39,16 @@ def recognise(shapes: Shapes) -> str | None:
         )
     if "text_model.encoder.layers.0.mlp.fc1.weight" in shapes:
         return "clip-l"
-    if (
-        "model.layers.0.mlp.gate_proj.weight" in shapes
-        and "model.layers.0.self_attn.q_norm.weight" not in shapes
-    ):
+    layer = "model.layers.0."
+    if f"{layer}mlp.gate_proj.weight" in shapes and not any(layer + each in shapes for each in _NOT_LLAMA):
         return "llama"
     return None
+
+
+def width_of(shapes: Shapes) -> int:
+    """Channels of its states."""
+    tables = (*_SHARED, "text_model.embeddings.token_embedding.weight", "model.embed_tokens.weight")
+    return next((shapes[name][1] for name in tables if name in shapes), 0)
 
 
 def load_text_encoder(

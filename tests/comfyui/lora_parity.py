@@ -23,7 +23,7 @@ SIGMA = 0.6
 
 
 def main(comfyui: str, chosen: list[str]) -> None:
-    sys.path[:0] = [comfyui, str(PACK)]
+    sys.path[:0] = [comfyui, str(PACK), str(PACK / "tests")]
     import comfy.cli_args
 
     comfy.cli_args.args.cpu = True
@@ -49,6 +49,7 @@ def _compare(family: Any, targets: str) -> dict[str, Any]:
     import comfy.model_patcher
     import comfy.sd
     import comfy.utils
+    from tiny_models import make_transformer
 
     from spatialalign_core.models.base import VideoModel
     from spatialalign_core.train.lora import (
@@ -59,7 +60,6 @@ def _compare(family: Any, targets: str) -> dict[str, Any]:
         remove_lora,
         save_lora,
     )
-    from tests.tiny_models import make_transformer
 
     transformer = make_transformer(family)
     pipeline = SimpleNamespace(transformer=transformer, transformer_2=make_transformer(family, 1))
@@ -250,8 +250,9 @@ _CONFIGS = {
 
 def _inputs(family: Any, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Noisy latents and text states as the family's `velocity` takes them; every token counts."""
+    from tiny_models import TEXT_WIDTH, TRANSFORMERS
+
     from spatialalign_core.models.base import with_mask
-    from tests.tiny_models import TEXT_WIDTH, TRANSFORMERS
 
     size = (1, TRANSFORMERS[family.name].get("in_channels", 12 if family.name == "mochi" else 16), 2, 4, 4)
     noisy, states = (

@@ -17,8 +17,9 @@ from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.generate import Job, generate
 from spatialalign_core.models.base import GenerateSettings, read_config
 from spatialalign_core.models.families import families
+from spatialalign_core.models.file_kinds import recognise_file
 from spatialalign_core.models.loading import POCKET_FOLDER, is_whole, load_video_model
-from spatialalign_core.models.single_files import find_parts, recognise_file
+from spatialalign_core.models.single_files import find_parts
 from tests.tiny_models import (
     make_transformer,
     make_umt5,
@@ -211,6 +212,20 @@ def test_a_wrong_choice_is_named(models: Path) -> None:
         find_parts(file, [models], text=[models / "vae" / "wan_2.1_vae.safetensors"])
     with pytest.raises(SpatialAlignError, match=r"is a Wan2.1 VAE, not a video model"):
         find_parts(models / "vae" / "wan_2.1_vae.safetensors", [models])
+
+
+def test_of_several_files_the_fitting_one_is_taken(models: Path, tmp_path: Path) -> None:
+    """The VAE of another model in the same shape, and a narrower text encoder, both first by name."""
+    model = models / "diffusion_models" / next(iter(WAN_FILES))
+    (tmp_path / "qwen_image_vae.safetensors").write_bytes(
+        (models / "vae" / "wan_2.1_vae.safetensors").read_bytes()
+    )
+    umt5_file(tmp_path / "a_umt5_base.safetensors", make_umt5(width=8))
+    parts = find_parts(model, [tmp_path, models])
+    assert parts.vae.name == "wan_2.1_vae.safetensors"
+    assert parts.text_encoders[0].name == "umt5_xxl_fp8_e4m3fn_scaled.safetensors"
+    with pytest.raises(SpatialAlignError, match=r"of 8 channels, and .* needs one of 16"):
+        find_parts(model, [models], text=[tmp_path / "a_umt5_base.safetensors"])
 
 
 def test_two_hundred_files_are_quick(tmp_path: Path) -> None:
