@@ -55,23 +55,31 @@ def linear_rows(transformer: nn.Module) -> dict[str, int]:
 
 
 def to_native(family: Family, updates: Mapping[str, Update], rows: Mapping[str, int]) -> dict[str, Tensor]:
-    """Updates of diffusers' layers -> tensors of a file, under the original names. rows: see `linear_rows`."""
+    """Updates of diffusers' layers -> tensors of a file, under the original names. rows: see `linear_rows`.
+
+    All have the same rank, filled up with zeros: without alphas, diffusers takes the first layer's rank for the scale
+    of every layer.
+    """
     native: dict[str, dict[int, Update]] = {}
     places: dict[str, Place] = {}
     for module, update in updates.items():
         place = places[module] = family.names.place(module)
         native.setdefault(place.native, {})[place.index] = update
-    state = {}
+    whole: dict[str, Update] = {}
     for place in places.values():
         found = native.pop(place.native, None)
         if found is None:  # written with another of its parts
             continue
         update = found[0] if len(place.parts) == 1 else _stack(found, [rows[part] for part in place.parts])
         up = swap_halves(update.up) if place.halves_swapped else update.up
-        name = f"{family.lora_prefix}{place.native}"
-        state[f"{name}.lora_A.weight"] = update.down.contiguous()
-        state[f"{name}.lora_B.weight"] = up.contiguous()
-    return state
+        whole[family.lora_prefix + place.native] = Update(update.down, up)
+    rank = max((update.rank for update in whole.values()), default=0)
+    return {
+        f"{name}.lora_{letter}.weight": tensor.contiguous()
+        for name, update in whole.items()
+        for fitted in (resized(update, rank),)
+        for letter, tensor in (("A", fitted.down), ("B", fitted.up))
+    }
 
 
 def read_updates(
@@ -153,11 +161,11 @@ def _stack(found: Mapping[int, Update], sizes: list[int]) -> Update:
 
 
 def _trimmed(update: Update, part: bool) -> Update | None:
-    """A part of a fused layer without the ranks that do nothing to it; None when there are no others."""
-    if not part:
-        return update
+    """Without the ranks that do nothing; None for a part of a fused layer that has no others."""
     used = update.up.abs().amax(dim=0) > 0
-    return Update(update.down[used], update.up[:, used]) if bool(used.any()) else None
+    if not bool(used.any()):
+        return None if part else update
+    return Update(update.down[used], update.up[:, used])
 
 
 def _layers(family: Family, rows: Mapping[str, int]) -> dict[str, tuple[tuple[str, ...], bool]]:

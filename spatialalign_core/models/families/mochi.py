@@ -46,6 +46,56 @@ _FUSED = (
     Fused("blocks.{}.mlp_y.w1", (f"{_OURS}ff_context.net.0.proj",), halves_swapped=True),
     Fused("final_layer.mod", ("norm_out.linear",), halves_swapped=True),
 )
+_LAYERS = (
+    3,
+    3,
+    4,
+    6,
+    3,
+)  # residual blocks of the VAE's encoder, from pictures to latents; its decoder goes back
+
+
+def _residual(native: str, ours: str, index: int) -> dict[str, str]:
+    """Renames of one residual block of the VAE, and of its attention where it has one."""
+    resnet = f"{ours}.resnets.{index}"
+    return {
+        f"{resnet}.norm1.norm_layer": f"{native}.stack.0",
+        f"{resnet}.conv1.conv": f"{native}.stack.2",
+        f"{resnet}.norm2.norm_layer": f"{native}.stack.3",
+        f"{resnet}.conv2.conv": f"{native}.stack.5",
+        f"{ours}.norms.{index}.norm_layer": f"{native}.attn_block.norm",
+        f"{ours}.attentions.{index}.to_out.0": f"{native}.attn_block.attn.out",
+    }
+
+
+def _vae_names() -> KeyNames:
+    first, *middle, last = _LAYERS
+    places = [(f"encoder.layers.{1 + n}", "encoder.block_in", n) for n in range(first)]
+    places += [(f"encoder.layers.{1 + first + len(middle) + n}", "encoder.block_out", n) for n in range(last)]
+    places += [(f"decoder.blocks.0.{1 + n}", "decoder.block_in", n) for n in range(last)]
+    places += [(f"decoder.blocks.{1 + len(middle)}.{n}", "decoder.block_out", n) for n in range(first)]
+    renames = {
+        "encoder.proj_in": "encoder.layers.0",
+        "encoder.norm_out.norm_layer": "encoder.output_norm",
+        "encoder.proj_out": "encoder.output_proj",
+        "decoder.conv_in": "decoder.blocks.0.0",
+        "decoder.proj_out": "decoder.output_proj",
+    }
+    for block, layers in enumerate(middle):
+        down, up = f"encoder.layers.{1 + first + block}.layers", f"decoder.blocks.{1 + block}"
+        renames[f"encoder.down_blocks.{block}.conv_in.conv"] = f"{down}.0"
+        renames[f"decoder.up_blocks.{block}.proj"] = f"{up}.proj"
+        places += [(f"{down}.{1 + n}", f"encoder.down_blocks.{block}", n) for n in range(layers)]
+        places += [(f"{up}.blocks.{n}", f"decoder.up_blocks.{block}", n) for n in range(middle[-1 - block])]
+    for native, ours, index in places:
+        renames |= _residual(native, ours, index)
+    fused = [
+        Fused(
+            f"{native}.attn_block.attn.qkv", tuple(f"{ours}.attentions.{index}.to_{part}" for part in "qkv")
+        )
+        for native, ours, index in places
+    ]
+    return KeyNames(renames, fused)
 
 
 class Mochi(Family):
@@ -90,15 +140,23 @@ class Mochi(Family):
         }
 
     def recognise_vae(self, shapes: Shapes) -> str | None:
-        # diffusers' own names; a published file in the authors' names is not taken yet.
-        wanted = ("decoder.block_in.resnets.0.conv1.conv.weight", "decoder.conv_in.weight")
+        wanted = (
+            "decoder.blocks.2.blocks.3.stack.5.weight",
+            "encoder.layers.4.layers.1.attn_block.attn.qkv.weight",
+        )
         return "Mochi VAE" if require(shapes, *wanted) else None
 
     def vae_config(self, shapes: Shapes) -> dict[str, Any]:
-        return {}  # diffusers' defaults are the published ones
+        first = {
+            "encoder": shapes["encoder.layers.0.weight"][0],
+            "decoder": shapes["decoder.output_proj.weight"][1],
+        }
+        return {
+            f"{side}_block_out_channels": [width * n for n in (1, 2, 4, 6)] for side, width in first.items()
+        }
 
     def vae_weights(self, state: dict[str, Tensor], rows: Mapping[str, int]) -> dict[str, Tensor]:
-        return state
+        return _vae_names().to_ours(state, rows)
 
     def encode_text(self, pipeline: Any, texts: list[str]) -> Tensor:
         length = min(256, pipeline.tokenizer.model_max_length)
