@@ -55,7 +55,7 @@ TRANSFORMERS: dict[str, dict[str, Any]] = {
     "cogvideox-1.5": {
         "num_attention_heads": 1, "attention_head_dim": 64, "time_embed_dim": 16, "text_embed_dim": TEXT_WIDTH,
         "num_layers": 2, "max_text_seq_length": 8, "use_rotary_positional_embeddings": True, "patch_size_t": 2,
-        "patch_bias": False, "sample_width": 170, "sample_height": 96, "sample_frames": 81,
+        "sample_width": 170, "sample_height": 96, "sample_frames": 81,
     },
     "hunyuan-video": {
         "num_attention_heads": 1, "attention_head_dim": 128, "num_layers": 1, "num_single_layers": 1,

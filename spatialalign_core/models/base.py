@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -221,6 +221,6 @@ def without_mask(text: Tensor) -> tuple[Tensor, Tensor]:
     return text[..., :-1], text[..., -1] > 0.5
 
 
-def known_size(sizes: Mapping[tuple[int, ...], str], found: Sequence[int], words: str) -> str:
+def known_size(sizes: Mapping[Any, str], found: tuple[int, ...], words: str) -> str:
     """The published name of a size, or what it is in `words`."""
-    return sizes.get(tuple(found), words)
+    return sizes.get(found, words)

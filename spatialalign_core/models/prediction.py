@@ -10,9 +10,12 @@ from torch import Tensor
 
 
 class Prediction(Protocol):
-    """sigma is the noise level, 0 (clean) to 1 (noise); a number, or a tensor that broadcasts over the latents."""
+    """sigma is the noise level, 0 (clean) to 1 (noise)."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """For people."""
+        ...
 
     def noisy(self, latents: Tensor, noise: Tensor, sigma: float) -> Tensor:
         """The latents at that level."""

@@ -212,7 +212,6 @@ class CogVideoXNewer(CogVideoX):
         return {
             "use_rotary_positional_embeddings": True,
             "patch_size_t": 2,
-            "patch_bias": "patch_embed.proj.bias" in shapes,
             "sample_height": 96,
             "sample_width": 170,
             "sample_frames": 81,

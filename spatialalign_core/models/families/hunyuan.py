@@ -131,7 +131,11 @@ class Hunyuan(Family):
     lora_left_alone = ("context_embedder.token_refiner.",)  # diffusers misreads LoRAs on its fused layers
     text_kinds = ("llama", "clip-l")
     lora_targets: ClassVar[dict[str, tuple[str, ...]]] = {
-        "published": ("context_embedder.proj_in", "attn.add_k_proj", "attn.add_v_proj"),
+        # Text and picture share their attention, and later blocks do not tell them apart.
+        "published": (
+            "context_embedder.proj_in",
+            *(f"attn.{part}" for part in ("to_k", "to_v", "add_k_proj", "add_v_proj")),
+        ),
         "wide": (
             "context_embedder.proj_in",
             *(f"attn.{part}" for part in ("to_q", "to_k", "to_v", "to_out.0", "to_add_out")),

@@ -253,8 +253,8 @@ def _size(shapes: Shapes) -> str:
 
 
 def _two_experts(index: Mapping[str, Any]) -> bool:
-    second = index.get("transformer_2")
-    return bool(second) and second[0] is not None
+    second = index.get("transformer_2") or (None, None)
+    return second[0] is not None
 
 
 _RESIDUAL = {
