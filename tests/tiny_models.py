@@ -45,12 +45,13 @@ TRANSFORMERS: dict[str, dict[str, Any]] = {
         "cross_attention_dim": 128, "num_layers": 2, "caption_channels": TEXT_WIDTH,
     },
     "cogvideox-2b": {
-        "num_attention_heads": 1, "attention_head_dim": 64, "time_embed_dim": 16, "text_embed_dim": TEXT_WIDTH,
-        "num_layers": 2, "sample_width": 4, "sample_height": 4, "sample_frames": 9, "max_text_seq_length": 8,
+        "num_attention_heads": 3, "attention_head_dim": 64, "time_embed_dim": 16, "text_embed_dim": TEXT_WIDTH,
+        "num_layers": 2, "sample_width": 4, "sample_height": 4, "sample_frames": 5, "max_text_seq_length": 8,
     },
     "cogvideox-5b": {
         "num_attention_heads": 1, "attention_head_dim": 64, "time_embed_dim": 16, "text_embed_dim": TEXT_WIDTH,
-        "num_layers": 2, "max_text_seq_length": 8, "use_rotary_positional_embeddings": True,
+        "num_layers": 2, "sample_width": 4, "sample_height": 4, "sample_frames": 5, "max_text_seq_length": 8,
+        "use_rotary_positional_embeddings": True, "spatial_interpolation_scale": 1.0,
     },
     "cogvideox-1.5": {
         "num_attention_heads": 1, "attention_head_dim": 64, "time_embed_dim": 16, "text_embed_dim": TEXT_WIDTH,

@@ -66,6 +66,8 @@ def load_text_encoder(
     for one, other in (_SHARED, _SHARED[::-1]):  # one table under two names, of which files hold either
         if one in state:
             state.setdefault(other, state[one])
+    if not any(name.startswith("text_model.") for name in network.state_dict()):  # so in newer transformers
+        state = {name.removeprefix("text_model."): value for name, value in state.items()}
     fill(network, state, path, f"a {TITLES[kind]}")
     if hasattr(network, "tie_weights"):
         network.tie_weights()

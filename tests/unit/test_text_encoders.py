@@ -26,7 +26,8 @@ def make_t5() -> Any:
 
 def make_llama() -> Any:
     sizes = {"hidden_size": 128, "intermediate_size": 32, "num_hidden_layers": 2, "vocab_size": 40}
-    config = transformers.LlamaConfig(num_attention_heads=1, num_key_value_heads=1, **sizes)
+    of_llama_3 = {"rms_norm_eps": 1e-5, "rope_theta": 500_000.0}
+    config = transformers.LlamaConfig(num_attention_heads=1, num_key_value_heads=1, **of_llama_3, **sizes)
     return transformers.LlamaModel(config)
 
 

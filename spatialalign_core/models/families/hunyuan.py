@@ -117,6 +117,28 @@ _AXES = (16, 56, 56)  # of a head, for positions in time, height and width
 _TRAINING_GUIDANCE = 1.0  # the network then predicts what flow matching means, not a guided mixture
 
 
+def _vae_names() -> KeyNames:
+    renames = {}
+    for side, way, resnets in (("encoder", "down", 2), ("decoder", "up", 3)):
+        attention = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
+        for ours, native in attention.items():
+            renames[f"{side}.mid_block.attentions.0.{ours}"] = f"{side}.mid.attn_1.{native}"
+        renames[f"{side}.conv_norm_out"] = f"{side}.norm_out"
+        blocks = {f"{side}.mid_block.resnets.{n}": f"{side}.mid.block_{n + 1}" for n in range(2)}
+        for block in range(4):
+            ours, native = (
+                f"{side}.{way}_blocks.{block}",
+                f"{side}.{way}.{block if way == 'down' else 3 - block}",
+            )
+            blocks |= {f"{ours}.resnets.{n}": f"{native}.block.{n}" for n in range(resnets)}
+            renames[f"{ours}.{way}samplers.0.conv.conv"] = f"{native}.{way}sample.conv.conv"
+        for ours, native in blocks.items():
+            for part in ("norm1", "norm2", "conv1.conv", "conv2.conv"):
+                renames[f"{ours}.{part}"] = f"{native}.{part}"
+            renames[f"{ours}.conv_shortcut.conv"] = f"{native}.nin_shortcut.conv"
+    return KeyNames(renames)
+
+
 class Hunyuan(Family):
     name = "hunyuan-video"
     title = "HunyuanVideo"
@@ -182,12 +204,10 @@ class Hunyuan(Family):
         }
 
     def recognise_vae(self, shapes: Shapes) -> str | None:
-        wanted = (
-            "decoder.mid_block.attentions.0.to_q.weight",
-            "decoder.conv_in.conv.weight",
-            "quant_conv.weight",
-        )
-        return "HunyuanVideo VAE" if require(shapes, *wanted) else None
+        attention = ("decoder.mid_block.attentions.0.to_q.weight", "decoder.mid.attn_1.q.weight")
+        wanted = ("decoder.conv_in.conv.weight", "encoder.conv_in.conv.weight", "quant_conv.weight")
+        found = require(shapes, *wanted) and any(each in shapes for each in attention)
+        return "HunyuanVideo VAE" if found and len(shapes["quant_conv.weight"]) == 5 else None
 
     def vae_config(self, shapes: Shapes) -> dict[str, Any]:
         first = shapes["encoder.conv_in.conv.weight"][0]
@@ -195,7 +215,10 @@ class Hunyuan(Family):
         return {"block_out_channels": widths, "norm_num_groups": min(32, first)}
 
     def vae_weights(self, state: dict[str, Tensor], rows: Mapping[str, int]) -> dict[str, Tensor]:
-        return state
+        # The authors' names are diffusers'; repackaged files can have those of Stable Diffusion's VAE, with matrices as
+        # convolutions of one point.
+        ours = _vae_names().to_ours(state, rows)
+        return {key: v.flatten(1) if ".attentions." in key and v.ndim > 2 else v for key, v in ours.items()}
 
     def encode_text(self, pipeline: Any, texts: list[str]) -> Tensor:
         states, pooled, mask = pipeline.encode_prompt(texts, device=pipeline.text_encoder.device)
