@@ -105,10 +105,12 @@ def test_the_tokenizer_inside_a_file() -> None:
         SentencePieceTokenizer(model),
         sentencepiece.SentencePieceProcessor(model_proto=model),
     )
-    batch = tokenizer(["a cat", "a cat is on the box"], padding="max_length", max_length=6, truncation=True)
-    short, long = processor.encode("a cat"), processor.encode("a cat is on the box")
-    assert batch.input_ids[0].tolist() == [*short, 1, *[0] * (5 - len(short))]
-    assert batch.attention_mask[0].tolist() == [1] * (len(short) + 1) + [0] * (5 - len(short))
-    assert batch.input_ids[1].tolist() == [*long[:5], 1]
+    pieces = processor.encode("a cat is on the box")
+    batch = tokenizer(["a cat is on the box", ""], padding="max_length", max_length=40, truncation=True)
+    assert batch.input_ids.tolist() == [[*pieces, 1, *[0] * (39 - len(pieces))], [1, *[0] * 39]]
+    assert batch.attention_mask.sum(1).tolist() == [len(pieces) + 1, 1]
+    assert tokenizer("a cat is on the box", max_length=4, truncation=True).input_ids.tolist() == [
+        [*pieces[:3], 1]
+    ]
     with pytest.raises(SpatialAlignError, match="tokenizer inside the text encoder's file is damaged"):
         SentencePieceTokenizer(b"nothing")
