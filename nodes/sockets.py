@@ -34,9 +34,9 @@ class _Parts(torch.nn.Module):
 
     def __init__(self, pipeline: Any) -> None:
         super().__init__()
-        self.transformer = pipeline.transformer
-        self.text_encoder = pipeline.text_encoder
-        self.vae = pipeline.vae
+        for name, part in pipeline.components.items():
+            if isinstance(part, torch.nn.Module):
+                self.add_module(name, part)
 
 
 @dataclass(frozen=True, eq=False)

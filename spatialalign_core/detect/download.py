@@ -19,23 +19,56 @@ KNOWN = {
     "facebook/sam2.1-hiera-large": "sam2",
     "facebook/sam-vit-base": "sams",
 }
+# Video models, whole pipelines in folders of their own.
+KNOWN_PIPELINES = (
+    "Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+    "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+    "Wan-AI/Wan2.1-T2V-14B-Diffusers",
+    "Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+    "zai-org/CogVideoX-2b",
+    "zai-org/CogVideoX-5b",
+    "zai-org/CogVideoX1.5-5B",
+    "Lightricks/LTX-Video",
+    "hunyuanvideo-community/HunyuanVideo",
+    "genmo/mochi-1-preview",
+)
 # Nothing that could run, and not the same weights twice.
 _WANTED = ("*.json", "*.txt", "model*.safetensors")
+_WANTED_OF_PIPELINES = (
+    "model_index.json",
+    "scheduler/*.json",
+    "tokenizer*/*.json",
+    "tokenizer*/*.txt",
+    "tokenizer*/*.model",
+    "text_encoder*/*.json",
+    "text_encoder*/model*.safetensors",
+    "transformer*/*.json",
+    "transformer*/diffusion_pytorch_model*.safetensors",
+    "vae/*.json",
+    "vae/diffusion_pytorch_model*.safetensors",
+)
+_COPIES = (
+    "*.fp16.safetensors",
+    "*.fp16-*.safetensors",
+    "*.bf16.safetensors",
+    "*.bf16-*.safetensors",
+    "*.fp16.*json",
+)
 _STAGE = "download"
 
 
-def download(repo_id: str, folder: str | Path) -> Iterator[Progress]:
+def download(repo_id: str, folder: str | Path, pipeline: bool = False) -> Iterator[Progress]:
     """Fetch a model's configuration, vocabulary and safetensors into `folder`/<its name>; counts bytes.
 
-    Files that are there already are kept, and one that was cut off goes on where it stopped. The last item's `path`
-    is the model's folder. SpatialAlignError when the hub cannot be reached, does not know the model, or the disk is
-    full.
+    pipeline: a video model in diffusers layout, of several folders. Files that are there already are kept, and one
+    that was cut off goes on where it stopped. The last item's `path` is the model's folder. SpatialAlignError when the
+    hub cannot be reached, does not know the model, or the disk is full.
     """
     if repo_id.count("/") != 1 or repo_id.strip("/. ") != repo_id or ".." in repo_id:
         raise SpatialAlignError(f"{repo_id!r} is no model's name on the hub; it looks like 'owner/model'.")
     target = contained(folder, safe_name(repo_id.split("/")[1]))
     try:
-        sizes = _sizes(repo_id)
+        sizes = _pipeline_sizes(repo_id) if pipeline else _sizes(repo_id)
         total = sum(sizes.values())
         if not any(name.endswith(".safetensors") for name in sizes):
             raise SpatialAlignError(
@@ -55,17 +88,32 @@ def download(repo_id: str, folder: str | Path) -> Iterator[Progress]:
 
 
 def _sizes(repo_id: str) -> dict[str, int]:
-    from huggingface_hub import HfApi
-
-    files: Any = HfApi().model_info(repo_id, files_metadata=True, timeout=20).siblings or []
-    wanted = [file for file in files if "/" not in file.rfilename and _is_wanted(file.rfilename)]
     return {
-        file.rfilename: int(file.size or 0) for file in sorted(wanted, key=lambda file: int(file.size or 0))
+        name: size
+        for name, size in _offered(repo_id).items()
+        if "/" not in name and _is_one_of(name, _WANTED)
     }
 
 
-def _is_wanted(name: str) -> bool:
-    return any(fnmatch.fnmatch(name, pattern) for pattern in _WANTED)
+def _pipeline_sizes(repo_id: str) -> dict[str, int]:
+    return {
+        name: size
+        for name, size in _offered(repo_id).items()
+        if _is_one_of(name, _WANTED_OF_PIPELINES) and not _is_one_of(name, _COPIES)
+    }
+
+
+def _offered(repo_id: str) -> dict[str, int]:
+    """Every file of a model on the hub and its bytes, small ones first."""
+    from huggingface_hub import HfApi
+
+    files: Any = HfApi().model_info(repo_id, files_metadata=True, timeout=20).siblings or []
+    sizes = {file.rfilename: int(file.size or 0) for file in files}
+    return dict(sorted(sizes.items(), key=lambda item: item[1]))
+
+
+def _is_one_of(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
 def _fetch(repo_id: str, name: str, target: Path) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import SpatialAlignError
-from .checkpoints import WEIGHT_FILES, read_shapes, recognise_shapes
+from ..weight_files import WEIGHT_FILES, read_shapes
+from .checkpoints import recognise_shapes
 
 # ComfyUI's names for the folders under models/ that are searched.
 FOLDER_NAMES = ("grounding-dino", "sams", "sam2")

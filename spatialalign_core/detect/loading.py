@@ -77,7 +77,7 @@ def load_mask_tracker(name: str | Path, device: str | torch.device | None = None
 
     path = _place(name, BUNDLED_MASK_TRACKERS, "mask tracker", MASK_TRACKERS)
     kind = recognise(path, MASK_TRACKER)
-    from .checkpoints import weights_fingerprint
+    from ..weight_files import weights_fingerprint
     from .sam2 import Sam2VideoTracker
 
     if kind.original:

@@ -22,9 +22,10 @@ from PIL import Image
 
 from ..errors import SpatialAlignError
 from ..files import fingerprint
+from ..weight_files import read_weights, weights_fingerprint
 from .base import Detection
 from .bert_shim import VOCABULARY_FILES, local_bert
-from .checkpoints import FileKind, read_weights, recognise_shapes, weights_fingerprint
+from .checkpoints import FileKind, recognise_shapes
 
 BERT = "bert-base-uncased"
 _CONFIGS = {"Swin-T": "GroundingDINO_SwinT_OGC", "Swin-B": "GroundingDINO_SwinB_cfg"}

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ..errors import SpatialAlignError
 from ..files import fingerprint
+from ..weight_files import weights_fingerprint
 from .base import Detection, Detector
-from .checkpoints import weights_fingerprint
 from .masks import mask_boxes
 
 Masks = NDArray[np.bool_]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import SpatialAlignError
 from ..files import fingerprint
-from .checkpoints import weights_fingerprint
+from ..weight_files import weights_fingerprint
 
 _REMEMBERED = ("maskmem_features", "maskmem_pos_enc", "object_pointer", "object_score_logits")
 

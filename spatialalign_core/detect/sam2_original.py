@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from ..errors import SpatialAlignError
-from .checkpoints import Shapes, read_weights, recognise_shapes
+from ..weight_files import Shapes, read_weights
+from .checkpoints import recognise_shapes
 
 # What the shapes do not tell, by the width of the first stage: heads, global attention, window sizes.
 _HIERA: dict[int, dict[str, Any]] = {

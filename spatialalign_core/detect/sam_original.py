@@ -18,7 +18,8 @@ from PIL import Image
 
 from ..errors import SpatialAlignError
 from ..files import fingerprint
-from .checkpoints import Shapes, count, read_weights, recognise_shapes, weights_fingerprint
+from ..weight_files import Shapes, count, read_weights, weights_fingerprint
+from .checkpoints import recognise_shapes
 from .sam import Boxes, Masks
 
 _MEAN = (123.675, 116.28, 103.53)

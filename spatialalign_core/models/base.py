@@ -1,16 +1,24 @@
-"""A video model as the rest of the core sees it: text in, latents and frames out, one velocity network between."""
+"""A video model as the rest of the core sees it: text in, latents and frames out, one network between."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import SpatialAlignError
+from ..weight_files import Shapes
+from .names import KeyNames
+from .prediction import FLOW, Prediction
+
+_CONFIGS = Path(__file__).parent / "families"
 
 
 @dataclass(frozen=True)
@@ -37,61 +45,128 @@ class GenerateSettings:
             )
 
 
-class Family(Protocol):
+class Family:
     """What differs between video model families. One object each; a new family touches its own file only."""
 
     name: str
+    title: str
+    """For people."""
     pipeline_class: str
+    transformer_class: str
+    vae_class: str
     defaults: GenerateSettings
-    lora_targets: ClassVar[dict[str, tuple[str, ...]]]
-    """Module name endings for the sets "published" and "wide"."""
     training_shift: float
     """Shift of the published recipe's training schedule: sigma = shift u / (1 + (shift - 1) u)."""
+    names: ClassVar[KeyNames]
+    lora_targets: ClassVar[dict[str, tuple[str, ...]]]
+    """Module name endings for the sets "published" and "wide"."""
+    lora_prefix: ClassVar[str] = "diffusion_model."
+    """Before the original names in a LoRA file; one that both ComfyUI and diffusers take, where there is one."""
+    lora_left_alone: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of module names that no set means."""
+    text_kinds: ClassVar[tuple[str, ...]]
+    """Which text encoders it needs, as `text_encoders.recognise` calls them, in the pipeline's order."""
+    experts: ClassVar[tuple[str, ...]] = ()
+    """Names of its networks where noise levels are shared between several, in the pipeline's order."""
 
-    def native_name(self, module: str) -> str:
-        """diffusers module name -> the name ComfyUI's own LoRA loader knows, without "diffusion_model."."""
-        ...
+    def matches(self, index: Mapping[str, Any], folder: Path) -> bool:
+        """Whether a diffusers folder with this model_index.json is of this family."""
+        return index.get("_class_name") == self.pipeline_class
 
-    def diffusers_name(self, module: str) -> str:
-        """The inverse of `native_name`."""
-        ...
+    def recognise(self, shapes: Shapes, name: str) -> str | None:
+        """What a transformer of original key names is, for people; None where it is not of this family.
+
+        name: of its file, for families that no key or shape tells apart.
+        """
+        raise NotImplementedError
+
+    def transformer_config(self, shapes: Shapes) -> dict[str, Any]:
+        """diffusers' configuration of that transformer."""
+        raise NotImplementedError
+
+    def recognise_vae(self, shapes: Shapes) -> str | None:
+        """What a VAE of original key names is, for people; None where it does not belong to this family."""
+        raise NotImplementedError
+
+    def vae_config(self, shapes: Shapes) -> dict[str, Any]:
+        """diffusers' configuration of that VAE."""
+        raise NotImplementedError
+
+    def vae_weights(self, state: dict[str, Tensor], rows: Mapping[str, int]) -> dict[str, Tensor]:
+        """The VAE's weights under diffusers' names. rows: rows of each of diffusers' weights."""
+        raise NotImplementedError
+
+    def scheduler(self, title: str) -> Any:
+        """The pipeline's scheduler, from the configuration that ships with the pack. title: as recognised."""
+        return make_scheduler(read_config(self.name)["scheduler"])
+
+    def pipeline_options(self) -> dict[str, Any]:
+        """What the pipeline takes besides its components."""
+        return {}
+
+    def prediction(self, pipeline: Any) -> Prediction:
+        """What the network predicts."""
+        return FLOW
+
+    def expert_range(self, pipeline: Any, expert: str) -> tuple[float, float]:
+        """Noise levels that an expert of the family is there for, from and to."""
+        return 0.0, 1.0
 
     def encode_text(self, pipeline: Any, texts: list[str]) -> Tensor:
-        """Texts -> (B, L, D) text states as the transformer takes them."""
-        ...
+        """Texts -> (B, L, D) text states as `velocity` takes them."""
+        raise NotImplementedError
 
     def latent_shape(self, pipeline: Any, settings: GenerateSettings) -> tuple[int, int, int, int]:
         """(C, F', H', W') of one video."""
-        ...
+        raise NotImplementedError
 
     def velocity(self, transformer: torch.nn.Module, noisy: Tensor, sigma: Tensor, text: Tensor) -> Tensor:
-        """Predicted d x / d sigma. noisy (B, C, F', H', W'), sigma (B,) in 0..1, text (B, L, D)."""
-        ...
+        """What the network predicts, as `prediction` means it. noisy (B, C, F', H', W'), sigma (B,), text (B, L, D)."""
+        raise NotImplementedError
 
     def sample(
         self, pipeline: Any, text: Tensor, negative: Tensor | None, noise: Tensor, settings: GenerateSettings
     ) -> Tensor:
         """Noise (B, C, F', H', W') -> latents of the same shape, by the pipeline's own sampler."""
-        ...
+        raise NotImplementedError
 
     def decode(self, pipeline: Any, latents: Tensor) -> np.ndarray:
         """Latents (B, C, F', H', W') -> uint8 frames (B, F, H, W, 3)."""
-        ...
+        raise NotImplementedError
 
 
 @dataclass
 class VideoModel:
-    """A loaded pipeline and its family. `fingerprint` tells two sets of weights apart."""
+    """A loaded pipeline and its family. `fingerprint` tells two sets of weights apart.
+
+    folder: where it lies, the transformer's file where it was put together from single files. expert: which of the
+    family's networks is trained. description: what it was recognised as, for people.
+    """
 
     folder: Path
     family: Family
     pipeline: Any
     defaults: GenerateSettings
     fingerprint: str
+    expert: str | None = None
+    description: str = ""
 
     @property
-    def transformer(self) -> torch.nn.Module:
+    def transformer(self) -> Any:
+        """The network that is trained, and that takes a LoRA."""
+        if self.expert is not None and self.family.experts.index(self.expert) > 0:
+            return self.pipeline.transformer_2
         return self.pipeline.transformer
+
+    @property
+    def prediction(self) -> Prediction:
+        """What the network predicts."""
+        return self.family.prediction(self.pipeline)
+
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        """Noise levels that the trained network is there for."""
+        return (0.0, 1.0) if self.expert is None else self.family.expert_range(self.pipeline, self.expert)
 
     @property
     def device(self) -> torch.device:
@@ -110,3 +185,42 @@ class VideoModel:
     def decode(self, latents: Tensor) -> np.ndarray:
         """uint8 frames (B, F, H, W, 3) of normalised latents (B, C, F', H', W')."""
         return self.family.decode(self.pipeline, latents)
+
+
+def networks(pipeline: Any) -> list[torch.nn.Module]:
+    """Every network of a pipeline."""
+    return [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+
+
+@cache
+def read_config(name: str) -> dict[str, Any]:
+    """The configuration that ships with the pack for the family of that name: scheduler, and constants of its VAE."""
+    return json.loads((_CONFIGS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def make_scheduler(config: Mapping[str, Any]) -> Any:
+    """A diffusers scheduler from its configuration."""
+    import diffusers
+
+    return getattr(diffusers, config["_class_name"]).from_config(dict(config))
+
+
+def to_frames(video: Tensor) -> np.ndarray:
+    """What a VAE decodes, -1..1 (B, 3, F, H, W) -> uint8 (B, F, H, W, 3)."""
+    pixels = ((video.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 4, 1).cpu().numpy()
+
+
+def with_mask(states: Tensor, mask: Tensor) -> Tensor:
+    """Text states (B, L, D) and which of them count (B, L) in one tensor (B, L, D + 1)."""
+    return torch.cat([states, mask.to(states)[..., None]], dim=-1)
+
+
+def without_mask(text: Tensor) -> tuple[Tensor, Tensor]:
+    """The inverse of `with_mask`; the mask is bool."""
+    return text[..., :-1], text[..., -1] > 0.5
+
+
+def known_size(sizes: Mapping[Any, str], found: tuple[int, ...], words: str) -> str:
+    """The published name of a size, or what it is in `words`."""
+    return sizes.get(found, words)

@@ -1,9 +1,10 @@
-"""From a folder on disk to a `VideoModel`."""
+"""From a folder in diffusers layout, or from ComfyUI's single files, to a `VideoModel`."""
 
 from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,34 +13,81 @@ import torch
 
 from ..errors import SpatialAlignError
 from ..files import fingerprint
-from .base import Family, GenerateSettings, VideoModel
-from .wan import WanFamily
+from .base import Family, GenerateSettings, VideoModel, networks
+from .families import families
+from .single_files import Parts, assemble, find_parts
 
-FAMILIES: tuple[Family, ...] = (WanFamily(),)
 POCKET_FOLDER = Path(__file__).parent.parent / "pocket" / "weights" / "wan-pocket"
 BUNDLED: dict[str, Path] = {"pocket": POCKET_FOLDER}
 SETTINGS_FILE = "spatialalign.json"
 
 
 def load_video_model(
-    folder: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+    folder: str | Path,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    *,
+    expert: str | None = None,
+    parts: Parts | None = None,
+    tokenizers: Mapping[str, Path] | None = None,
 ) -> VideoModel:
-    """Load a diffusers folder (or a bundled model by its name, "pocket").
+    """Load a diffusers folder, a bundled model by its name ("pocket"), or a single file with those that belong to it.
 
-    device: default CUDA where there is one, else CPU. dtype: default bfloat16 on CUDA, float32 on CPU. A file
+    device: default CUDA where there is one, else CPU. dtype: default bfloat16 on CUDA, float32 on CPU. expert: of a
+    folder with two networks, the one that is trained; of single files it is the chosen one. parts: the other files,
+    else they are looked for in the folders beside it. tokenizers: folders of those that the files lack. A file
     `spatialalign.json` in the folder overrides the family's default generation settings. Never downloads.
-    SpatialAlignError for a folder that is missing, damaged, or of an unknown family.
+    SpatialAlignError for a model that is missing, damaged, or of an unknown family.
     """
     path = BUNDLED.get(str(folder), Path(folder))
-    family = recognise_family(path)
     chosen_device = (
         torch.device(device) if device else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     )
     chosen_dtype = dtype or (torch.bfloat16 if chosen_device.type == "cuda" else torch.float32)
-    pipeline = _load_pipeline(path, family, chosen_dtype).to(chosen_device)
-    for module in (pipeline.transformer, pipeline.vae, pipeline.text_encoder):
+    if path.is_file():
+        model = _load_files(parts or find_parts(path), chosen_dtype, tokenizers)
+    else:
+        family = recognise_family(path)
+        expert = _expert(family, expert)
+        pipeline = _load_pipeline(path, family, chosen_dtype)
+        model = VideoModel(
+            path,
+            family,
+            pipeline,
+            read_defaults(path, family),
+            folder_fingerprint(path),
+            expert,
+            family.title,
+        )
+    model.pipeline.to(chosen_device)
+    for module in networks(model.pipeline):
         module.requires_grad_(False).eval()
-    return VideoModel(path, family, pipeline, read_defaults(path, family), folder_fingerprint(path))
+    return model
+
+
+def _load_files(parts: Parts, dtype: torch.dtype, tokenizers: Mapping[str, Path] | None) -> VideoModel:
+    made = assemble(parts, dtype, tokenizers)
+    files = ", ".join(file.name for file in parts.files[1:])
+    description = "\n".join([f"{made.title}, with {files}", *made.left_out])
+    return VideoModel(
+        parts.transformer,
+        made.family,
+        made.pipeline,
+        made.family.defaults,
+        parts.fingerprint(),
+        made.expert,
+        description,
+    )
+
+
+def _expert(family: Family, expert: str | None) -> str | None:
+    if not family.experts:
+        return None
+    if expert is not None and expert not in family.experts:
+        raise SpatialAlignError(
+            f"{family.title} has no expert {expert!r}; it has: {', '.join(family.experts)}."
+        )
+    return expert or family.experts[0]
 
 
 def read_defaults(folder: Path, family: Family) -> GenerateSettings:
@@ -72,6 +120,28 @@ def folder_fingerprint(folder: Path) -> str:
     return fingerprint(parts)
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether every weight file that a diffusers folder should have is there: not so in the middle of a download."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        for name, entry in index.items():
+            if not isinstance(entry, list) or entry[0] is None or name.startswith(("tokenizer", "scheduler")):
+                continue
+            listed = list((folder / name).glob("*.safetensors.index.json"))
+            shards = {
+                shard
+                for file in listed
+                for shard in json.loads(file.read_text(encoding="utf-8"))["weight_map"].values()
+            }
+            if not all((folder / name / shard).is_file() for shard in shards):
+                return False
+            if not shards and not any((folder / name).glob("*.safetensors")):
+                return False
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return True
+
+
 def recognise_family(folder: str | Path) -> Family:
     """The family of a model folder, without loading it. SpatialAlignError for a folder that is none."""
     path = BUNDLED.get(str(folder), Path(folder))
@@ -85,13 +155,14 @@ def recognise_family(folder: str | Path) -> Family:
             f"{path} has no model_index.json, so it is no diffusers model; choose the folder that holds that file."
         )
     try:
-        found = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
+        content = json.loads(index.read_text(encoding="utf-8"))
+        found = content["_class_name"]
     except (ValueError, KeyError, TypeError):
         raise SpatialAlignError(f"{index} is damaged; copy or download the model folder again.") from None
-    for family in FAMILIES:
-        if family.pipeline_class == found:
+    for family in families():
+        if family.matches(content, path):
             return family
-    known = ", ".join(family.name for family in FAMILIES)
+    known = ", ".join(family.title for family in families())
     raise SpatialAlignError(
         f"{path} holds a {found}, which is not supported yet; supported families: {known}."
     )

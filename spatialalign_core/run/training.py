@@ -15,7 +15,7 @@ from ..models.base import VideoModel
 from ..pairs import PairData
 from ..progress import Progress
 from ..train.checkpoint import load_checkpoint, save_checkpoint
-from ..train.lora import read_lora, save_lora
+from ..train.lora import lora_metadata, read_lora, save_lora
 from ..train.settings import TrainSettings
 from ..train.trainer import StepLog, Trainer
 
@@ -67,7 +67,11 @@ def train_lora(
                     _save(checkpoints, trainer, file)
                 raise
             os.fsync(file.fileno())
-        metadata = {"fingerprint": print_, "model": model.fingerprint, "preset_settings": repr(settings)}
+        metadata = {
+            **lora_metadata(model, settings, pairs),
+            "fingerprint": print_,
+            "preset_settings": repr(settings),
+        }
         save_lora(lora, trainer.lora(), metadata)
     finally:
         trainer.close()

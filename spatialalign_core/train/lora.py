@@ -7,6 +7,7 @@ alpha / rank folded into B, so that there is no `.alpha` to lose.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig
@@ -16,10 +17,12 @@ from torch import Tensor, nn
 
 from ..errors import SpatialAlignError
 from ..files import atomic_path
-from ..models.base import Family, VideoModel
+from ..models.base import VideoModel
+from ..models.lora_keys import Update, linear_rows, read_updates, resized, to_diffusers, to_native
+from ..pairs import PairData
+from .settings import TrainSettings
 
 TRAINED, APPLIED = "trained", "applied"  # adapter names
-_PREFIX = "diffusion_model."
 
 
 def add_lora(model: VideoModel, targets: str, rank: int, alpha: float, seed: int) -> dict[str, nn.Parameter]:
@@ -28,13 +31,36 @@ def add_lora(model: VideoModel, targets: str, rank: int, alpha: float, seed: int
     generator_state = torch.get_rng_state()
     torch.manual_seed(seed)
     config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, init_lora_weights=True)
-    model.pipeline.transformer.add_adapter(config, adapter_name=TRAINED)
+    model.transformer.add_adapter(config, adapter_name=TRAINED)
     torch.set_rng_state(generator_state)
     parameters = {n: p for n, p in model.transformer.named_parameters() if f".{TRAINED}." in n}
     for parameter in parameters.values():
         parameter.data = parameter.data.float()
         parameter.requires_grad_(True)
     return parameters
+
+
+def start_from(model: VideoModel, parameters: dict[str, nn.Parameter], path: Path, scale: float) -> None:
+    """Let a fresh LoRA begin as the one in `path`, of any style. parameters: from `add_lora`; scale: alpha / rank.
+
+    SpatialAlignError when the file changes layers that are not trained.
+    """
+    updates = _updates(model, path)
+    named = {(n.split(".lora_")[0], n.split(".lora_")[1][0]): p for n, p in parameters.items()}
+    outside = [module for module in updates if (module, "A") not in named]
+    if outside:
+        raise SpatialAlignError(
+            f"{path.name} changes layers that would not be trained ({outside[0]}); choose the wider LoRA targets, or "
+            "start from nothing."
+        )
+    with torch.no_grad():
+        for module, update in updates.items():
+            down, up = named[module, "A"], named[module, "B"]
+            fitted = resized(update, down.shape[0])
+            used = min(update.rank, down.shape[0])
+            # Ranks that the file does not have keep their random beginning, so that they can learn.
+            down[:used] = fitted.down[:used].to(down)
+            up.copy_(fitted.up / scale)
 
 
 def target_modules(model: VideoModel, targets: str) -> list[str]:
@@ -45,11 +71,9 @@ def target_modules(model: VideoModel, targets: str) -> list[str]:
             f"Unknown LoRA targets {targets!r}; {model.family.name} has {', '.join(sets)}."
         )
     names = [
-        name.removesuffix(".base_layer")
-        for name, module in model.transformer.named_modules()
-        if isinstance(module, nn.Linear)
-        and ".lora_" not in name
-        and name.removesuffix(".base_layer").endswith(sets[targets])
+        name
+        for name in linear_rows(model.transformer)
+        if name.endswith(sets[targets]) and not name.startswith(model.family.lora_left_alone)
     ]
     if not names:
         raise SpatialAlignError(
@@ -60,22 +84,47 @@ def target_modules(model: VideoModel, targets: str) -> list[str]:
 
 def remove_lora(model: VideoModel) -> None:
     """Take every adapter off; the model is the base again, to the bit."""
-    if getattr(model.pipeline.transformer, "peft_config", None):
-        model.pipeline.transformer.unload_lora()
+    if getattr(model.transformer, "peft_config", None):
+        model.transformer.unload_lora()
         model.transformer.requires_grad_(False)
 
 
-def native_state(family: Family, parameters: dict[str, Tensor], scale: float) -> dict[str, Tensor]:
+def native_state(model: VideoModel, parameters: dict[str, Tensor], scale: float) -> dict[str, Tensor]:
     """Adapter parameters by peft name -> file tensors by native name, contiguous float32 on the CPU."""
-    state = {}
-    for name, value in parameters.items():
+    tensors = {name: value.detach().float().cpu() for name, value in parameters.items()}
+    halves: dict[str, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
         module, part = name.split(".lora_", 1)
-        letter = part[0]
-        tensor = value.detach().float().cpu()
-        state[f"{_PREFIX}{family.native_name(module)}.lora_{letter}.weight"] = (
-            tensor * scale if letter == "B" else tensor.clone()
-        ).contiguous()
-    return state
+        halves.setdefault(module, {})[part[0]] = value
+    updates = {module: Update(half["A"].clone(), half["B"] * scale) for module, half in halves.items()}
+    return to_native(model.family, updates, linear_rows(model.transformer))
+
+
+def lora_metadata(model: VideoModel, settings: TrainSettings, pairs: PairData) -> dict[str, str]:
+    """Where a LoRA comes from, for its file: base model, rank, method, the pairs and their scores."""
+    scores = {
+        "winner": [pair.winner_score for pair in pairs.pairs],
+        "loser": [pair.loser_score for pair in pairs.pairs],
+    }
+    return {
+        "base_model": model.description.splitlines()[0] if model.description else model.family.title,
+        "base_model_name": model.folder.name,
+        "base_model_fingerprint": model.fingerprint,
+        "family": model.family.name,
+        **({} if model.expert is None else {"expert": model.expert}),
+        "method": settings.loss,
+        "rank": str(settings.rank),
+        "alpha": str(settings.alpha),
+        "targets": settings.targets,
+        "steps": str(settings.steps),
+        "dataset_hash": pairs.fingerprint,
+        "dataset_pairs": str(len(pairs.pairs)),
+        **{
+            f"mean_{which}_score": f"{sum(found) / len(found):.4f}"
+            for which, found in scores.items()
+            if found
+        },
+    }
 
 
 def save_lora(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -102,28 +151,35 @@ def read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def apply_lora(model: VideoModel, path: Path, strength: float = 1.0) -> None:
-    """Put a saved LoRA on the model, in place of any other. SpatialAlignError when a key fits nothing."""
-    state, _ = read_lora(path)
+    """Put a LoRA file of any style on the model, in place of any other. SpatialAlignError when a key fits nothing."""
+    updates = _updates(model, path)
     remove_lora(model)
-    layers = {n for n, m in model.transformer.named_modules() if isinstance(m, nn.Linear)}
-    renamed: dict[str, Tensor] = {}
-    for key, value in state.items():
-        module, dot, part = key.removeprefix(_PREFIX).partition(".lora_")
-        try:
-            name = model.family.diffusers_name(module)
-        except KeyError:
-            name = ""
-        if not dot or name not in layers:
-            raise SpatialAlignError(
-                f"{path.name} does not fit {model.folder.name}: the model has no layer for {key!r}; "
-                "choose a LoRA that was trained on this model."
-            )
-        renamed[f"{name}.lora_{part}"] = value
-    try:
-        model.pipeline.transformer.load_lora_adapter(renamed, prefix=None, adapter_name=APPLIED)
-    except (ValueError, RuntimeError) as error:
-        raise SpatialAlignError(
-            f"{path.name} does not fit {model.folder.name}: {str(error).splitlines()[0]}"
-        ) from error
-    model.pipeline.transformer.set_adapters(APPLIED, strength)
+    rank = max(update.rank for update in updates.values())
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(updates))
+    model.transformer.add_adapter(config, adapter_name=APPLIED)
+    layers: dict[str, Any] = dict(model.transformer.named_modules())
+    with torch.no_grad():
+        for module, update in updates.items():
+            fitted = resized(update, rank)
+            for layer, tensor in (("lora_A", fitted.down), ("lora_B", fitted.up * strength)):
+                weight = getattr(layers[module], layer)[APPLIED].weight
+                weight.data = tensor.to(model.device, model.dtype)
     model.transformer.requires_grad_(False)
+
+
+def diffusers_lora(model: VideoModel, path: Path) -> dict[str, Tensor]:
+    """A LoRA file of any style under diffusers' own names, for `pipeline.load_lora_weights`."""
+    return to_diffusers(_updates(model, path))
+
+
+def _updates(model: VideoModel, path: Path) -> dict[str, Update]:
+    state, metadata = read_lora(path)
+    try:
+        updates = read_updates(model.family, state, metadata, linear_rows(model.transformer))
+    except SpatialAlignError as error:
+        raise SpatialAlignError(
+            f"{path.name} does not fit {model.folder.name}: {error}; choose a LoRA that was trained on this model."
+        ) from None
+    if not updates:
+        raise SpatialAlignError(f"{path.name} holds no LoRA weights; choose another file.")
+    return updates

@@ -95,7 +95,7 @@ class Trainer:
     def lora(self) -> dict[str, Tensor]:
         """The adapter as ComfyUI's loader knows it: the averaged weights where averaging is on, else the last."""
         chosen = self.average if self.settings.average else self.parameters
-        return native_state(self.model.family, dict(chosen), self.settings.alpha / self.settings.rank)
+        return native_state(self.model, dict(chosen), self.settings.alpha / self.settings.rank)
 
     def state(self) -> TrainState:
         """A snapshot that does not change when training goes on."""
@@ -185,7 +185,8 @@ class Trainer:
         for index in range(settings.pairs_per_step):
             candidates = self._by_text[text_ids[rng.integers(len(text_ids))]]
             pair = candidates[rng.integers(len(candidates))]
-            sigma = draw_sigma(settings, shift, rng, index)
+            low, high = self.model.sigma_range  # an expert's share of the noise levels
+            sigma = low + (high - low) * draw_sigma(settings, shift, rng, index)
             draws.append(self._draw(pair, sigma, index < settings.anchors, generator))
         return draws
 
@@ -198,11 +199,12 @@ class Trainer:
             noise_winner = torch.randn(winner.shape, generator=generator)
             separate = self.settings.noise == "separate"
             noise_loser = torch.randn(loser.shape, generator=generator) if separate else noise_winner
+        prediction = self.model.prediction
         return _Draw(
-            noisy_winner=(1 - sigma) * winner + sigma * noise_winner,
-            noisy_loser=(1 - sigma) * loser + sigma * noise_loser,
-            target_winner=noise_winner - winner,
-            target_loser=noise_loser - loser,
+            noisy_winner=prediction.noisy(winner, noise_winner, sigma),
+            noisy_loser=prediction.noisy(loser, noise_loser, sigma),
+            target_winner=prediction.target(winner, noise_winner, sigma),
+            target_loser=prediction.target(loser, noise_loser, sigma),
             sigma=sigma,
             text=self.pairs.text(pair.text_id),
             anchor=anchor,
@@ -221,7 +223,7 @@ class Trainer:
         # So that the mean over all pairs is the mean over those whose preference is learned.
         learned = settings.pairs_per_step / (settings.pairs_per_step - settings.anchors)
         weights = torch.tensor([0.0 if d.anchor else learned for d in draws], device=device)
-        transformer = model.pipeline.transformer
+        transformer = model.transformer
         with torch.no_grad():
             transformer.disable_adapters()
             reference = model.family.velocity(transformer, noisy, sigma, text)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,6 @@ from typing import Any
 import torch
 
 PACK = Path(__file__).resolve().parents[2]
-
-# The names beyond the LoRA's targets, diffusers -> original.
-_OTHERS = (
-    (r"scale_shift_table", "head.modulation"),
-    (r"proj_out\.(.+)", r"head.head.\1"),
-    (r"blocks\.(\d+)\.scale_shift_table", r"blocks.\1.modulation"),
-    (r"blocks\.(\d+)\.norm2\.(.+)", r"blocks.\1.norm3.\2"),
-    (r"blocks\.(\d+)\.attn1\.norm_(q|k)\.(.+)", r"blocks.\1.self_attn.norm_\2.\3"),
-    (r"blocks\.(\d+)\.attn2\.norm_(q|k)\.(.+)", r"blocks.\1.cross_attn.norm_\2.\3"),
-    (r"patch_embedding\.(.+)", r"patch_embedding.\1"),
-)
 
 
 def main() -> None:
@@ -100,17 +88,9 @@ def _comfy_model(ours: Any) -> Any:
     )
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model({}, "", device="cpu")
-    weights = {_native(ours.family, name): value for name, value in ours.transformer.state_dict().items()}
+    weights = ours.family.names.to_native(ours.transformer.state_dict())
     model.diffusion_model.load_state_dict(weights, strict=True)
     return model.eval()
-
-
-def _native(family: Any, name: str) -> str:
-    for pattern, native in _OTHERS:
-        if re.fullmatch(pattern, name):
-            return re.sub(pattern, native, name)
-    module, _, part = name.rpartition(".")
-    return f"{family.native_name(module)}.{part}"
 
 
 def _inputs(ours: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from spatialalign_core.detect import download as download_room
-from spatialalign_core.detect.checkpoints import read_shapes, read_weights, weights_fingerprint
 from spatialalign_core.detect.download import download
 from spatialalign_core.detect.folders import (
     DETECTOR,
@@ -25,6 +24,7 @@ from spatialalign_core.detect.folders import (
 )
 from spatialalign_core.detect.loading import load_detector, load_mask_tracker, load_segmenter
 from spatialalign_core.errors import SpatialAlignError
+from spatialalign_core.weight_files import read_shapes, read_weights, weights_fingerprint
 
 SAM_VIT_B = {
     "image_encoder.patch_embed.proj.weight": [768, 3, 16, 16],
@@ -233,6 +233,30 @@ def test_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(each.done, each.total) for each in news] == [(0, 100), (10, 100), (100, 100), (100, 100)]
     assert fetched == ["sam2.1-hiera-tiny/config.json", "sam2.1-hiera-tiny/model.safetensors"]
     assert news[-1].path == tmp_path / "sam2.1-hiera-tiny"
+
+
+def test_a_whole_pipeline_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every folder of it, and neither copies in half precision nor anything that could run."""
+    offered = [
+        "README.md",
+        "model_index.json",
+        "ltxv-2b.safetensors",
+        "scheduler/scheduler_config.json",
+        "text_encoder/model-00001-of-00002.safetensors",
+        "text_encoder/model.safetensors.index.json",
+        "tokenizer/spiece.model",
+        "transformer/diffusion_pytorch_model.safetensors",
+        "transformer/diffusion_pytorch_model.fp16.safetensors",
+        "transformer/run.py",
+        "transformer_2/diffusion_pytorch_model.safetensors",
+        "vae/config.json",
+        "vae/diffusion_pytorch_model.bin",
+    ]
+    fetched: list[str] = []
+    monkeypatch.setattr(download_room, "_offered", lambda repo: dict.fromkeys(offered, 1))
+    monkeypatch.setattr(download_room, "_fetch", lambda repo, name, target: fetched.append(name))
+    list(download("a/b", tmp_path, pipeline=True))
+    assert fetched == [offered[n] for n in (1, 3, 4, 5, 6, 7, 10, 11)]
 
 
 @pytest.mark.parametrize(

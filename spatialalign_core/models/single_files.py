@@ -1,0 +1,238 @@
+"""Single files as ComfyUI keeps them (diffusion_models, vae, text_encoders): what each is, which belong together, and
+the pipeline they make. Nothing asks the hub: sizes come from shapes, constants ship with the pack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import SpatialAlignError
+from ..files import fingerprint
+from ..weight_files import read_shapes, weights_fingerprint
+from . import text_encoders
+from .base import Family
+from .families import families
+from .file_kinds import TRANSFORMER, VAE, VAE_PREFIXES, FileKind, recognise_file, weight_files
+from .weights import bare_shapes, empty, fill, read_plain, rows_of
+
+# Where ComfyUI keeps them, beside each other.
+_FOLDERS = ("vae", "text_encoders", "clip", "diffusion_models", "unet", "checkpoints")
+# What configurations call the width of the text states that a network takes, then of a second encoder's.
+_TEXT_WIDTHS = ("text_dim", "caption_channels", "text_embed_dim", "pooled_projection_dim")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Files of one model. transformer is the one that is trained; other_expert the second network of a pair."""
+
+    transformer: Path
+    vae: Path
+    text_encoders: tuple[Path, ...]
+    other_expert: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        second = () if self.other_expert is None else (self.other_expert,)
+        return (self.transformer, *second, self.vae, *self.text_encoders)
+
+    def fingerprint(self) -> str:
+        """Tells two sets of files apart."""
+        return fingerprint([weights_fingerprint(file) for file in self.files])
+
+
+@dataclass
+class Assembled:
+    """A pipeline of single files. left_out: how many weights of each file are of no use, with the first of them."""
+
+    family: Family
+    pipeline: Any
+    title: str
+    expert: str | None
+    left_out: list[str] = field(default_factory=list)
+
+
+def folders_beside(path: Path) -> list[Path]:
+    """Where the other files of a model are looked for when nobody says: the file's own folder, and those beside it."""
+    root = next((each.parent for each in path.parents if each.name in _FOLDERS), path.parent)
+    return [path.parent, *(root / name for name in _FOLDERS if (root / name).is_dir())]
+
+
+def find_parts(
+    path: Path,
+    folders: Sequence[str | Path] | None = None,
+    vae: Path | None = None,
+    text: Sequence[Path] = (),
+    other_expert: Path | None = None,
+) -> Parts:
+    """The files that go with a transformer: those given, and for the rest the first fitting one in `folders`, where
+    files that name the family come first (the VAEs of Wan2.1 and of Qwen-Image differ in nothing but their weights).
+
+    SpatialAlignError when one is missing or of another kind.
+    """
+    family, _ = _family_of(path)
+    files = weight_files(folders_beside(path) if folders is None else folders)
+    vae = vae or _first(
+        files, family.name[:3], lambda kind: kind.role == VAE and family.name in kind.families
+    )
+    if vae is None and family.recognise_vae(bare_shapes(read_shapes(path), VAE_PREFIXES)):
+        vae = path  # a whole checkpoint
+    if vae is None:
+        raise _missing(path, family, "VAE", "models/vae")
+    if vae != path and family.name not in recognise_file(vae).families:
+        raise SpatialAlignError(
+            f"{vae.name} is {_a(recognise_file(vae).title)} and does not belong to {family.title}; choose its own VAE."
+        )
+    config = family.transformer_config(bare_shapes(read_shapes(path)))
+    widths = [config[key] for key in _TEXT_WIDTHS if key in config]
+    encoders = tuple(
+        _text_encoder(path, family, wanted, width, files, text)
+        for wanted, width in zip(family.text_kinds, widths, strict=False)
+    )
+    return Parts(path, vae, encoders, _partner(path, family, files, other_expert))
+
+
+def assemble(parts: Parts, dtype: torch.dtype, tokenizers: Mapping[str, Path] | None = None) -> Assembled:
+    """Load the files into diffusers' pipeline, on the CPU. tokenizers: folder of each kind that a file may lack.
+
+    SpatialAlignError for files that are damaged, not whole or of another model.
+    """
+    import diffusers
+
+    family, title = _family_of(parts.transformer)
+    made = Assembled(family, None, title, None)
+    components: dict[str, Any] = {"scheduler": family.scheduler(title)}
+    files = [parts.transformer]
+    if family.experts:
+        assert parts.other_expert is not None
+        expert = _expert_of(parts.transformer, family)
+        made.expert = family.experts[expert]
+        files.insert(1 - expert, parts.other_expert)
+    for name, file in zip(("transformer", "transformer_2"), files, strict=False):
+        components[name] = _transformer(file, family, dtype, made)
+    components["vae"] = _vae(parts.vae, family, dtype, made)
+    for index, file in enumerate(parts.text_encoders):
+        suffix = "" if index == 0 else f"_{index + 1}"
+        network, tokenizer = text_encoders.load_text_encoder(
+            file, family.text_kinds[index], dtype, tokenizers or {}
+        )
+        components["text_encoder" + suffix], components["tokenizer" + suffix] = network, tokenizer
+    made.pipeline = getattr(diffusers, family.pipeline_class)(**components, **family.pipeline_options())
+    return made
+
+
+def _transformer(file: Path, family: Family, dtype: torch.dtype, made: Assembled) -> Any:
+    import diffusers
+
+    config = family.transformer_config(bare_shapes(read_shapes(file)))
+    network = empty(lambda: getattr(diffusers, family.transformer_class)(**config))
+    state = family.names.to_ours(read_plain(file, dtype), rows_of(network))
+    _note(made, file, fill(network, state, file, _a(made.title)))
+    return network
+
+
+def _vae(file: Path, family: Family, dtype: torch.dtype, made: Assembled) -> Any:
+    import diffusers
+
+    config = family.vae_config(bare_shapes(read_shapes(file), VAE_PREFIXES))
+    network = empty(lambda: getattr(diffusers, family.vae_class)(**config))
+    state = family.vae_weights(read_plain(file, dtype, VAE_PREFIXES), rows_of(network))
+    _note(made, file, fill(network, state, file, f"the VAE of {family.title}"))
+    return network
+
+
+def _note(made: Assembled, file: Path, left_out: Sequence[str]) -> None:
+    if left_out:
+        some = ", ".join(left_out[:2]) + (", ..." if len(left_out) > 2 else "")
+        made.left_out.append(
+            f"{len(left_out)} weights of {file.name} that the model does not have were left out: {some}"
+        )
+
+
+def _family_of(path: Path) -> tuple[Family, str]:
+    kind = recognise_file(path)
+    if kind.role != TRANSFORMER:
+        raise SpatialAlignError(
+            f"{path.name} is {_a(kind.title)}, not a video model; choose the video model's file."
+        )
+    return next(each for each in families() if each.name == kind.families[0]), kind.title
+
+
+def _text_encoder(
+    path: Path, family: Family, wanted: str, width: int, files: Sequence[Path], given: Sequence[Path]
+) -> Path:
+    title = text_encoders.TITLES[wanted]
+    for file in given:
+        kind = recognise_file(file)
+        if kind.kind == wanted and kind.width != width:
+            raise SpatialAlignError(
+                f"{file.name} is a {title} of {kind.width} channels, and {path.name} needs one of {width}; choose "
+                "another text encoder."
+            )
+        if kind.kind == wanted:
+            return file
+    if len(given) >= len(family.text_kinds):
+        kinds = " and ".join(f"{file.name} is {_a(recognise_file(file).title)}" for file in given)
+        raise SpatialAlignError(f"{family.title} needs a {title}, but {kinds}; choose another text encoder.")
+    found = _first(files, wanted[:4], lambda kind: kind.kind == wanted and kind.width == width)
+    if found is None:
+        raise _missing(path, family, title, "models/text_encoders")
+    return found
+
+
+def _partner(path: Path, family: Family, files: Sequence[Path], given: Path | None) -> Path | None:
+    """The file of the other expert: the one given, the one named alike, or the first of that kind."""
+    if not family.experts:
+        return None
+    mine = _expert_of(path, family)
+    others = [
+        file
+        for file in ([given] if given else files)
+        if (kind := _kind_or_none(file)) and family.name in kind.families and kind.role == TRANSFORMER
+        and _expert_of(file, family) != mine
+    ]  # fmt: skip
+    if not others:
+        raise _missing(path, family, f"network for {family.experts[1 - mine]}", "models/diffusion_models")
+    plain = _without_expert(path.name, family)
+    return min(
+        others, key=lambda file: (_without_expert(file.name, family) != plain, file.parent != path.parent)
+    )
+
+
+def _expert_of(path: Path, family: Family) -> int:
+    words = [re.sub(r"[ _-]", "", expert) for expert in family.experts]
+    return next(i for i, word in enumerate(words) if word in re.sub(r"[ _-]", "", path.name.lower()))
+
+
+def _without_expert(name: str, family: Family) -> str:
+    plain = re.sub(r"[ _-]", "", name.lower())
+    for expert in family.experts:
+        plain = plain.replace(expert.replace(" ", ""), "")
+    return plain
+
+
+def _first(files: Iterable[Path], hint: str, fits: Callable[[FileKind], bool]) -> Path | None:
+    hinted = sorted(files, key=lambda file: hint not in file.name.lower())
+    return next((file for file in hinted if (kind := _kind_or_none(file)) and fits(kind)), None)
+
+
+def _kind_or_none(file: Path) -> FileKind | None:
+    try:
+        return recognise_file(file)
+    except SpatialAlignError:
+        return None
+
+
+def _a(title: str) -> str:
+    return f"{'an' if title[0] in 'AEIOaeio' else 'a'} {title}"
+
+
+def _missing(path: Path, family: Family, what: str, where: str) -> SpatialAlignError:
+    return SpatialAlignError(
+        f"{path.name} is {_a(family.title)} and needs its {what}, which was not found; put the file into {where}, "
+        "or choose it."
+    )

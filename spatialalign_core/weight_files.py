@@ -1,0 +1,147 @@
+"""Weight files: read without running anything, and told apart by their keys.
+
+A file's keys and shapes say what it is, whatever its name. They are read from the header of a safetensors file, or from
+the index of a `.pth` file, so that looking at gigabytes takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import SpatialAlignError
+from .files import fingerprint
+
+SAFETENSORS = (".safetensors",)
+PICKLED = (".pth", ".pt", ".ckpt", ".bin")
+WEIGHT_FILES = SAFETENSORS + PICKLED
+_LONGEST_HEADER = 100_000_000
+_SAMPLE = 1 << 16
+_WRAPPERS = ("model", "state_dict", "model_state_dict")
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Key -> shape of every tensor in a weight file, without loading them. SpatialAlignError for a damaged file."""
+    if path.suffix.lower() in SAFETENSORS:
+        return _safetensors_shapes(path)
+    return {key: tuple(value.shape) for key, value in _unpickle(path, "meta").items()}
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Key -> tensor on the CPU; nothing but tensors and plain values can come out of the file.
+
+    A `.pth` file goes through torch.load(weights_only=True). SpatialAlignError for a file that is damaged or that
+    asks to run a program.
+    """
+    if path.suffix.lower() in SAFETENSORS:
+        from safetensors.torch import load_file
+
+        _safetensors_shapes(path)  # says plainly what is wrong
+        try:
+            return _bare(load_file(str(path)))
+        except Exception as error:  # safetensors raises its own
+            raise _damaged(path, error) from error
+    return _unpickle(path, "cpu")
+
+
+def weights_fingerprint(path: Path) -> str:
+    """Tells two weight files, or two folders of them, apart by sizes, headers and ends, and a folder by its JSON."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    parts: list[tuple[str, int, bytes]] = []
+    for file in files:
+        size = file.stat().st_size
+        with file.open("rb") as handle:
+            sample = handle.read(_SAMPLE)
+            handle.seek(-min(_SAMPLE, size), 2)
+            parts.append((file.name, size, sample + handle.read()))
+    return fingerprint(parts)
+
+
+def count(shapes: Shapes, pattern: str) -> int:
+    """One more than the largest number that `pattern` captures at the start of a key; 0 when none matches."""
+    found = [int(match[1]) for key in shapes if (match := re.match(pattern, key))]
+    return max(found, default=-1) + 1
+
+
+def _safetensors_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    try:
+        with path.open("rb") as file:
+            length = struct.unpack("<Q", file.read(8))[0]
+            if not 2 <= length <= min(_LONGEST_HEADER, path.stat().st_size - 8):
+                raise ValueError("its header does not fit into the file")
+            header = json.loads(file.read(length))
+        shapes = {key: tuple(entry["shape"]) for key, entry in header.items() if key != "__metadata__"}
+        end = max(
+            (entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"), default=0
+        )
+        if path.stat().st_size < 8 + length + end:
+            raise ValueError("it ends too early, as a broken download does")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, struct.error) as error:
+        raise _damaged(path, error) from error
+    return _bare(shapes)
+
+
+def _unpickle(path: Path, device: str) -> dict[str, Any]:
+    import torch
+
+    def load(**how: Any) -> Any:
+        return torch.load(path, map_location=device, weights_only=True, **how)
+
+    try:
+        try:
+            loaded = load(mmap=True)
+        except RuntimeError as error:
+            if "mmap" not in str(error):
+                raise
+            loaded = load()  # a file in PyTorch's oldest format
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except pickle.UnpicklingError as error:
+        raise _refused(path, error) from error
+    except Exception as error:  # a file of another kind can fail anywhere in the reader
+        raise _damaged(path, error) from error
+    for wrapper in _WRAPPERS:
+        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
+            loaded = loaded[wrapper]
+    if not isinstance(loaded, dict):
+        raise SpatialAlignError(
+            f"{path} holds a {type(loaded).__name__}, not weights; choose a checkpoint file."
+        )
+    return _bare({str(key): value for key, value in loaded.items() if isinstance(value, torch.Tensor)})
+
+
+def _bare(weights: dict[str, Any]) -> dict[str, Any]:
+    """Keys without the "module." that training on several GPUs leaves in front."""
+    return {key.removeprefix("module."): value for key, value in weights.items()}
+
+
+def _refused(path: Path, error: Exception) -> SpatialAlignError:
+    """torch's reader names what it would not run as GLOBAL module.function; anything else is damage."""
+    asked = re.search(r"GLOBAL ([\w.]+)|[Uu]nsupported class ([\w.]+)", str(error))
+    if asked is None and "allowlisted" not in str(error):
+        return _damaged(path, error)
+    what = f" ('{asked[1] or asked[2]}')" if asked else ""
+    return SpatialAlignError(
+        f"{path} was not opened, because it asks to run program code{what} instead of only holding weights; "
+        "delete it and take the checkpoint from its authors' page, as .safetensors where there is one."
+    )
+
+
+def _damaged(path: Path, error: Exception) -> SpatialAlignError:
+    text = str(error).rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__
+    return SpatialAlignError(
+        f"{path} is damaged or no weight file ({text.splitlines()[0][:200].rstrip('.')}); copy or download it again."
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> SpatialAlignError:
+    return SpatialAlignError(f"{path} cannot be read: {error.strerror or error}.")

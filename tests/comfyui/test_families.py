@@ -1,0 +1,39 @@
+"""LoRAs of every family on ComfyUI's own models."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from server import environment
+
+from spatialalign_core.models.families import families
+
+
+@pytest.fixture(scope="module")
+def results(comfyui: Path) -> list[dict[str, Any]]:
+    script = Path(__file__).parent / "lora_parity.py"
+    command = [sys.executable, "-O", str(script), str(comfyui)]
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return [json.loads(line) for line in result.stdout.splitlines() if line.startswith('{"family"')]
+
+
+@pytest.mark.parametrize("name", [family.name for family in families()])
+def test_every_key_patches_and_the_output_is_the_same(results: list[dict[str, Any]], name: str) -> None:
+    found = [each for each in results if each["family"] == name]
+    assert found
+    for each in found:
+        if "skipped" in each:
+            pytest.skip(each["skipped"])
+        assert each["modules_in_file"] == each["modules_patched"] > 0
+        assert each["not_loaded"] == []
+        assert each["bare_difference"] < 1e-5
+        assert each["largest_difference"] < 1e-5
+        assert each["file_difference"] < 1e-5
+        assert each["diffusers_difference"] < 1e-5
+        assert each["effect"] > 1e-3
