@@ -1,9 +1,9 @@
 """Make the pocket video model from nothing: `python -m spatialalign_core.pocket.train FOLDER`.
 
 The result is an ordinary WanPipeline folder. The text encoder learns to read and is then left alone, as those of real
-models are. The transformer first sees true captions, so that it learns what the relation words mean. Then they are only
-partly true, as captions of real videos are: the model draws well and knows the words, but does not quite trust them.
-That is the room preference training fills.
+models are. The transformer first sees true captions, so that it learns what the relation words mean. Then half of the
+captions tell the change backwards, as captions of real videos are careless about what came first: the model draws
+well and knows the words, but does not trust their order. That is the room preference training fills.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ STEPS, GUIDANCE = 16, 1.5  # of the sampler
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training with an optimiser of its own. truth: share of captions whose relation words are right."""
+    """A stretch of training with an optimiser of its own.
+
+    truth: share of captions that tell the change as it is; the others tell it backwards.
+    """
 
     steps: int
     truth: float
@@ -49,9 +52,8 @@ class Recipe:
     """How long and how truthfully to train."""
 
     phases: tuple[Phase, ...] = (
-        Phase(2200, truth=1.0, decay_share=0.0),
-        Phase(1300, truth=1.0, decay_share=0.0),  # the same again: a fresh optimiser, no other difference
-        Phase(1500, truth=0.6, decay_share=0.9),
+        Phase(2000, truth=1.0, decay_share=0.0),
+        Phase(1700, truth=0.5, decay_share=0.6),
     )
     batch: int = 16
     learning_rate: float = 2e-3
