@@ -1,8 +1,8 @@
 """How good the pocket GroundingDINO and the pocket SAM 2 are, on sprite clips they never saw.
 
 `python benchmarks/pocket_detector.py [--clips 120] [--grounding FOLDER] [--sam2 FOLDER]`. One core. The models are
-loaded as any other, by transformers' own from_pretrained; clips are shown as they are, through the video model's VAE,
-through an mp4 file, enlarged 2 to 4 times, or blurred and recoloured. The last line is one JSON object:
+loaded and used as any other, by `load_detector` and `load_mask_tracker`; clips are shown as they are, through the video
+model's VAE, through an mp4 file, enlarged 2 to 4 times, or blurred and recoloured. The last line is one JSON object:
 recall (at IoU 0.5), wrong_identity (share of detections that are not the noun they claim to be, when half of the nouns
 asked for are absent), mask_iou (of tracks seeded with detected boxes), score_mae (of the DSR-Score) and
 label_agreement (winner or loser at 0.7). Without a SAM 2 folder, mask_iou is null.
@@ -15,7 +15,6 @@ import json
 import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from spatialalign_core.detect import detect_track
-from spatialalign_core.detect.base import Detection
+from spatialalign_core.detect import Detector, MaskTracker, detect_track, load_detector
+from spatialalign_core.detect.loading import load_mask_tracker
 from spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS
 from spatialalign_core.pocket.detector.pictures import (
     disturb,
@@ -47,62 +46,12 @@ _TAU = 0.7
 WAYS = ("plain", "vae", "mp4", "enlarged", "blurred")
 
 
-class PlainGroundingDino:
-    """The model and its processor, with no more around them than the published thresholds."""
-
-    name = "grounding-dino"
-
-    def __init__(self, folder: Path, box_threshold: float = 0.4, text_threshold: float = 0.3) -> None:
-        from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
-
-        self.processor: Any = AutoProcessor.from_pretrained(folder, local_files_only=True)
-        self.model: Any = AutoModelForZeroShotObjectDetection.from_pretrained(folder, local_files_only=True)
-        self.thresholds = {"threshold": box_threshold, "text_threshold": text_threshold}
-
-    @torch.inference_mode()
-    def detect(self, frames: NDArray[np.uint8], nouns: Sequence[str]) -> Iterator[list[Detection]]:
-        text = ". ".join(nouns) + "."
-        for start in range(0, len(frames), 32):
-            part = frames[start : start + 32]
-            inputs = self.processor(images=list(part), text=[text] * len(part), return_tensors="pt")
-            sizes = [part.shape[1:3]] * len(part)
-            for found in self.processor.post_process_grounded_object_detection(
-                self.model(**inputs), inputs["input_ids"], target_sizes=sizes, **self.thresholds
-            ):
-                rows = zip(
-                    found["text_labels"], found["boxes"].numpy(), found["scores"].tolist(), strict=True
-                )
-                yield [Detection(label, box.astype(np.float64), score) for label, box, score in rows]
-
-
-class PlainSam2:
-    """The model and its processor: boxes in one frame, masks in all."""
-
-    def __init__(self, folder: Path) -> None:
-        from transformers import Sam2VideoModel, Sam2VideoProcessor
-
-        self.processor: Any = Sam2VideoProcessor.from_pretrained(folder, local_files_only=True)
-        self.model: Any = Sam2VideoModel.from_pretrained(
-            folder, local_files_only=True, dtype=torch.float32
-        ).eval()
-
-    @torch.inference_mode()
-    def track(self, frames: NDArray[np.uint8], seed: int, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Masks bool (F, N, H, W) of N things whose boxes (N, 4) are known in frame `seed`."""
-        session = self.processor.init_video_session(video=frames, inference_device="cpu", dtype=torch.float32)
-        numbers = list(range(1, len(boxes) + 1))
-        self.processor.add_inputs_to_inference_session(
-            session, frame_idx=seed, obj_ids=numbers, input_boxes=[boxes.tolist()]
-        )
-        masks = np.zeros((len(frames), len(boxes), *frames.shape[1:3]), dtype=bool)
-        self.model(session, frame_idx=seed)
-        for reverse in (False, True):
-            for output in self.model.propagate_in_video_iterator(session, seed, reverse=reverse):
-                shown = self.processor.post_process_masks(
-                    [output.pred_masks], original_sizes=[frames.shape[1:3]], binarize=True
-                )[0]
-                masks[output.frame_idx] = shown[:, 0].numpy()
-        return masks
+def follow(tracker: MaskTracker, frames: NDArray[np.uint8], seed: int, boxes: NDArray[np.float64]) -> Any:
+    """Masks bool (F, N, H, W) of N things whose boxes (N, 4) are known in frame `seed`."""
+    masks = np.zeros((len(frames), len(boxes), *frames.shape[1:3]), dtype=bool)
+    for index, found, _ in tracker.track(frames, seed, boxes):
+        masks[index] = found
+    return masks
 
 
 def shown(frames: NDArray[np.uint8], way: str, rng: np.random.Generator, vae: Any) -> tuple[Any, int]:
@@ -143,7 +92,7 @@ def box_iou(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def measure(
-    detector: PlainGroundingDino, tracker: PlainSam2 | None, clips: int
+    detector: Detector, tracker: MaskTracker | None, clips: int
 ) -> tuple[dict[str, float | None], dict[str, float]]:
     """The figures over all clips, and further ones for reading."""
     vae = pocket_vae()
@@ -198,9 +147,8 @@ def measure(
         if tracker and both.any():
             seed = int(np.flatnonzero(both)[both.sum() // 2])
             started = time.process_time()
-            masks = tracker.track(
-                frames, seed, np.stack([track.subject_boxes[seed], track.object_boxes[seed]])
-            )
+            boxes = np.stack([track.subject_boxes[seed], track.object_boxes[seed]])
+            masks = follow(tracker, frames, seed, boxes)
             seconds["track"] += time.process_time() - started
             frames_seen["track"] += len(frames)
             true_masks = np.stack([clip.subject_masks, clip.object_masks], 1)
@@ -237,8 +185,8 @@ def main() -> None:
     names = ("torch", "transformers", "numpy")
     print(f"{platform.machine()}, Python {platform.python_version()}, one thread;", end=" ")
     print(", ".join(f"{name} {version(name)}" for name in names))
-    tracker = PlainSam2(options.sam2) if options.sam2.is_dir() else None
-    figures, further = measure(PlainGroundingDino(options.grounding), tracker, options.clips)
+    tracker = load_mask_tracker(options.sam2, "cpu") if options.sam2.is_dir() else None
+    figures, further = measure(load_detector(options.grounding, "cpu"), tracker, options.clips)
     for name, value in further.items():
         print(f"{name}: {value:.4g}")
     print(json.dumps({n: None if v is None else round(v, 4) for n, v in figures.items()}))

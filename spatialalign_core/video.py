@@ -19,6 +19,7 @@ SHORT_SIDE = 240
 colour."""
 
 _QUALITY = "12"  # x264's crf: visually lossless, so detectors see in the file what the model drew
+_MOST_ANNOUNCED = 1 << 33  # bytes of pictures that a file's header is believed to hold
 _BT709 = 1  # the number of BT.709 in matrix, primaries and transfer alike (ITU-T H.273)
 _LIMITED_RANGE = 1
 
@@ -73,15 +74,22 @@ def read_video(path: str | Path) -> tuple[np.ndarray, float]:
                     f"The file {path} holds no pictures, only sound or data; choose a video file."
                 )
             stream = container.streams.video[0]
-            frames = []
+            frames = np.empty((0, 0, 0, 3), dtype=np.uint8)
+            count = 0
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise SpatialAlignError(damaged)
-                frames.append(frame.to_ndarray(format="rgb24"))
+                picture = frame.to_ndarray(format="rgb24")
+                if count == len(frames):  # once only, where the file says how many there are
+                    frames = _roomier(frames[:count], picture.shape, stream.frames)
+                if picture.shape != frames.shape[1:]:
+                    raise SpatialAlignError(damaged)
+                frames[count] = picture
+                count += 1
             fps = float(stream.average_rate or stream.guessed_rate or 0)
-        if not frames or fps <= 0:
+        if not count or fps <= 0:
             raise SpatialAlignError(damaged)
-        return np.stack(frames), fps  # ValueError when the picture size changes on the way
+        return frames[:count], fps
     except PermissionError as error:
         raise SpatialAlignError(f"The video {path} may not be read; change its permissions.") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -107,6 +115,17 @@ def to_uint8_frames(images: Any) -> np.ndarray:
     if array.dtype == np.uint8:
         return array
     return np.rint(np.clip(np.nan_to_num(array, nan=0.0), 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def _roomier(frames: np.ndarray, shape: tuple[int, ...], announced: int) -> np.ndarray:
+    """The same frames with room for more: as many as the file announces, or half as many again.
+
+    A list of pictures and the array made of it would hold a long clip twice.
+    """
+    believable = announced if announced * math.prod(shape) <= _MOST_ANNOUNCED else 0
+    larger = np.empty((max(believable, len(frames) * 3 // 2, len(frames) + 16), *shape), dtype=np.uint8)
+    larger[: len(frames)] = frames if len(frames) else 0
+    return larger
 
 
 def _enlarged(image: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from .base import Detection
 from .phrases import Phrases, label, noun_scores, plain, read_phrases
 
 BOX_THRESHOLD, TEXT_THRESHOLD = 0.4, 0.3  # the published ones
-_PIXELS = {"cuda": 1 << 24, "cpu": 1 << 22}  # of a batch after resizing, where its size is not given
+_PIXELS = {"cuda": 1 << 24, "cpu": 1 << 18}  # of a batch after resizing, where its size is not given
 _MODEL_TYPE = "grounding-dino"
 
 
@@ -30,7 +30,7 @@ class GroundingDinoDetector:
     """Finds nouns with a GroundingDinoForObjectDetection and its processor.
 
     device: where the model is brought. dtype: of the sums; default float16 on CUDA, else float32. batch_size: frames at
-    a time; default as many as 4 million pixels hold (CUDA: 16 million). It is halved when memory runs out.
+    a time; default as many as 0.26 million pixels hold (CUDA: 16 million). It is halved when memory runs out.
     """
 
     name = "grounding-dino"

@@ -1,9 +1,9 @@
 """SAM 2 for video: follows things from the boxes they have in one frame, both ways through a clip of any length.
 
-transformers' session would keep every picture, mask and memory of a clip. Here it is given a view that prepares a
-picture only when it is looked at, and after each frame everything is dropped that the model's memory does not look
-back at: the last frames in the direction of travel, and those next to the seed, from which the way back starts. What
-comes out equals the whole session's to the last bit.
+transformers' session keeps every picture, mask and memory of a clip, and does one picture and one thing at a time. Here
+a few pictures are looked at together, all things are followed together, and after each frame everything is dropped
+that the model's memory does not look back at: the last frames in the direction of travel, and those next to the seed,
+from which the way back starts. What comes out is the whole session's but for rounding.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from ..errors import SpatialAlignError
 from ..files import fingerprint
 from ..weight_files import weights_fingerprint
+from .sam2_step import Following, Seen, look
 
-_REMEMBERED = ("maskmem_features", "maskmem_pos_enc", "object_pointer", "object_score_logits")
+_PIXELS = {"cuda": 1 << 22, "cpu": 1 << 18}  # of the pictures that are looked at together
 
 
 class Sam2VideoTracker:
@@ -79,67 +80,26 @@ class Sam2VideoTracker:
         self, frames: NDArray[np.uint8], seed: int, boxes: NDArray[np.float64]
     ) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.float64]]]:
         height, width = frames.shape[1:3]
-        session = self.processor.init_video_session(inference_device=self.device, dtype=self.dtype)
-        session.processed_frames = _Prepared(frames, self.processor, self.device, self.dtype)
-        session.video_height, session.video_width = height, width
-        self.processor.add_inputs_to_inference_session(
-            inference_session=session,
-            frame_idx=seed,
-            obj_ids=list(range(1, len(boxes) + 1)),
-            input_boxes=[boxes.tolist()],
-            original_size=(height, width),
-        )
-        span = max(self.model.config.num_maskmem, self.model.config.max_object_pointers_in_encoder)
-        for index in (*range(seed, len(frames)), *range(seed - 1, -1, -1)):
+        order = [*range(seed, len(frames)), *range(seed - 1, -1, -1)]
+        side = self.model.config.image_size
+        batch = max(1, _PIXELS.get(self.device.type, _PIXELS["cpu"]) // side**2)
+        scale = np.tile([side / width, side / height], 2)
+        following = Following(self.model, torch.from_numpy(boxes * scale).to(self.device), len(frames))
+        for place, index in enumerate(order):
             with torch.inference_mode():
-                output = self.model(session, frame_idx=index, reverse=index < seed)
+                if place % batch == 0:
+                    seen = self._look(frames, order[place : place + batch])
+                found = following.step(seen.picture(place % batch), index)
+                following.forget(index)
                 masks = torch.nn.functional.interpolate(
-                    output.pred_masks.float(), size=(height, width), mode="bilinear", align_corners=False
+                    found.masks[:, None].float(), size=(height, width), mode="bilinear", align_corners=False
                 )
-                found = (masks[:, 0] > 0).cpu().numpy()
-                confidences = output.object_score_logits.double().sigmoid().reshape(len(boxes)).cpu().numpy()
-            _forget(session, index, seed, span)
-            yield index, found, confidences
+                shown = (masks[:, 0] > 0).cpu().numpy()
+                confidences = found.scores.double().sigmoid().cpu().numpy()
+            yield index, shown, confidences
 
-
-class _Prepared:
-    """A clip as the session wants it, each picture made when it is asked for and kept by nobody."""
-
-    def __init__(
-        self, frames: NDArray[np.uint8], processor: Any, device: torch.device, dtype: torch.dtype
-    ) -> None:
-        self.frames = frames
-        self.processor = processor
-        self.device = device
-        self.dtype = dtype
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def __getitem__(self, index: int) -> torch.Tensor:
-        # A copy: read-only frames and memory maps are welcome, and torch warns about them.
-        frame = torch.from_numpy(np.array(self.frames[index])).permute(2, 0, 1)
-        prepared = self.processor.video_processor(
-            videos=[frame[None]], return_tensors="pt", device=self.device
-        )
-        picture: torch.Tensor = prepared["pixel_values_videos"][0, 0].to(self.dtype)
-        return picture
-
-
-def _forget(session: Any, index: int, seed: int, span: int) -> None:
-    """Drop what no later frame looks at. `span`: how many frames the model looks back at most."""
-
-    def needed(frame: int) -> bool:
-        if index < seed:  # on the way back
-            return frame < index + span
-        return frame > index - span or frame < seed + span
-
-    for object, outputs in session.output_dict_per_obj.items():
-        for store in outputs.values():
-            for value in store.values():
-                for key in [key for key in value if key not in _REMEMBERED]:
-                    del value[key]
-        followed = outputs["non_cond_frame_outputs"]
-        for frame in [frame for frame in followed if not needed(frame)]:
-            del followed[frame]
-        session.frames_tracked_per_obj[object].clear()
+    def _look(self, frames: NDArray[np.uint8], indices: list[int]) -> Seen:
+        """What the model sees in these frames, which are read only now."""
+        clip = torch.from_numpy(np.stack([frames[index] for index in indices])).permute(0, 3, 1, 2)
+        prepared = self.processor.video_processor(videos=[clip], return_tensors="pt", device=self.device)
+        return look(self.model, prepared["pixel_values_videos"][0].to(self.dtype))

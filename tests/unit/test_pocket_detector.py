@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from spatialalign_core.detect.loading import load_detector, load_mask_tracker
 from spatialalign_core.pocket.captions import SCENES
 from spatialalign_core.pocket.detector import train_grounding, train_sam2
 from spatialalign_core.pocket.detector.grounding import build_tokenizer, plural
@@ -221,7 +222,7 @@ def _benchmark():
 @bundled_grounding
 @pytest.mark.parametrize("factor", [1, 3])
 def test_bundled_grounding_dino_finds_what_is_asked_for_and_nothing_else(factor):
-    detector = _benchmark().PlainGroundingDino(GROUNDING)
+    detector = load_detector("pocket", "cpu")
     clip = render("fox", "box", SCENES[0], CHANGES[0], 5, frames=4)
     for row, subject, object in zip(
         detector.detect(enlarged(clip.frames, factor), ["box", "frog", "fox"]),
@@ -239,8 +240,8 @@ def test_bundled_grounding_dino_finds_what_is_asked_for_and_nothing_else(factor)
 def test_bundled_sam2_follows_both():
     clip = render("cat", "pot", SCENES[1], CHANGES[1], 5, frames=8)
     seed = 3
-    tracker = _benchmark().PlainSam2(SAM2)
-    masks = tracker.track(clip.frames, seed, np.stack([clip.subject_boxes[seed], clip.object_boxes[seed]]))
+    boxes = np.stack([clip.subject_boxes[seed], clip.object_boxes[seed]])
+    masks = _benchmark().follow(load_mask_tracker("pocket", "cpu"), clip.frames, seed, boxes)
     true = np.stack([clip.subject_masks, clip.object_masks], axis=1)
     assert ((masks & true).sum((2, 3)) / (masks | true).sum((2, 3))).mean() > 0.8
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from spatialalign_core.detect import sam2
 from spatialalign_core.detect.sam2 import Sam2VideoTracker
 from spatialalign_core.errors import SpatialAlignError
 
@@ -105,8 +106,13 @@ def whole_session(model, processor, frames: np.ndarray, seed: int, boxes: np.nda
     return found
 
 
-@pytest.mark.parametrize(("frames", "seed"), [(40, 18), (20, 0), (20, 19), (6, 3), (1, 0)])
-def test_equals_the_whole_session(parts, frames: int, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("frames", "seed", "together"), [(40, 18, 64), (20, 0, 1), (20, 19, 3), (6, 3, 4), (1, 0, 64)]
+)
+def test_equals_the_whole_session(
+    parts, monkeypatch: pytest.MonkeyPatch, frames: int, seed: int, together: int
+) -> None:
+    monkeypatch.setitem(sam2._PIXELS, "cpu", together * SIZE * SIZE)
     model, processor = parts
     clip = noise(frames)
     expected = whole_session(model, processor, clip, seed, BOXES)
@@ -115,8 +121,9 @@ def test_equals_the_whole_session(parts, frames: int, seed: int) -> None:
         order.append(index)
         assert masks.dtype == bool
         assert masks.shape == (2, 48, 80)
-        assert np.array_equal(masks, expected[index][0].numpy()), f"frame {index}"
-        assert np.array_equal(confidences, expected[index][1].flatten().numpy()), f"frame {index}"
+        # Several pictures at once are summed up in another order.
+        assert (masks != expected[index][0].numpy()).mean() < 1e-3, f"frame {index}"
+        assert np.allclose(confidences, expected[index][1].flatten().numpy(), atol=1e-4), f"frame {index}"
     assert order == [*range(seed, frames), *range(seed - 1, -1, -1)]
 
 
@@ -168,8 +175,9 @@ def test_folder_round_trip(parts, tmp_path: Path) -> None:
         Sam2VideoTracker.load(tmp_path / "sam2-tiny")
 
 
-def test_memory_does_not_grow_with_the_clip(parts) -> None:
+def test_memory_does_not_grow_with_the_clip(parts, monkeypatch: pytest.MonkeyPatch) -> None:
     """The numbers that live in tensors are as many after 45 frames as after 85, and on the way back not more."""
+    monkeypatch.setitem(sam2._PIXELS, "cpu", 4 * SIZE * SIZE)
     model, processor = parts
     alive = {}
     for count, _ in enumerate(Sam2VideoTracker(model, processor).track(noise(120), 30, BOXES)):

@@ -45,6 +45,24 @@ def test_round_trip(tmp_path: Path, frames: int, size: tuple[int, int], written:
     assert os.listdir(tmp_path) == ["clip.mp4"]
 
 
+@pytest.mark.parametrize("frames", [1, 16, 17, 40])
+def test_a_file_that_does_not_say_how_many_frames_it_has(tmp_path: Path, frames: int) -> None:
+    """A Matroska file; room for its frames is made while it is read."""
+    import av
+
+    write_video(tmp_path / "clip.mp4", moving_square(frames, 64, 64), 8)
+    with av.open(str(tmp_path / "clip.mp4")) as source, av.open(str(tmp_path / "clip.mkv"), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    with av.open(str(tmp_path / "clip.mkv")) as file:
+        assert file.streams.video[0].frames == 0
+    ours, theirs = read_video(tmp_path / "clip.mkv")[0], read_video(tmp_path / "clip.mp4")[0]
+    assert len(ours) == frames and np.array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("fps", [1, 8, 16.0, 23.976, 29.97, 60])
 def test_frames_a_second(tmp_path: Path, fps: float) -> None:
     write_video(tmp_path / "clip.mp4", moving_square(3, 64, 64), fps)

@@ -20,6 +20,7 @@ from transformers.models.sam2_video.configuration_sam2_video import (
 SIDE = 160  # pictures are squeezed to this square; masks have a quarter of it
 MASK_SIDE = SIDE // 4
 _PLACE_FREQUENCY = 0.5
+_SHARPNESS, _QUIET, _FEATURE_SIZE = 2.0, 0.1, 0.4
 _HIDDEN, _MEMORY = 128, 64  # the only small pair that the model class allows: its memory width is fixed at 64
 
 
@@ -95,4 +96,32 @@ def build_model(seed: int) -> Sam2VideoModel:
     places = model.shared_image_embedding.positional_embedding
     places.mul_(_PLACE_FREQUENCY)
     prompts.shared_embedding.positional_embedding.copy_(places)
+    _look_where_it_is_alike(model)
     return model
+
+
+@torch.no_grad()
+def _look_where_it_is_alike(model: Sam2VideoModel) -> None:
+    """Let attention start as looking at what is like oneself, which is slow to be learned from random projections.
+
+    Corners of a box then look at the places where they are; a cell of a new frame looks at the remembered cells that
+    show the same, and takes over whether they belonged to the thing.
+    """
+    for layer in model.mask_decoder.transformer.layers:
+        for attention in (layer.cross_attn_token_to_image, layer.cross_attn_image_to_token):
+            attention.k_proj.weight.copy_(attention.q_proj.weight)
+    encoder = model.memory_encoder
+    nn.init.dirac_(encoder.feature_projection.weight)
+    shown = nn.init.orthogonal_(torch.empty(_MEMORY, _HIDDEN))
+    encoder.projection.weight.copy_(shown[:, :, None, None])
+    for layer in model.memory_attention.layers:
+        across = layer.cross_attn_image
+        across.q_proj.weight.copy_(_SHARPNESS * torch.eye(_HIDDEN))
+        across.k_proj.weight.copy_(shown.T)
+        across.v_proj.weight.copy_(shown.T)
+        across.o_proj.weight.copy_(torch.eye(_HIDDEN))
+        # Nothing else disturbs that at first.
+        layer.self_attn.o_proj.weight.mul_(_QUIET)
+        layer.linear2.weight.mul_(_QUIET)
+    # The decoder has learned from stills, which do not go through this norm, how large features are.
+    nn.init.constant_(model.memory_attention.layer_norm.weight, _FEATURE_SIZE)

@@ -11,7 +11,7 @@ import argparse
 import copy
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import Sam2VideoModel
 
+from ...detect.sam2_step import Following, Seen, look
 from .pictures import Scene, disturb, mask_boxes, pocket_vae, recolour, scattered_clip, world_clip
 from .sam2 import SIDE, build_model, build_processor
 
@@ -33,14 +34,23 @@ _THINGS = 2  # followed in each clip: what tells them apart is only where their 
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How long and on what to train. Stills come first, then clips of `frames` frames."""
+class Stage:
+    """A number of steps on that many clips of that many frames; on each clip `_THINGS` are followed."""
 
-    still_steps: int = 800
-    clip_steps: int = 700
-    still_batch: int = 12  # clips; twice as many things
-    clip_batch: int = 4
-    frames: int = 4
+    steps: int
+    batch: int
+    frames: int
+
+
+# Stills teach what a box holds, pairs of frames to find it again, longer clips to live with one's own mistakes.
+STAGES = (Stage(1100, 12, 1), Stage(1100, 8, 2), Stage(900, 5, 4))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and on what to train."""
+
+    stages: tuple[Stage, ...] = STAGES
     clips: int = 900
     learning_rate: float = 1.5e-3
     warmup: int = 100
@@ -50,7 +60,15 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        return self.still_steps + self.clip_steps
+        return sum(stage.steps for stage in self.stages)
+
+    def stage(self, step: int) -> Stage:
+        """The stage that a step belongs to."""
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage
+            step -= stage.steps
+        return self.stages[-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,119 +151,32 @@ def _resized(picture: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return resized
 
 
-class Unrolled:
-    """The model along clips (clips, F, 3, SIDE, SIDE), `_THINGS` a clip, with gradients; what its inference session
-    does for one object at a time."""
-
-    def __init__(self, model: Sam2VideoModel, pixels: Tensor) -> None:
-        self.model = model
-        clips, self.frames = pixels.shape[:2]
-        self.batch = clips * _THINGS
-        features = model.get_image_features(pixels.flatten(0, 1), return_dict=True)
-        self.levels = [
-            each.unflatten(1, (clips, self.frames)).repeat_interleave(_THINGS, dim=1)
-            for each in features.fpn_hidden_states
-        ]
-        top = features.fpn_position_encoding[-1]
-        self.positions = top[:, :1].expand(-1, self.batch, -1)
-        self.sizes = model.backbone_feature_sizes
-        self.memories: list[tuple[Tensor, Tensor]] = []
-        self.pointers: list[Tensor] = []
-
-    def frame(self, index: int, box: Tensor | None, there: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Mask logits (B, h, w), score logits that the thing is there (B,) and predicted IoU (B,) of the next frame.
-
-        box: (B, 4) in the first frame, else None. there: bool (B,), the truth, which decides what is remembered.
-        """
-        model, size = self.model, self.sizes[-1]
-        top = self.levels[-1][:, :, index]
-        conditioned = top + model.no_memory_embedding if box is not None else self._remember(top, index)
-        maps = [
-            level[:, :, index].permute(1, 2, 0).unflatten(2, each)
-            for level, each in zip(self.levels, self.sizes, strict=True)
-        ]
-        maps[-1] = conditioned.permute(1, 2, 0).unflatten(2, size)
-        if box is not None:
-            points, labels = box.reshape(-1, 1, 2, 2), torch.tensor([2, 3]).expand(self.batch, 1, 2)
-        else:
-            points, labels = (
-                torch.zeros(self.batch, 1, 1, 2),
-                -torch.ones(self.batch, 1, 1, dtype=torch.int32),
-            )
-        sparse, dense = model.prompt_encoder(points, labels, None, None)
-        masks, quality, tokens, score = model.mask_decoder(
-            image_embeddings=maps[-1],
-            image_positional_embeddings=model.get_image_wide_positional_embeddings().repeat(
-                self.batch, 1, 1, 1
-            ),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=False,
-            high_resolution_features=maps[:-1],
-        )
-        present = there[:, None, None].float()
-        pointer = model.object_pointer_proj(tokens[:, :, 0])
-        self.pointers.append(pointer * present + (1 - present) * model.no_object_pointer)
-        if index + 1 < self.frames:
-            logits = torch.where(
-                there[:, None, None, None], masks[:, 0], torch.full_like(masks[:, 0], -1024.0)
-            )
-            large = functional.interpolate(logits, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
-            self.memories.append(model._encode_new_memory(top, large, present - 0.5, box is not None))
-        return masks[:, 0, 0], score[:, 0, 0], quality[:, 0, 0]
-
-    def _remember(self, top: Tensor, index: int) -> Tensor:
-        """The newest frame's features (cells, B, C) after attention to the seed frame and the frames just before."""
-        model = self.model
-        recent = [index - back for back in range(model.num_maskmem - 1, 0, -1) if index - back > 0]
-        offsets = [0] + [index - place for place in recent]
-        chosen = [0, *recent]
-        memory = [self.memories[place][0].float() for place in chosen]
-        positions = [
-            self.memories[place][1] + model.memory_temporal_positional_encoding[offset - 1]
-            for place, offset in zip(chosen, offsets, strict=True)
-        ]
-        kept = model.config.max_object_pointers_in_encoder
-        pointers = [self.pointers[0]] + [
-            self.pointers[index - back] for back in range(1, kept) if index - back > 0
-        ]
-        tokens, token_positions = model._process_object_pointers(
-            list(range(len(pointers))), pointers, kept, self.batch, model.hidden_dim, top.device
-        )
-        attended = model.memory_attention(
-            current_vision_features=top,
-            current_vision_position_embeddings=self.positions,
-            memory=torch.cat([*memory, tokens]),
-            memory_posision_embeddings=torch.cat([*positions, token_positions]),
-            num_object_pointer_tokens=len(tokens),
-        )
-        return (
-            attended.reshape(self.batch, -1, model.hidden_dim).transpose(0, 1)
-            if attended.ndim == 4
-            else attended
-        )
-
-
 def loss_of(model: Sam2VideoModel, batch: Batch) -> tuple[Tensor, float]:
     """Loss over all frames, and the mean IoU of the masks in the last one."""
-    run = Unrolled(model, batch.pixels)
+    clips, frames = batch.pixels.shape[:2]
+    seen = look(model, batch.pixels.flatten(0, 1))
+    # (cells, clips * frames, C) -> (cells, things, frames, C)
+    levels = [each.unflatten(1, (clips, frames)).repeat_interleave(_THINGS, dim=1) for each in seen.levels]
+    following = Following(model, batch.boxes, frames)
     loss = batch.pixels.new_zeros(())
     iou = batch.pixels.new_zeros(())
-    for index in range(run.frames):
+    for index in range(frames):
         there, truth = batch.there[:, index], batch.masks[:, index]
-        small, score, quality = run.frame(index, batch.boxes if index == 0 else None, there)
-        logits = functional.interpolate(small[:, None], size=truth.shape[1:], mode="bilinear")[:, 0]
+        now = Seen([level[:, :, index] for level in levels], seen.places[:, :1])
+        # What is remembered goes by the truth of whether the thing is there.
+        found = following.step(now, index, there, remember=index + 1 < frames)
+        logits = functional.interpolate(found.masks[:, None], size=truth.shape[1:], mode="bilinear")[:, 0]
         entropy = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none").mean((1, 2))
         soft = logits.sigmoid()
         dice = 1 - (2 * (soft * truth).sum((1, 2)) + 1) / (soft.sum((1, 2)) + truth.sum((1, 2)) + 1)
         with torch.no_grad():
-            found, true = logits > 0, truth > 0
-            each = (found & true).sum((1, 2)) / (found | true).sum((1, 2)).clamp(min=1)
+            shown, true = logits > 0, truth > 0
+            each = (shown & true).sum((1, 2)) / (shown | true).sum((1, 2)).clamp(min=1)
             iou = each[there].mean()
         weight = there.float()
-        loss = loss + ((8 * entropy + dice + 0.1 * (quality - each).abs()) * weight).mean()
-        loss = loss + 0.1 * functional.binary_cross_entropy_with_logits(score, weight)
-    return loss / run.frames, float(iou)
+        loss = loss + ((8 * entropy + dice + 0.1 * (found.quality - each).abs()) * weight).mean()
+        loss = loss + 0.1 * functional.binary_cross_entropy_with_logits(found.scores, weight)
+    return loss / frames, float(iou)
 
 
 def learning_rate_at(recipe: Recipe, step: int) -> float:
@@ -288,9 +219,8 @@ class Training:
             for optimizer in self.optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate_at(recipe, self.done)
-            still = self.done < recipe.still_steps
-            count, frames = (recipe.still_batch, 1) if still else (recipe.clip_batch, recipe.frames)
-            loss, iou = loss_of(self.model, deal(clips, count, frames, recipe.seed, self.done))
+            stage = recipe.stage(self.done)
+            loss, iou = loss_of(self.model, deal(clips, stage.batch, stage.frames, recipe.seed, self.done))
             loss.backward()
             nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
             for optimizer in self.optimizers:
@@ -334,22 +264,21 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="where the model folder is written")
     parser.add_argument("--seed", type=int, default=Recipe.seed)
-    parser.add_argument("--still-steps", type=int, default=Recipe.still_steps)
-    parser.add_argument("--clip-steps", type=int, default=Recipe.clip_steps)
+    parser.add_argument(
+        "--steps",
+        type=int,
+        nargs=len(STAGES),
+        default=[stage.steps for stage in STAGES],
+        help="of stills, pairs of frames, and longer clips",
+    )
     parser.add_argument("--clips", type=int, default=Recipe.clips, help="clips in the pool")
     parser.add_argument("--save-every", type=float, default=180, metavar="SECONDS")
     options = parser.parse_args()
     torch.set_num_threads(1)  # more gain little on a model of this size
     options.folder.mkdir(parents=True, exist_ok=True)
     unfinished = options.folder / "training.pt"
-    training = Training(
-        Recipe(
-            seed=options.seed,
-            still_steps=options.still_steps,
-            clip_steps=options.clip_steps,
-            clips=options.clips,
-        )
-    )
+    stages = tuple(replace(stage, steps=steps) for stage, steps in zip(STAGES, options.steps, strict=True))
+    training = Training(Recipe(stages, options.clips, seed=options.seed))
     if unfinished.exists():
         training.take_up(torch.load(unfinished, weights_only=True))
     clips = draw_clips(options.seed, options.clips)
