@@ -42,6 +42,7 @@ class Sam2VideoTracker:
         self.model = model.to(self.device, self.dtype).eval()
         self.processor = processor
         self.fingerprint = fingerprint([name, weights, str(self.dtype)])
+        _remember_places(self.model.vision_encoder.neck.position_encoding)
 
     @classmethod
     def load(
@@ -103,3 +104,24 @@ class Sam2VideoTracker:
         clip = torch.from_numpy(np.stack([frames[index] for index in indices])).permute(0, 3, 1, 2)
         prepared = self.processor.video_processor(videos=[clip], return_tensors="pt", device=self.device)
         return look(self.model, prepared["pixel_values_videos"][0].to(self.dtype))
+
+
+def _remember_places(encoding: Any, most: int = 8) -> None:
+    """Let the encoding of places answer from memory: it is the same for every picture, and made anew for each."""
+    if getattr(encoding, "_remembers", False):
+        return
+    forward = encoding.forward
+    memory: dict[tuple[Any, ...], torch.Tensor] = {}
+
+    def remembered(shape: torch.Size, device: Any, dtype: torch.dtype, mask: Any = None) -> torch.Tensor:
+        if mask is not None or torch.is_grad_enabled():
+            return forward(shape, device, dtype, mask)
+        key = (tuple(shape[1:]), str(device), dtype)
+        if key not in memory:
+            if len(memory) >= most:
+                memory.clear()
+            memory[key] = forward(torch.Size((1, *shape[1:])), device, dtype)
+        return memory[key].expand(shape[0], -1, -1, -1)
+
+    encoding.forward = remembered
+    encoding._remembers = True

@@ -70,6 +70,7 @@ class Following:
         self.total = total
         self.seed = -1
         self.memories: dict[int, _Memory] = {}
+        self.places = model.get_image_wide_positional_embeddings().repeat(len(boxes), 1, 1, 1)
 
     def step(self, seen: Seen, index: int, there: Tensor | None = None, remember: bool = True) -> Found:
         """Find the things in the next frame.
@@ -134,7 +135,7 @@ class Following:
         )
         masks, quality, tokens, scores = model.mask_decoder(
             image_embeddings=kind,
-            image_positional_embeddings=model.get_image_wide_positional_embeddings().repeat(count, 1, 1, 1),
+            image_positional_embeddings=self.places,
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=bool(several),
