@@ -43,7 +43,7 @@ class Stage:
 
 
 # Stills teach what a box holds, pairs of frames to find it again, longer clips to live with one's own mistakes.
-STAGES = (Stage(1100, 12, 1), Stage(1100, 8, 2), Stage(900, 5, 4))
+STAGES = (Stage(600, 12, 1), Stage(900, 8, 2), Stage(700, 5, 4))
 
 
 @dataclass(frozen=True)
