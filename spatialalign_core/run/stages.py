@@ -28,7 +28,7 @@ from ..tracks import Track, read_track, track_fingerprint, write_track
 from ..train.lora import apply_lora, read_lora, remove_lora
 from ..video import read_video
 from .layout import ALIGNED, BASE, RunLayout
-from .samples import sample_state, video_digest
+from .samples import is_collected, sample_state, video_digest
 from .scores import ScoreRow, read_scores, write_scores
 from .worker import Wanted, generate_in_workers, make_batch, spare_workers
 
@@ -61,6 +61,10 @@ def generate_stage(
             video = layout.video_path(set, prompt.id, seed)
             print_ = fingerprint([origin, job])
             state = sample_state(video, print_)
+            if state == "other" and is_collected(video):
+                raise SpatialAlignError(
+                    f"{video} was collected from another workflow and is not overwritten; choose another run folder."
+                )
             wanted.append(Wanted(job, video, print_, make=state != "whole"))
             outdated += state == "other"
             if state == "damaged":

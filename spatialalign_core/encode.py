@@ -1,0 +1,104 @@
+"""Videos of other programs as latents of a model: encoded by its VAE, or taken over where they belong to it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import SpatialAlignError
+from .models.base import VideoModel
+
+_FAR = 0.2
+"""Mean difference of two pictures (0..1) from which they do not show the same. A VAE's own loss lies below 0.05, what a
+wrong VAE makes of latents above 0.25."""
+
+
+@torch.no_grad()
+def encode_frames(model: VideoModel, frames: np.ndarray) -> Tensor:
+    """Normalised latents float32 (C, F', H', W') of a video, uint8 (F, H, W, 3).
+
+    Frames at the end and pixels at the sides that do not fill a patch of the model are left out. SpatialAlignError
+    for a video that is too small, or when the model's VAE cannot encode.
+    """
+    count, height, width = _fitting(model, frames.shape)
+    top, left = (frames.shape[1] - height) // 2, (frames.shape[2] - width) // 2
+    video = torch.from_numpy(np.ascontiguousarray(frames[:count, top : top + height, left : left + width]))
+    vae = model.pipeline.vae
+    pixels = video.permute(3, 0, 1, 2)[None].to(vae.device, vae.dtype) / 127.5 - 1  # F H W C -> B C F H W
+    try:
+        raw = vae.encode(pixels).latent_dist.mode()[0]
+    except (AttributeError, NotImplementedError, RuntimeError) as error:
+        if "out of memory" in str(error).lower():
+            raise
+        raise SpatialAlignError(
+            f"The VAE of {model.folder.name} cannot turn pictures into latents ({error}); connect LATENT to Collect "
+            "Sample, so that it need not."
+        ) from error
+    return normalise(model, raw)
+
+
+def normalise(model: VideoModel, raw: Tensor) -> Tensor:
+    """A VAE's own numbers (C, F', H', W'), as ComfyUI's LATENT has them, in those that the transformer takes.
+
+    float32, about mean 0 and deviation 1 in every channel. SpatialAlignError when there are not the model's channels.
+    """
+    config = model.pipeline.vae.config
+    numbers = raw.detach().float().cpu()
+    mean, deviation = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+    if mean is not None and deviation is not None:
+        if len(mean) != len(numbers):
+            raise SpatialAlignError(
+                f"These latents have {len(numbers)} channels, those of {model.folder.name} {len(mean)}; choose the "
+                "model that made them."
+            )
+        shape = (-1, 1, 1, 1)
+        numbers = (numbers - torch.tensor(mean).view(shape)) / torch.tensor(deviation).view(shape)
+    else:
+        numbers = numbers - (getattr(config, "shift_factor", None) or 0.0)
+    return numbers * (getattr(config, "scaling_factor", None) or 1.0)
+
+
+def latents_show(model: VideoModel, latents: Tensor, frames: np.ndarray) -> bool:
+    """Whether normalised latents are those of this video, uint8 (F, H, W, 3), with this model's VAE.
+
+    Looks at their shape, then decodes the first latent frame alone, which every causal VAE can.
+    """
+    expected = _latent_shape(model, _fitting(model, frames.shape))
+    if latents.ndim != 4 or tuple(latents.shape[1:]) != expected or expected[0] < 1:
+        return False
+    picture = model.decode(latents[None, :, :1].to(model.device))[0, 0].astype(np.float32)
+    first = frames[0].astype(np.float32)
+    if picture.shape != first.shape:
+        return False
+    return float(np.abs(picture - first).mean()) / 255 < _FAR
+
+
+def _fitting(model: VideoModel, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Frames, height and width of a video of this shape that the model can take."""
+    temporal, spatial, patch = _scales(model)
+    count, height, width = shape[:3]
+    latent_frames = ((count - 1) // temporal + 1) // patch[0] * patch[0]
+    height, width = (
+        side // (spatial * n) * (spatial * n) for side, n in ((height, patch[1]), (width, patch[2]))
+    )
+    if min(latent_frames, height, width) < 1:
+        raise SpatialAlignError(
+            f"A video of {shape[0]} frames, {shape[2]} x {shape[1]}, is too small for {model.folder.name}; it takes "
+            f"{(patch[0] - 1) * temporal + 1} frames of {spatial * patch[2]} x {spatial * patch[1]} and more."
+        )
+    return (latent_frames - 1) * temporal + 1, height, width
+
+
+def _latent_shape(model: VideoModel, size: tuple[int, int, int]) -> tuple[int, int, int]:
+    temporal, spatial, _ = _scales(model)
+    count, height, width = size
+    return (count - 1) // temporal + 1, height // spatial, width // spatial
+
+
+def _scales(model: VideoModel) -> tuple[int, int, tuple[int, int, int]]:
+    """Frames and pixels a latent, and latents a patch."""
+    pipeline = model.pipeline
+    patch = pipeline.transformer.config.patch_size
+    sides = (1, patch, patch) if isinstance(patch, int) else tuple(patch)
+    return pipeline.vae_scale_factor_temporal, pipeline.vae_scale_factor_spatial, sides
