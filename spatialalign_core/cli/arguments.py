@@ -185,6 +185,12 @@ def _generate(parser: argparse.ArgumentParser) -> None:
         "--batch", type=int, default=8, metavar="N", help="videos at once; fewer need less memory (default 8)"
     )
     add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit)")
+    add(
+        "--memory",
+        default="auto",
+        help="card: the whole model on the card; parts: only the part at work; auto: what fits (default auto)",
+    )
+    add("--compile", action="store_true", help="compile the model first: a minute of waiting, then faster")
     add("--steps", type=int, metavar="N", help="denoising steps (default: the model's)")
     add(
         "--guidance",

@@ -87,6 +87,7 @@ def _built_prompts(options: argparse.Namespace) -> list[DsrPrompt]:
 
 def generate(options: argparse.Namespace) -> int:
     """Make videos."""
+    from ..plan import GenerateOptions
     from ..run import Run
 
     run = Run(options.run)
@@ -102,6 +103,7 @@ def generate(options: argparse.Namespace) -> int:
         Path(options.lora) if options.lora else None,
         options.strength,
         options.workers,
+        GenerateOptions(options.memory, compile=options.compile),
     )
     return _drive(stage, run.folder / "samples" / options.set)
 

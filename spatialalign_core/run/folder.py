@@ -19,6 +19,7 @@ from ..detect.validity import PUBLISHED, DetectionRule
 from ..errors import SpatialAlignError
 from ..models.base import GenerateSettings, VideoModel
 from ..pairs import PairSelection, PairSettings, load_pairs
+from ..plan import USUAL, GenerateOptions
 from ..progress import Progress
 from ..prompts import Combination, DsrPrompt, write_prompts
 from ..train.settings import TrainSettings
@@ -83,11 +84,13 @@ class Run(RunLayout):
         lora: Path | None = None,
         strength: float = 1.0,
         workers: int | None = None,
+        options: GenerateOptions = USUAL,
     ) -> Iterator[Progress]:
         """Make the videos of seeds 0 .. seeds - 1 of every prompt of the split.
 
         The set "aligned" is made with the run's own LoRA where `lora` names no other. workers: processes to use on a
-        CPU, None for as many as suit; the videos do not depend on it. Leaves the model without any LoRA.
+        CPU, None for as many as suit; the videos do not depend on it. options: how memory is
+        used. Leaves the model without any LoRA.
         """
         with self._writing():
             adapter = self.lora_path() if set == ALIGNED and lora is None else lora
@@ -102,6 +105,7 @@ class Run(RunLayout):
                 adapter,
                 strength,
                 workers,
+                options,
             )
 
     def detect(
