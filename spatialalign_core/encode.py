@@ -12,6 +12,7 @@ from .models.base import VideoModel
 _FAR = 0.2
 """Mean difference of two pictures (0..1) from which they do not show the same. A VAE's own loss lies below 0.05, what a
 wrong VAE makes of latents above 0.25."""
+_CHUNK = 4
 
 
 @torch.no_grad()
@@ -25,9 +26,11 @@ def encode_frames(model: VideoModel, frames: np.ndarray) -> Tensor:
     top, left = (frames.shape[1] - height) // 2, (frames.shape[2] - width) // 2
     video = torch.from_numpy(np.ascontiguousarray(frames[:count, top : top + height, left : left + width]))
     vae = model.pipeline.vae
-    pixels = video.permute(3, 0, 1, 2)[None].to(vae.device, vae.dtype) / 127.5 - 1  # F H W C -> B C F H W
+    # diffusers' Wan VAE encodes one frame and then whole fours, whatever its own step in time, and drops the rest.
+    padding = video[-1:].expand(-(count - 1) % _CHUNK, -1, -1, -1)
+    padded = torch.cat([video, padding]).permute(3, 0, 1, 2)[None]  # F H W C -> B C F H W
     try:
-        raw = vae.encode(pixels).latent_dist.mode()[0]
+        raw = vae.encode(padded.to(vae.device, vae.dtype) / 127.5 - 1).latent_dist.mode()[0]
     except (AttributeError, NotImplementedError, RuntimeError) as error:
         if "out of memory" in str(error).lower():
             raise
@@ -35,7 +38,7 @@ def encode_frames(model: VideoModel, frames: np.ndarray) -> Tensor:
             f"The VAE of {model.folder.name} cannot turn pictures into latents ({error}); connect LATENT to Collect "
             "Sample, so that it need not."
         ) from error
-    return normalise(model, raw)
+    return normalise(model, raw[:, : _latent_shape(model, (count, height, width))[0]])
 
 
 def normalise(model: VideoModel, raw: Tensor) -> Tensor:

@@ -49,9 +49,10 @@ def clip(change: str, seed: int, frames: int = 18) -> np.ndarray:
 
 def raw(model: VideoModel, frames: np.ndarray) -> torch.Tensor:
     """The VAE's own numbers, as a LATENT has them."""
-    pixels = torch.from_numpy(frames).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+    padded = np.concatenate([frames, frames[-1:].repeat(3, 0)])  # diffusers encodes 1 + 4 n frames
+    pixels = torch.from_numpy(padded).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
     with torch.no_grad():
-        return model.pipeline.vae.encode(pixels).latent_dist.mode()[0]
+        return model.pipeline.vae.encode(pixels).latent_dist.mode()[0][:, : len(frames)]
 
 
 def collect_both(run: Run, model: VideoModel | None = None) -> None:
@@ -87,7 +88,11 @@ def test_collected_videos_become_pairs_and_a_lora(run: Run, model: VideoModel, w
 def test_second_time_makes_nothing(run: Run, model: VideoModel) -> None:
     collect_both(run)
     export(run, model)
-    files = {file: file.stat().st_mtime_ns for file in run.folder.rglob("*.*") if "scores" not in file.name}
+    files = {
+        file: file.stat().st_mtime_ns
+        for file in run.folder.rglob("*.*")
+        if file.name not in (".lock", "scores.csv")
+    }
     assert run.collect(prompt(), 7, clip("LR", 7), 6.0) == "there already"
     export(run, model)
     assert {file: file.stat().st_mtime_ns for file in files} == files
