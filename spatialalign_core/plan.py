@@ -88,7 +88,9 @@ def plan_generation(
     if model.device.type != "cuda":
         return Plan(batch_size, compile=options.compile)
     properties = torch.cuda.get_device_properties(model.device)
-    plan = fit(needs_of(model, settings), properties.total_memory, batch_size, options.memory)
+    fraction = getattr(torch.cuda.memory, "get_per_process_memory_fraction", lambda device: 1.0)
+    card = int(properties.total_memory * fraction(model.device))
+    plan = fit(needs_of(model, settings), card, batch_size, options.memory)
     kernels = attention_order(options.attention, (properties.major, properties.minor))
     return replace(plan, attention=kernels, compile=options.compile)
 
