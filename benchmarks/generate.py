@@ -50,7 +50,7 @@ def main() -> None:
     add = parser.add_argument
     add("--device", default="cpu", help="cpu or cuda (default cpu)")
     add("--shape", default="pocket", choices=SHAPES, help="default: pocket")
-    add("--prompts", type=int, help="default 4; 1 for wan1.3b")
+    add("--prompts", type=int, help="default 16; 1 for wan1.3b")
     add("--seeds", type=int, help="videos of each (default 8; 2 for wan1.3b)")
     add("--steps", type=int, help="sampling steps (default: the model's, 50 for wan1.3b)")
     add("--batch", type=int, default=8, help="the pack's batch size (default 8)")
@@ -65,7 +65,7 @@ def main() -> None:
     add("--frames", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     big = options.shape == "wan1.3b"
-    options.prompts = options.prompts or (1 if big else 4)
+    options.prompts = options.prompts or (1 if big else 16)
     options.seeds = options.seeds or (2 if big else 8)
     if options.side:
         print(json.dumps(_side(options)))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .errors import SpatialAlignError
 from .models.base import VideoModel
-from .plan import Plan
+from .plan import Plan, plan_generation
 
 Part = Literal["text_encoder", "transformer", "vae"]
 _PARTS: tuple[Part, ...] = ("text_encoder", "transformer", "vae")
@@ -27,6 +27,22 @@ def put_to_work(model: VideoModel, part: Part, plan: Plan, device: torch.device)
             _move(model, other, torch.device("cpu"))
     stays = part == "text_encoder" and plan.text_on_cpu
     _move(model, part, torch.device("cpu") if stays else device)
+
+
+@contextlib.contextmanager
+def at_work(model: VideoModel, part: Part) -> Iterator[None]:
+    """One part on the model's device, the VAE tiled where that is needed, for work beside generation.
+
+    The transformer is back there afterwards.
+    """
+    device = model.device
+    plan = plan_generation(model, model.defaults, 1)
+    try:
+        put_to_work(model, part, plan, device)
+        with _tiling(model, plan):
+            yield
+    finally:
+        put_to_work(model, "transformer", plan, device)
 
 
 def _move(model: VideoModel, part: Part, device: torch.device) -> None:
@@ -97,13 +113,18 @@ def compiled(model: VideoModel, plan: Plan) -> Iterator[None]:
 
 def decode(model: VideoModel, latents: Tensor, plan: Plan) -> np.ndarray:
     """uint8 frames (B, F, H, W, 3) of normalised latents (B, C, F', H', W'), tiled where the plan says so."""
-    vae = model.pipeline.vae
-    if plan.tile_vae:
-        vae.enable_tiling()
-    try:
+    with _tiling(model, plan):
         if not plan.one_by_one:
             return model.decode(latents)
         return np.concatenate([model.decode(each[None]) for each in latents])
+
+
+@contextlib.contextmanager
+def _tiling(model: VideoModel, plan: Plan) -> Iterator[None]:
+    if plan.tile_vae:
+        model.pipeline.vae.enable_tiling()
+    try:
+        yield
     finally:
         if plan.tile_vae:
-            vae.disable_tiling()
+            model.pipeline.vae.disable_tiling()

@@ -23,6 +23,7 @@ _HIDDEN_COPIES, _FEED_FORWARD_COPIES = (
     2,
 )  # of a token's states that are alive at once in a transformer block
 _PIXEL_COPIES = 10  # of a full-size feature map that are alive at once in a VAE's decoder
+_ENCODING = 1.1  # a text encoder at work, over its weights
 _TILE = 256  # pixels; what the VAEs of diffusers tile to
 
 
@@ -106,7 +107,7 @@ def fit(needs: Needs, card: int, batch_size: int, memory: Memory = "auto") -> Pl
     if memory == "card":
         needed = weights + max(needs.denoising, needs.tiled_decoding)
         return Plan(1, tile_vae=True, one_by_one=True, needed=needed)
-    text_on_cpu = needs.text_encoder > room
+    text_on_cpu = needs.text_encoder * _ENCODING > room
     tiled = needs.vae + needs.decoding > room
     batch = max(1, min(batch_size, (room - needs.transformer) // max(1, needs.denoising)))
     needed = max(

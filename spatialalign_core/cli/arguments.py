@@ -58,8 +58,8 @@ _HELP: dict[str, tuple[str, str]] = {
         "take videos of another program into a run",
         """
         Put videos that were made elsewhere, all of one sentence, where `generate` would have put its own, so that
-        `detect`, `score`, `pairs` and `train` go on from them. Their latents are encoded by `pairs`, with the model that
-        is to learn; all videos of a run must be of one size and length.
+        `detect`, `score`, `pairs` and `train` go on from them. Their latents are encoded by `pairs`, with the model
+        that is to learn; all videos of a run must be of one size and length.
 
         Examples:
           collect runs/own clip1.mp4 clip2.mp4 --sentence "a cat is on the left of a box, then it jumps on top of it"

@@ -14,6 +14,7 @@ from ..files import fingerprint
 from ..models.base import VideoModel
 from ..pair_choice import retold_id
 from ..pairs import PairSelection, PairSettings, choose_pairs, export_pairs, load_pairs
+from ..placement import at_work
 from ..progress import Progress
 from ..prompts import Combination, DsrPrompt, retell
 from ..relations import CHANGES, RelationChange
@@ -44,7 +45,9 @@ def pairs_stage(
         _check_scored(video, rows[key].video)
         if not is_complete(video, model):
             yield Progress("pairs", 0, total, f"latents of {key[0]}, seed {key[1]}")
-            if warning := complete_sample(video, model):
+            with at_work(model, "vae"):
+                warning = complete_sample(video, model)
+            if warning:
                 yield Progress("pairs", 0, total, warning, warning=True)
     origins = [(*key, _checked_origin(layout, model, layout.video_path(BASE, *key))) for key in used]
     _check_sizes(layout, used)
@@ -181,4 +184,5 @@ def _embeddings(
     ids = {pair.text_id for pair in selection.pairs}
     texts = {prompt.id: prompt.text for prompt in prompts if prompt.id in ids}
     texts[""] = model.defaults.negative_prompt
-    return {text_id: model.encode_text([text])[0].cpu() for text_id, text in texts.items()}
+    with at_work(model, "text_encoder"):
+        return {text_id: model.encode_text([text])[0].cpu() for text_id, text in texts.items()}

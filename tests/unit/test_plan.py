@@ -44,7 +44,7 @@ WAN = Needs(
         (48, "auto", Plan(8, one_by_one=True)),
         (24, "auto", Plan(3, one_by_one=True)),
         (16, "auto", Plan(5, parts=True, one_by_one=True)),
-        (12, "auto", Plan(3, parts=True, one_by_one=True)),
+        (12, "auto", Plan(3, parts=True, text_on_cpu=True, one_by_one=True)),
         (11, "auto", Plan(3, parts=True, text_on_cpu=True, one_by_one=True)),
         (4, "auto", Plan(1, parts=True, text_on_cpu=True, tile_vae=True, one_by_one=True)),
         (80, "parts", Plan(8, parts=True, one_by_one=True)),
