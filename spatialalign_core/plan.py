@@ -146,7 +146,9 @@ def needs_of(model: VideoModel, settings: GenerateSettings) -> Needs:
         min(settings.height * settings.width, _TILE**2) * group,
     )
     return Needs(
-        *(_weights(part) for part in (pipeline.text_encoder, pipeline.transformer, pipeline.vae)),
+        text_encoder=_weights(pipeline.text_encoder),
+        transformer=_weights(pipeline.transformer),
+        vae=_weights(pipeline.vae),
         denoising=tokens * per_token,
         decoding=decoding + 2 * video,
         tiled_decoding=tile + 2 * video,
