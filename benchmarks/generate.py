@@ -232,15 +232,13 @@ def _with_workers(
 
 def build(shape: str, device: str) -> VideoModel:
     """The bundled pocket model, or random weights in Wan's architecture, on the device."""
-    from spatialalign_core.models.loading import POCKET_FOLDER, load_video_model
+    from spatialalign_core.models.loading import POCKET_FOLDER, load_video_model, recognise_family
 
     if shape == "pocket":
         return load_video_model("pocket", device)
     import torch
     from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
     from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel
-
-    from spatialalign_core.models.wan import WanFamily
 
     big = shape == "wan1.3b"
     text_dim = 4096 if big else 32
@@ -281,10 +279,11 @@ def build(shape: str, device: str) -> VideoModel:
     )
     for part in (transformer, vae, encoder):
         part.requires_grad_(False).eval()
-    defaults = replace(WanFamily.defaults, negative_prompt="blurred, static")
+    family = recognise_family(POCKET_FOLDER)
+    defaults = replace(family.defaults, negative_prompt="blurred, static")
     if not big:
         defaults = replace(defaults, height=64, width=96, num_frames=5, steps=2)
-    return VideoModel(Path(shape), WanFamily(), pipeline, defaults, shape)
+    return VideoModel(Path(shape), family, pipeline, defaults, shape)
 
 
 def _texts(options: argparse.Namespace) -> list[str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from .errors import SpatialAlignError
-from .models.base import VideoModel
+from .models.base import GenerateSettings, VideoModel
+from .plan import patch_size
 
 _FAR = 0.2
 """Mean difference of two pictures (0..1) from which they do not show the same. A VAE's own loss lies below 0.05, what a
 wrong VAE makes of latents above 0.25."""
-_CHUNK = 4
 
 
 @torch.no_grad()
@@ -26,11 +28,12 @@ def encode_frames(model: VideoModel, frames: np.ndarray) -> Tensor:
     top, left = (frames.shape[1] - height) // 2, (frames.shape[2] - width) // 2
     video = torch.from_numpy(np.ascontiguousarray(frames[:count, top : top + height, left : left + width]))
     vae = model.pipeline.vae
-    # diffusers' Wan VAE encodes one frame and then whole fours, whatever its own step in time, and drops the rest.
-    padding = video[-1:].expand(-(count - 1) % _CHUNK, -1, -1, -1)
-    padded = torch.cat([video, padding]).permute(3, 0, 1, 2)[None]  # F H W C -> B C F H W
+    if type(vae).__name__ == "AutoencoderKLWan":
+        # It encodes one frame and then whole fours, whatever its own step in time, and drops the rest.
+        video = torch.cat([video, video[-1:].expand(-(count - 1) % 4, -1, -1, -1)])
+    pixels = video.permute(3, 0, 1, 2)[None]  # F H W C -> B C F H W
     try:
-        raw = vae.encode(padded.to(vae.device, vae.dtype) / 127.5 - 1).latent_dist.mode()[0]
+        raw = vae.encode(pixels.to(vae.device, vae.dtype) / 127.5 - 1).latent_dist.mode()[0]
     except (AttributeError, NotImplementedError, RuntimeError) as error:
         if "out of memory" in str(error).lower():
             raise
@@ -48,7 +51,7 @@ def normalise(model: VideoModel, raw: Tensor) -> Tensor:
     """
     config = model.pipeline.vae.config
     numbers = raw.detach().float().cpu()
-    mean, deviation = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+    mean, deviation = (_constant(model.pipeline.vae, name) for name in ("latents_mean", "latents_std"))
     if mean is not None and deviation is not None:
         if len(mean) != len(numbers):
             raise SpatialAlignError(
@@ -56,10 +59,18 @@ def normalise(model: VideoModel, raw: Tensor) -> Tensor:
                 "model that made them."
             )
         shape = (-1, 1, 1, 1)
-        numbers = (numbers - torch.tensor(mean).view(shape)) / torch.tensor(deviation).view(shape)
+        numbers = (numbers - mean.view(shape)) / deviation.view(shape)
     else:
         numbers = numbers - (getattr(config, "shift_factor", None) or 0.0)
     return numbers * (getattr(config, "scaling_factor", None) or 1.0)
+
+
+def _constant(vae: Any, name: str) -> Tensor | None:
+    """A VAE's constant for every channel, which some keep in their configuration and some beside their weights."""
+    found = getattr(vae.config, name, None)
+    if found is None:
+        found = getattr(vae, name, None)
+    return None if found is None else torch.as_tensor(found).detach().float().cpu()
 
 
 def latents_show(model: VideoModel, latents: Tensor, frames: np.ndarray) -> bool:
@@ -100,8 +111,11 @@ def _latent_shape(model: VideoModel, size: tuple[int, int, int]) -> tuple[int, i
 
 
 def _scales(model: VideoModel) -> tuple[int, int, tuple[int, int, int]]:
-    """Frames and pixels a latent, and latents a patch."""
-    pipeline = model.pipeline
-    patch = pipeline.transformer.config.patch_size
-    sides = (1, patch, patch) if isinstance(patch, int) else tuple(patch)
-    return pipeline.vae_scale_factor_temporal, pipeline.vae_scale_factor_spatial, sides
+    """Frames and pixels a latent, and latents a patch, of any family."""
+    _, small_frames, small_side, _ = model.family.latent_shape(model.pipeline, _probe(1, 768))
+    _, large_frames, _, _ = model.family.latent_shape(model.pipeline, _probe(97, 768))
+    return 96 // (large_frames - small_frames), 768 // small_side, patch_size(model.transformer)
+
+
+def _probe(frames: int, side: int) -> GenerateSettings:
+    return GenerateSettings(side, side, frames, fps=1, steps=1, guidance_scale=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,17 +11,14 @@ from torch import Tensor
 
 from .errors import SpatialAlignError
 from .models.base import VideoModel
-from .plan import Plan, plan_generation
-
-Part = Literal["text_encoder", "transformer", "vae"]
-_PARTS: tuple[Part, ...] = ("text_encoder", "transformer", "vae")
+from .plan import PARTS, Part, Plan, networks, plan_generation
 
 
 def put_to_work(model: VideoModel, part: Part, plan: Plan, device: torch.device) -> None:
     """The part on the device; with `plan.parts` the others in main memory, which they leave when their turn comes."""
     if device.type == "cpu":
         return
-    for other in _PARTS:
+    for other in PARTS:
         if plan.parts and other != part:
             _move(model, other, torch.device("cpu"))
     stays = part == "text_encoder" and plan.text_on_cpu
@@ -46,11 +42,11 @@ def at_work(model: VideoModel, part: Part) -> Iterator[None]:
 
 
 def _move(model: VideoModel, part: Part, device: torch.device) -> None:
-    module = getattr(model.pipeline, part)
-    if next(module.parameters()).device != device:
-        module.to(device)
-        if device.type == "cpu":
-            torch.cuda.empty_cache()  # else the next part finds the card as full as before
+    for network in networks(model.pipeline, part).values():
+        if next(network.parameters()).device != device:
+            network.to(device)
+            if device.type == "cpu":
+                torch.cuda.empty_cache()  # else the next part finds the card as full as before
 
 
 @contextlib.contextmanager
@@ -64,7 +60,8 @@ def sampling(model: VideoModel, plan: Plan) -> Iterator[None]:
 def _alone(model: VideoModel) -> Iterator[None]:
     """The pipeline without its other parts: it asks the first part that it has which device to work on."""
     own = vars(model.pipeline)  # past its __setattr__, which would forget the parts' classes
-    away = {part: own[part] for part in _PARTS if part != "transformer" and part in own}
+    parts = (networks(model.pipeline, part) for part in PARTS if part != "transformer")
+    away = {name: network for part in parts for name, network in part.items()}
     own.update(dict.fromkeys(away))
     try:
         yield

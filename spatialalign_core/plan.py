@@ -6,6 +6,7 @@ On a CPU the plan is to do nothing special.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -14,6 +15,8 @@ import torch
 from .errors import SpatialAlignError
 from .models.base import GenerateSettings, VideoModel
 
+Part = Literal["text_encoder", "transformer", "vae"]
+PARTS: tuple[Part, ...] = get_args(Part)
 Memory = Literal["auto", "card", "parts"]
 Attention = Literal["auto", "cudnn", "flash", "efficient", "math"]
 
@@ -129,29 +132,24 @@ def needs_of(model: VideoModel, settings: GenerateSettings) -> Needs:
     """Estimates for one video of these settings."""
     pipeline = model.pipeline
     _, frames, height, width = model.family.latent_shape(pipeline, settings)
-    patch = pipeline.transformer.config.patch_size
-    sides = (1, patch, patch) if isinstance(patch, int) else tuple(patch)
+    sides = patch_size(model.transformer)
     tokens = frames * height * width // (sides[0] * sides[1] * sides[2])
-    hidden, feed_forward = _widths(pipeline.transformer)
-    size = next(pipeline.transformer.parameters()).element_size()
+    hidden, feed_forward = _widths(model.transformer)
+    size = next(model.transformer.parameters()).element_size()
     per_token = size * (_HIDDEN_COPIES * hidden + _FEED_FORWARD_COPIES * feed_forward)
     vae_size = next(pipeline.vae.parameters()).element_size()
     channels = getattr(pipeline.vae.config, "base_dim", None) or 128
-    group = pipeline.vae_scale_factor_temporal * channels * vae_size * _PIXEL_COPIES
-    video = (
-        3 * settings.num_frames * settings.height * settings.width * 4
-    )  # as floats, before it is turned into bytes
-    decoding, tile = (
-        settings.height * settings.width * group,
-        min(settings.height * settings.width, _TILE**2) * group,
-    )
+    # A VAE's decoder works on as many frames at once as one latent stands for.
+    group = -(-settings.num_frames // frames) * channels * vae_size * _PIXEL_COPIES
+    pixels = settings.height * settings.width
+    video = 2 * 3 * settings.num_frames * pixels * 4  # as floats, twice, before it is turned into bytes
     return Needs(
-        text_encoder=_weights(pipeline.text_encoder),
-        transformer=_weights(pipeline.transformer),
-        vae=_weights(pipeline.vae),
+        text_encoder=_weights(networks(pipeline, "text_encoder")),
+        transformer=_weights(networks(pipeline, "transformer")),
+        vae=_weights(networks(pipeline, "vae")),
         denoising=tokens * per_token,
-        decoding=decoding + 2 * video,
-        tiled_decoding=tile + 2 * video,
+        decoding=pixels * group + video,
+        tiled_decoding=min(pixels, _TILE**2) * group + video,
     )
 
 
@@ -162,5 +160,20 @@ def _widths(transformer: Any) -> tuple[int, int]:
     return hidden, getattr(config, "ffn_dim", None) or 4 * hidden
 
 
-def _weights(part: torch.nn.Module) -> int:
-    return sum(parameter.numel() * parameter.element_size() for parameter in part.parameters())
+def _weights(part: Mapping[str, torch.nn.Module]) -> int:
+    weights = (parameter for network in part.values() for parameter in network.parameters())
+    return sum(weight.numel() * weight.element_size() for weight in weights)
+
+
+def networks(pipeline: Any, part: Part) -> dict[str, torch.nn.Module]:
+    """A part's networks by name; some families have two text encoders, or two transformers."""
+    found = pipeline.components.items()
+    return {name: each for name, each in found if name.startswith(part) and isinstance(each, torch.nn.Module)}
+
+
+def patch_size(transformer: Any) -> tuple[int, int, int]:
+    """Latents a patch, in time and on the sides."""
+    patch = transformer.config.patch_size
+    if isinstance(patch, int):
+        return getattr(transformer.config, "patch_size_t", None) or 1, patch, patch
+    return tuple(patch)
