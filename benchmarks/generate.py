@@ -146,8 +146,9 @@ def _side(options: argparse.Namespace) -> dict[str, Any]:
         _reset_peak()
     started = time.perf_counter()
     if options.side == "pack" and options.device == "cpu" and not options.in_process:
-        frames, seconds = _with_workers(model, jobs, settings, options, wishes)
+        frames, seconds, workers = _with_workers(model, jobs, settings, options, wishes)
     else:
+        workers = 0
         frames = list(_one_side(model, jobs, settings, options, wishes))
         seconds = time.perf_counter() - started
     np.save(options.frames, np.stack(frames))
@@ -155,7 +156,7 @@ def _side(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "videos": len(jobs),
         "seconds": round(seconds, 3),
-        "peak_bytes": _peak(options.device),
+        "peak_bytes": _peak(options.device, workers),
         "plan": plan,
     }
 
@@ -205,8 +206,11 @@ def _with_workers(
     settings: GenerateSettings,
     options: argparse.Namespace,
     wishes: GenerateOptions,
-) -> tuple[list[np.ndarray], float]:
-    """The way `Run.generate` goes on a CPU, and its seconds; frames come back out of the latents that it saves."""
+) -> tuple[list[np.ndarray], float, int]:
+    """The way `Run.generate` goes on a CPU: frames, seconds and processes.
+
+    Frames come back out of the latents that it saves.
+    """
     from spatialalign_core.run.samples import load_latents
     from spatialalign_core.run.worker import Wanted, generate_in_workers, make_batches, spare_workers
 
@@ -227,7 +231,7 @@ def _with_workers(
             pass
         seconds = time.perf_counter() - started
         latents = [load_latents(item.video)["latents"] for item in wanted]
-        return [model.decode(each[None])[0] for each in latents], seconds
+        return [model.decode(each[None])[0] for each in latents], seconds, workers
 
 
 def build(shape: str, device: str) -> VideoModel:
@@ -293,8 +297,8 @@ def _texts(options: argparse.Namespace) -> list[str]:
     ]
 
 
-def _peak(device: str) -> int:
-    """Most bytes held: on the card; on a CPU resident, the largest worker times their number added."""
+def _peak(device: str, workers: int) -> int:
+    """Most bytes held: on the card; on a CPU resident, with those of the largest worker for each of them."""
     if device != "cpu":
         import torch
 
@@ -304,7 +308,7 @@ def _peak(device: str) -> int:
     own, largest = (
         resource.getrusage(who).ru_maxrss * 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
-    return own + largest * min(len(os.sched_getaffinity(0)), 8)
+    return own + largest * workers
 
 
 def _reset_peak() -> None:
