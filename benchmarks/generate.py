@@ -231,7 +231,7 @@ def _with_workers(
             pass
         seconds = time.perf_counter() - started
         latents = [load_latents(item.video)["latents"] for item in wanted]
-        return [model.decode(each[None])[0] for each in latents], seconds, workers
+        return [model.decode(each[None])[0] for each in latents], seconds, workers if workers > 1 else 0
 
 
 def build(shape: str, device: str) -> VideoModel:
