@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusers import WanPipeline
 
 from spatialalign_core.detect.loading import load_detector
 from spatialalign_core.encode import encode_frames, latents_show, normalise
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import VideoModel
+from spatialalign_core.models.families import families
 from spatialalign_core.models.loading import load_video_model
 from spatialalign_core.pairs import PairSettings, load_pairs
 from spatialalign_core.pocket.world import render
@@ -23,6 +25,7 @@ from spatialalign_core.run import Run
 from spatialalign_core.run.samples import read_tensors, sample_metadata
 from spatialalign_core.sentence import parse_sentence
 from spatialalign_core.train.settings import DEFAULT
+from tests.tiny_models import make_transformer, make_wan_vae
 
 SENTENCE = "In a meadow, a fox is on the left of a box, then the fox jumps to the right of the box."
 
@@ -203,3 +206,20 @@ def test_damaged_sample_is_named(run: Run, model: VideoModel) -> None:
     assert read_tensors(file) == {}
     file.write_bytes(b"")
     assert run.collect(prompt(), 7, clip("LR", 7), 6.0) == "replaced"
+
+
+@pytest.mark.parametrize(
+    ("shape", "latent_shape"), [((9, 32, 48, 3), (16, 3, 4, 6)), ((12, 40, 50, 3), (16, 3, 4, 6))]
+)
+def test_a_vae_that_also_shrinks_time(shape: tuple[int, ...], latent_shape: tuple[int, ...]) -> None:
+    """Wan2.1's: four frames and eight pixels a latent, patches of two latents."""
+    family = next(family for family in families() if family.name == "wan2.1")
+    parts = dict.fromkeys(("tokenizer", "text_encoder")) | {"scheduler": family.scheduler(family.title)}
+    pipeline = WanPipeline(**parts, vae=make_wan_vae(), transformer=make_transformer(family))
+    model = VideoModel(Path("tiny"), family, pipeline, family.defaults, "tiny")
+    latents = encode_frames(model, np.zeros(shape, np.uint8))
+    assert tuple(latents.shape) == latent_shape
+    shown = model.decode(latents[None, :, :1])[0]
+    assert shown.shape == (1, 32, 48, 3)
+    assert latents_show(model, latents, shown.repeat(9, 0))
+    assert not latents_show(model, latents, 255 - shown.repeat(9, 0))
