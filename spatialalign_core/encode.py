@@ -15,6 +15,8 @@ from .plan import patch_size
 _FAR = 0.2
 """Mean difference of two pictures (0..1) from which they do not show the same. A VAE's own loss lies below 0.05, what a
 wrong VAE makes of latents above 0.25."""
+_ALIKE = 0.5  # correlation of two pictures that show the same
+_PLAIN = 0.02  # deviation of a picture in which there is nothing to see, such as a black one
 
 
 @torch.no_grad()
@@ -81,11 +83,13 @@ def latents_show(model: VideoModel, latents: Tensor, frames: np.ndarray) -> bool
     expected = _latent_shape(model, _fitting(model, frames.shape))
     if latents.ndim != 4 or tuple(latents.shape[1:]) != expected or expected[0] < 1:
         return False
-    picture = model.decode(latents[None, :, :1].to(model.device))[0, 0].astype(np.float32)
-    first = frames[0].astype(np.float32)
-    if picture.shape != first.shape:
+    picture, first = model.decode(latents[None, :, :1].to(model.device))[0, 0] / 255, frames[0] / 255
+    if picture.shape != first.shape or np.abs(picture - first).mean() >= _FAR:
         return False
-    return float(np.abs(picture - first).mean()) / 255 < _FAR
+    # Anything grey is near enough to a grey picture, so what there is to see must be alike too.
+    if first.std() < _PLAIN:
+        return True
+    return bool(picture.std() > 0 and np.corrcoef(picture.ravel(), first.ravel())[0, 1] > _ALIKE)
 
 
 def _fitting(model: VideoModel, shape: tuple[int, ...]) -> tuple[int, int, int]:

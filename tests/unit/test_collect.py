@@ -198,6 +198,9 @@ def test_latents_show_their_own_video_only(model: VideoModel) -> None:
     assert latents_show(model, latents, frames)
     assert not latents_show(model, latents, 255 - frames)
     assert not latents_show(model, latents[:, :4], frames)
+    assert not latents_show(model, torch.zeros_like(latents), frames)
+    black = np.zeros_like(frames)
+    assert latents_show(model, encode_frames(model, black), black)
 
 
 def test_damaged_sample_is_named(run: Run, model: VideoModel) -> None:
@@ -221,5 +224,6 @@ def test_a_vae_that_also_shrinks_time(shape: tuple[int, ...], latent_shape: tupl
     assert tuple(latents.shape) == latent_shape
     shown = model.decode(latents[None, :, :1])[0]
     assert shown.shape == (1, 32, 48, 3)
-    assert latents_show(model, latents, shown.repeat(9, 0))
-    assert not latents_show(model, latents, 255 - shown.repeat(9, 0))
+    video = shown.repeat(9, 0)
+    found = [latents_show(model, latents, frames) for frames in (video, 255 - video)]
+    assert found == [True, False]
