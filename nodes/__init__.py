@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .collect_sample import CollectSample
 from .detect import Detect
 from .detect_track import DetectTrack
 from .draw_tracks import DrawTracks
@@ -12,6 +13,7 @@ from .export_pairs import ExportPairs
 from .generate import Generate
 from .load_detector import LoadDetector
 from .load_video_model import LoadVideoModel
+from .pick_best import PickBest
 from .prompt_sentence import PromptFromSentence
 from .prompt_set import PromptSet
 from .score import Score
@@ -25,12 +27,14 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     PromptSet,
     PromptFromSentence,
     Generate,
+    CollectSample,
     Detect,
     Score,
     ExportPairs,
     TrainLora,
     Evaluate,
     ScoreVideo,
+    PickBest,
     DetectTrack,
     DrawTracks,
     SpriteClip,

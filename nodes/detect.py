@@ -23,7 +23,7 @@ class Detect(io.ComfyNode):
             description="Finds the subject and the object in every frame of the run's videos. "
             "A damaged video is set aside with its reason; the rest go on.",
             inputs=[
-                RunSocket.Input("run", tooltip="From Generate."),
+                RunSocket.Input("run", tooltip="From Generate or Collect Sample."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
                 io.Combo.Input(
                     "rule",

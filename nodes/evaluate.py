@@ -101,12 +101,13 @@ class Evaluate(io.ComfyNode):
         folder, node = run.run, cls.hidden.unique_id
         lora = folder.lora_path(run.lora)
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
+        chosen = run.settings or video_model.model.defaults
         with working_in(folder.folder):
             for each, adapter in zip(SETS, (None, lora), strict=True):
                 # One after the other: where memory is short, each may need the room of the other.
                 with video_model.in_use() as model:
                     work = folder.generate(
-                        model, seeds, _HELD_OUT, each, run.settings, batch_size, adapter, strength
+                        model, seeds, _HELD_OUT, each, chosen, batch_size, adapter, strength
                     )
                     drive(work, node)
                 with detector.in_use():
@@ -114,7 +115,7 @@ class Evaluate(io.ComfyNode):
                     drive(work, node)
                 drive(folder.score(each, _HELD_OUT, seeds), node)
             settings = {
-                **asdict(run.settings),
+                **asdict(chosen),
                 "model": video_model.name,
                 "LoRA": run.lora,
                 "strength": strength,

@@ -11,6 +11,7 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.plan import GenerateOptions, Memory
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
 from ..spatialalign_core.video import read_video
@@ -20,6 +21,7 @@ from .places import run_folder, version, working_in
 from .sockets import CATEGORY, LoadedModel, PromptsSocket, RunSocket, RunSoFar, VideoModelSocket
 
 _SPLITS = {"training prompts": "train", "held-out prompts": "held_out", "all prompts": None}
+_MEMORY: dict[str, Memory] = {"auto": "auto", "all on the card": "card", "one part at a time": "parts"}
 _SHOWN = 4  # prompts on the contact sheet
 _COLUMNS = 5
 
@@ -70,6 +72,21 @@ class Generate(io.ComfyNode):
                     step=0.1,
                     tooltip="How strictly the prompt is followed; 0 takes the model's own value.",
                 ),
+                io.Combo.Input(
+                    "memory",
+                    options=list(_MEMORY),
+                    default="auto",
+                    optional=True,
+                    tooltip="'one part at a time' keeps only what is at work on the card: text encoder, then "
+                    "transformer, then VAE. 'auto' does so where the whole model does not fit.",
+                ),
+                io.Boolean.Input(
+                    "compile",
+                    default=False,
+                    optional=True,
+                    tooltip="Compile the model first (torch.compile): a minute or two of waiting, then faster videos. "
+                    "Worth it from some dozens of videos on.",
+                ),
             ],
             outputs=[
                 RunSocket.Output("run", tooltip="For Detect."),
@@ -96,6 +113,8 @@ class Generate(io.ComfyNode):
         batch_size: int,
         steps: int,
         guidance: float,
+        memory: str = "auto",
+        compile: bool = False,
     ) -> io.NodeOutput:
         run = Run(_folder(run_folder))
         with working_in(run.folder), video_model.in_use() as model:
@@ -106,7 +125,10 @@ class Generate(io.ComfyNode):
             )
             so_far = RunSoFar(run, _SPLITS[split], seeds, settings)
             run.write_prompts(prompts)
-            work = run.generate(model, seeds, so_far.split, settings=settings, batch_size=batch_size)
+            options = GenerateOptions(_MEMORY[memory], compile=compile)
+            work = run.generate(
+                model, seeds, so_far.split, settings=settings, batch_size=batch_size, options=options
+            )
             warnings = drive(work, cls.hidden.unique_id).warnings
         made = len(run.samples("base", so_far.split, seeds))
         text = f"{made} videos in {run.folder}.\n{warnings}"

@@ -110,13 +110,14 @@ def _networks(*tools: Any) -> Iterator[torch.nn.Module]:
 class RunSoFar:
     """A run folder and which of its videos the nodes before have worked on.
 
-    split: "train", "held_out", or None for both. seeds: videos a prompt. settings: how they were made.
-    rule: which frames and videos count. lora: name of the LoRA trained here, or None.
+    split: "train", "held_out", or None for both. seeds: videos a prompt, None for all that are there.
+    settings: how they were made, None where another program made them. rule: which frames and videos count.
+    lora: name of the LoRA trained here, or None.
     """
 
     run: Run
     split: str | None
-    seeds: int
-    settings: GenerateSettings
+    seeds: int | None
+    settings: GenerateSettings | None
     rule: DetectionRule = PUBLISHED
     lora: str | None = None

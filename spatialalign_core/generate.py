@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from .errors import SpatialAlignError
 from .models.base import GenerateSettings, VideoModel
+from .placement import compiled, decode, put_to_work, sampling
+from .plan import USUAL, GenerateOptions, Plan, plan_generation
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,19 @@ def initial_noise(job: Job, shape: Sequence[int]) -> Tensor:
 
 @torch.no_grad()
 def generate(
-    model: VideoModel, jobs: Sequence[Job], settings: GenerateSettings | None = None, batch_size: int = 8
+    model: VideoModel,
+    jobs: Sequence[Job],
+    settings: GenerateSettings | None = None,
+    batch_size: int = 8,
+    options: GenerateOptions = USUAL,
+    states: dict[str, Tensor] | None = None,
 ) -> Iterator[Sample]:
     """Yield one `Sample` a job, in order; stop iterating to cancel between two batches.
 
-    settings: the model's own defaults where None. Texts are encoded once each. SpatialAlignError for an empty prompt
-    or a size the model cannot make.
+    settings: the model's own defaults where None. batch_size: the most videos at once; a card that is too small for
+    them gets fewer. states: what `encode_texts` has made already. Texts are encoded once each, before the first video,
+    so that the text encoder can then leave the card. Leaves the transformer on the model's device. SpatialAlignError
+    for an empty prompt or a size the model cannot make.
     """
     settings = settings or model.defaults
     for job in jobs:
@@ -58,20 +67,67 @@ def generate(
         raise SpatialAlignError(
             f"{settings.width} x {settings.height} pixels is too small for this model; use multiples of 16."
         )
-    texts = list(dict.fromkeys(job.text for job in jobs))
-    states = {text: model.encode_text([text]) for text in texts}
-    negative = model.encode_text([settings.negative_prompt]) if settings.guidance_scale > 1 else None
-    for start in range(0, len(jobs), max(1, batch_size)):
-        batch = jobs[start : start + max(1, batch_size)]
-        noise = torch.stack([initial_noise(job, shape) for job in batch])
-        text = torch.cat([states[job.text] for job in batch])
+    device = model.device
+    plan = plan_generation(model, settings, max(1, batch_size), options)
+    try:
+        known = {} if states is None else states
+        for _ in encode_texts(model, jobs, settings, known, plan, device):
+            pass
+        negative = known[settings.negative_prompt] if settings.guidance_scale > 1 else None
+        with compiled(model, plan):
+            for start in range(0, len(jobs), plan.batch_size):
+                batch = jobs[start : start + plan.batch_size]
+                yield from _batch(model, batch, known, negative, settings, plan, device)
+    finally:
+        put_to_work(model, "transformer", plan, device)
+
+
+@torch.no_grad()
+def encode_texts(
+    model: VideoModel,
+    jobs: Sequence[Job],
+    settings: GenerateSettings,
+    states: dict[str, Tensor],
+    plan: Plan,
+    device: torch.device,
+) -> Iterator[str]:
+    """Put the text states (1, L, D) that the jobs need into `states`, on the device; yields each text when it is there.
+
+    A large encoder on a CPU takes many seconds a text, so this too can be stopped between two.
+    """
+    texts = [job.text for job in jobs]
+    if settings.guidance_scale > 1:
+        texts.append(settings.negative_prompt)
+    for text in dict.fromkeys(texts):
+        if text not in states:
+            put_to_work(model, "text_encoder", plan, device)
+            # One by one: a text's states must not depend on which others it is encoded with.
+            states[text] = model.encode_text([text]).to(device)
+            yield text
+
+
+def _batch(
+    model: VideoModel,
+    batch: Sequence[Job],
+    states: Mapping[str, Tensor],
+    negative: Tensor | None,
+    settings: GenerateSettings,
+    plan: Plan,
+    device: torch.device,
+) -> Iterator[Sample]:
+    shape = model.family.latent_shape(model.pipeline, settings)
+    noise = torch.stack([initial_noise(job, shape) for job in batch])
+    text = torch.cat([states[job.text] for job in batch])
+    put_to_work(model, "transformer", plan, device)
+    with sampling(model, plan):
         latents = model.family.sample(
             model.pipeline,
             text,
             None if negative is None else negative.expand(len(batch), -1, -1),
-            noise.to(model.device),
+            noise.to(device),
             settings,
         )
-        frames = model.decode(latents)
-        for index, job in enumerate(batch):
-            yield Sample(job, frames[index], latents[index].float().cpu(), noise[index])
+    put_to_work(model, "vae", plan, device)
+    frames = decode(model, latents, plan)
+    for index, job in enumerate(batch):
+        yield Sample(job, frames[index], latents[index].float().cpu(), noise[index])

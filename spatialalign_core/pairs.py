@@ -4,7 +4,7 @@ README.md                              dataset card; names train.jsonl, so that 
 train.jsonl                            one line a pair
 export.json                            settings, explanation and fingerprint of the export
 text.safetensors                       text embeddings: "prompt.<text id>", and "negative" when guidance has one
-latents/<prompt>/<seed>.safetensors    "latents" and the "noise" they came from, (C, F', H', W') each
+latents/<prompt>/<seed>.safetensors    "latents", and the "noise" they came from where it is known, (C, F', H', W')
 """
 
 from __future__ import annotations
@@ -62,8 +62,14 @@ class PairData:
         return self._tensor(_latents_name(prompt_id, seed), "latents")
 
     def noise(self, prompt_id: str, seed: int) -> torch.Tensor:
-        """The noise that became these latents, same shape. Errors as `latents`."""
-        return self._tensor(_latents_name(prompt_id, seed), "noise")
+        """The noise that became these latents, same shape. Errors as `latents`, and where it is not known."""
+        try:
+            return self._tensor(_latents_name(prompt_id, seed), "noise")
+        except _NoSuchTensor:
+            raise SpatialAlignError(
+                f"The noise of {prompt_id}, seed {seed}, is not known, because the video was made elsewhere; train "
+                "with noise 'shared' or 'separate'."
+            ) from None
 
     def text(self, text_id: str) -> torch.Tensor:
         """Text embedding (L, D) of a pair's `text_id`. Errors as `latents`."""
@@ -134,8 +140,8 @@ def export_pairs(
     """Write a pairs folder, whole or not at all; an older export stays in place until the new one is complete.
 
     prompts, text_embeddings: by the pairs' `text_id`, so with the retold ones; embeddings are (L, D), the negative
-    prompt's under "". load_latents: (prompt id, seed) -> {"latents", "noise"}, (C, F', H', W') each. fingerprint:
-    kept in the folder for whoever asks whether it is up to date.
+    prompt's under "". load_latents: (prompt id, seed) -> "latents", "noise" where it is known, (C, F', H', W') each.
+    fingerprint: kept in the folder for whoever asks whether it is up to date.
     An empty selection writes a folder without rows that carries the explanation (`datasets` itself loads no empty
     split). SpatialAlignError when a prompt or
     its embedding is missing, when `folder` holds something else than an export, or when the disk refuses.
@@ -167,7 +173,7 @@ def export_pairs(
             tensors = load_latents(prompt_id, seed)
             _save(
                 temporary / _latents_name(prompt_id, seed),
-                {key: tensors[key] for key in ("latents", "noise")},
+                {key: tensors[key] for key in ("latents", "noise") if key in tensors},
             )
         rows = [_row(pair, by_id[pair.text_id]) for pair in selection.pairs]
         atomic_write(temporary / "train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))

@@ -54,6 +54,18 @@ _HELP: dict[str, tuple[str, str]] = {
           generate runs/big --model models/Wan2.1-T2V-1.3B-Diffusers --seeds 4 --batch 1
         """,
     ),
+    "collect": (
+        "take videos of another program into a run",
+        """
+        Put videos that were made elsewhere, all of one sentence, where `generate` would have put its own, so that
+        `detect`, `score`, `pairs` and `train` go on from them. Their latents are encoded by `pairs`, with the model
+        that is to learn; all videos of a run must be of one size and length.
+
+        Examples:
+          collect runs/own clip1.mp4 clip2.mp4 --sentence "a cat is on the left of a box, then it jumps on top of it"
+          collect runs/own clip9.mp4 --seed 9 --sentence "..."
+        """,
+    ),
     "detect": (
         "find subject and object in every frame",
         """
@@ -185,6 +197,12 @@ def _generate(parser: argparse.ArgumentParser) -> None:
         "--batch", type=int, default=8, metavar="N", help="videos at once; fewer need less memory (default 8)"
     )
     add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit)")
+    add(
+        "--memory",
+        default="auto",
+        help="card: the whole model on the card; parts: only the part at work; auto: what fits (default auto)",
+    )
+    add("--compile", action="store_true", help="compile the model first: a minute of waiting, then faster")
     add("--steps", type=int, metavar="N", help="denoising steps (default: the model's)")
     add(
         "--guidance",
@@ -198,6 +216,14 @@ def _generate(parser: argparse.ArgumentParser) -> None:
     add("--frames", type=int, dest="num_frames", metavar="N", help="frames a video (default: the model's)")
     add("--fps", type=float, help="frames a second (default: the model's)")
     add("--negative-prompt", metavar="TEXT", help="what not to show (default: the model's)")
+
+
+def _collect(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    add = parser.add_argument
+    add("videos", nargs="+", metavar="VIDEO", help="video files")
+    add("--sentence", required=True, metavar="TEXT", help="what they were asked to show")
+    add("--seed", type=int, default=0, metavar="N", help="number of the first; the others follow (default 0)")
 
 
 def _detect(parser: argparse.ArgumentParser) -> None:
@@ -308,6 +334,7 @@ def _quickstart(parser: argparse.ArgumentParser) -> None:
 _ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "prompts": _prompts,
     "generate": _generate,
+    "collect": _collect,
     "detect": _detect,
     "score": _score,
     "pairs": _pairs,

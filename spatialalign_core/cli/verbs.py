@@ -87,6 +87,7 @@ def _built_prompts(options: argparse.Namespace) -> list[DsrPrompt]:
 
 def generate(options: argparse.Namespace) -> int:
     """Make videos."""
+    from ..plan import GenerateOptions
     from ..run import Run
 
     run = Run(options.run)
@@ -102,8 +103,24 @@ def generate(options: argparse.Namespace) -> int:
         Path(options.lora) if options.lora else None,
         options.strength,
         options.workers,
+        GenerateOptions(options.memory, compile=options.compile),
     )
     return _drive(stage, run.folder / "samples" / options.set)
+
+
+def collect(options: argparse.Namespace) -> None:
+    """Take videos of another program into a run."""
+    from ..run import Run
+    from ..sentence import parse_sentence
+    from ..video import read_video
+
+    parsed = parse_sentence(options.sentence)
+    if parsed.prompt is None:
+        raise SpatialAlignError(" ".join(parsed.not_understood))
+    run = Run(options.run)
+    for seed, video in enumerate(options.videos, start=options.seed):
+        outcome = run.collect(parsed.prompt, seed, *read_video(video))
+        print(f"{run.video_path('base', parsed.prompt.id, seed)}: {outcome}")
 
 
 def detect(options: argparse.Namespace) -> int:
@@ -235,7 +252,8 @@ def quickstart(options: argparse.Namespace) -> int:
 
 
 VERBS = {
-    verb.__name__: verb for verb in (prompts, generate, detect, score, pairs, train, evaluate, quickstart)
+    verb.__name__: verb
+    for verb in (prompts, generate, collect, detect, score, pairs, train, evaluate, quickstart)
 }
 
 

@@ -11,17 +11,23 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from torch import Tensor
+
 from ..detect.base import Detector, MaskTracker
 from ..detect.validity import PUBLISHED, DetectionRule
 from ..errors import SpatialAlignError
 from ..models.base import GenerateSettings, VideoModel
 from ..pairs import PairSelection, PairSettings, load_pairs
+from ..plan import USUAL, GenerateOptions
 from ..progress import Progress
 from ..prompts import Combination, DsrPrompt, write_prompts
 from ..train.settings import TrainSettings
+from .collecting import Collected, collect_sample, with_prompt
 from .layout import ALIGNED, BASE, DEFAULT_LORA, SETS, RunLayout, SampleKey
 from .lock import locked
 from .pairing import pairs_stage, select_pairs
+from .samples import is_collected
 from .stages import detect_stage, evaluate_stage, generate_stage, score_stage
 from .training import train_lora
 
@@ -37,7 +43,7 @@ class Run(RunLayout):
     """
 
     def write_prompts(self, prompts: Sequence[DsrPrompt]) -> None:
-        """Set the run's prompts. SpatialAlignError for none, or for two with one id."""
+        """Set the run's prompts; those of collected videos stay. SpatialAlignError for none, or for two with one id."""
         if not prompts:
             raise SpatialAlignError("A run needs at least one prompt; the prompt set is empty.")
         ids = [prompt.id for prompt in prompts]
@@ -45,7 +51,27 @@ class Run(RunLayout):
         if twice is not None:
             raise SpatialAlignError(f"Two prompts have the id {twice!r}; give every prompt its own.")
         with self._writing():
-            write_prompts(self.prompts_file, list(prompts))
+            kept = [
+                p for p in self._collected_prompts() if p.id.casefold() not in {i.casefold() for i in ids}
+            ]
+            write_prompts(self.prompts_file, [*prompts, *kept])
+
+    def collect(
+        self, prompt: DsrPrompt, seed: int, frames: np.ndarray, fps: float, latents: Tensor | None = None
+    ) -> Collected:
+        """Take a video that was made elsewhere into the set "base", and its prompt into the run's.
+
+        frames: uint8 (F, H, W, 3). latents: (C, F', H', W') in the numbers of the VAE that decoded them, as ComfyUI's
+        LATENT; without them the exporting model's VAE makes them of the frames. A collected video of the same prompt
+        and seed is replaced. SpatialAlignError for one that Generate made, and as `video.write_video`.
+        """
+        with self._writing():
+            known = self.prompts() if self.prompts_file.exists() else []
+            prompts = with_prompt(known, prompt)
+            outcome = collect_sample(self, prompt, seed, frames, fps, latents)
+            if len(prompts) > len(known):
+                write_prompts(self.prompts_file, prompts)
+            return outcome
 
     def generate(
         self,
@@ -58,11 +84,13 @@ class Run(RunLayout):
         lora: Path | None = None,
         strength: float = 1.0,
         workers: int | None = None,
+        options: GenerateOptions = USUAL,
     ) -> Iterator[Progress]:
         """Make the videos of seeds 0 .. seeds - 1 of every prompt of the split.
 
         The set "aligned" is made with the run's own LoRA where `lora` names no other. workers: processes to use on a
-        CPU, None for as many as suit; the videos do not depend on it. Leaves the model without any LoRA.
+        CPU, None for as many as suit; the videos do not depend on it. options: how memory is
+        used. Leaves the model without any LoRA.
         """
         with self._writing():
             adapter = self.lora_path() if set == ALIGNED and lora is None else lora
@@ -77,6 +105,7 @@ class Run(RunLayout):
                 adapter,
                 strength,
                 workers,
+                options,
             )
 
     def detect(
@@ -144,6 +173,13 @@ class Run(RunLayout):
         """Compare the scores of both sets; write report.html and report.json. settings: what the report lists."""
         with self._writing():
             yield from evaluate_stage(self, tau, split, seeds, bootstrap, settings or {})
+
+    def _collected_prompts(self) -> list[DsrPrompt]:
+        if not self.prompts_file.exists():
+            return []
+        with contextlib.suppress(SpatialAlignError):  # a damaged file is there to be replaced
+            return [p for p in self.prompts() if any(map(is_collected, self._videos(BASE, p.id)))]
+        return []
 
     def _held_out(self) -> set[Combination]:
         return {(p.subject, p.object, p.change) for p in self.prompts() if p.split == "held_out"}

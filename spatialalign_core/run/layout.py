@@ -76,10 +76,13 @@ class RunLayout:
         """The videos that are there, in order of prompt and seed; with `seeds` only the seeds below that number."""
         keys = []
         for prompt in self.prompts(split):
-            stems = (video.stem for video in self.video_path(set, prompt.id, 0).parent.glob("*.mp4"))
-            numbers = sorted(int(stem) for stem in stems if stem.isdecimal())
+            numbers = sorted(int(video.stem) for video in self._videos(set, prompt.id))
             keys += [SampleKey(set, prompt.id, n) for n in numbers if seeds is None or n < seeds]
         return keys
+
+    def _videos(self, set: str, prompt_id: str) -> list[Path]:
+        videos = self.video_path(set, prompt_id, 0).parent.glob("*.mp4")
+        return [video for video in videos if video.stem.isdecimal()]
 
     def track(self, set: str, prompt_id: str, seed: int) -> Track:
         """Read one track. SpatialAlignError when it is missing or damaged."""

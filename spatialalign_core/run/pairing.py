@@ -14,13 +14,15 @@ from ..files import fingerprint
 from ..models.base import VideoModel
 from ..pair_choice import retold_id
 from ..pairs import PairSelection, PairSettings, choose_pairs, export_pairs, load_pairs
+from ..placement import at_work
 from ..progress import Progress
 from ..prompts import Combination, DsrPrompt, retell
 from ..relations import CHANGES, RelationChange
 from ..score import Score, score_tracks
 from ..tracks import Track, read_track
+from .collecting import complete_sample, is_complete
 from .layout import BASE, RunLayout
-from .samples import load_latents, sample_metadata, video_digest
+from .samples import COLLECTED, latent_shape, load_latents, sample_metadata, video_digest
 from .scores import ScoreRow, read_scores
 
 
@@ -37,10 +39,18 @@ def pairs_stage(
     used = sorted(
         {(pair.prompt_id, seed) for pair in selection.pairs for seed in (pair.winner_seed, pair.loser_seed)}
     )
-    origins = [
-        (*key, _checked_origin(layout, model, layout.video_path(BASE, *key), rows[key].video)) for key in used
-    ]
     total = len(selection.pairs)
+    for key in used:
+        video = layout.video_path(BASE, *key)
+        _check_scored(video, rows[key].video)
+        if not is_complete(video, model):
+            yield Progress("pairs", 0, total, f"latents of {key[0]}, seed {key[1]}")
+            with at_work(model, "vae"):
+                warning = complete_sample(video, model)
+            if warning:
+                yield Progress("pairs", 0, total, warning, warning=True)
+    origins = [(*key, _checked_origin(layout, model, layout.video_path(BASE, *key))) for key in used]
+    _check_sizes(layout, used)
     print_ = fingerprint([settings, selection.pairs, origins, prompts])
     if not _are_exported(layout.pairs_folder, selection, print_):
         yield Progress("pairs", 0, total, "encoding the prompts and copying the latents")
@@ -124,19 +134,39 @@ def _scores_under(
     }
 
 
-def _checked_origin(layout: RunLayout, model: VideoModel, video: Path, scored: str) -> str | None:
-    """The sample's fingerprint, when it is what was scored and the model made it."""
-    metadata = sample_metadata(video)
-    if metadata.get("video") != scored:
+def _check_scored(video: Path, scored: str) -> None:
+    if sample_metadata(video).get("video") != scored:
         raise SpatialAlignError(
             f"{video} has changed since it was scored; generate, detect and score again, only what changed is made."
         )
+
+
+def _checked_origin(layout: RunLayout, model: VideoModel, video: Path) -> str | None:
+    """The sample's fingerprint, when its latents are the model's."""
+    metadata = sample_metadata(video)
     if metadata.get("model") != model.fingerprint:
         raise SpatialAlignError(
             f"The videos in {layout.folder} were made by another model than {model.folder.name}; choose the model "
             "they were made with, or generate them again."
         )
-    return metadata.get("fingerprint")
+    print_ = metadata.get("fingerprint")
+    # The videos stay what they are when another model learns from them; their latents do not.
+    return f"{print_}-{model.fingerprint}" if metadata.get("origin") == COLLECTED else print_
+
+
+def _check_sizes(layout: RunLayout, used: Sequence[tuple[str, int]]) -> None:
+    """Training takes videos of one size. SpatialAlignError that names two of different ones."""
+    first: tuple[Path, tuple[int, ...]] | None = None
+    for key in used:
+        video = layout.video_path(BASE, *key)
+        shape = latent_shape(video)
+        if first is None:
+            first = video, shape
+        elif shape != first[1]:
+            raise SpatialAlignError(
+                f"{first[0]} and {video} differ in size or length, and training takes videos of one size; delete those "
+                "of the other size, or collect them into another run folder."
+            )
 
 
 def _are_exported(folder: Path, selection: PairSelection, print_: str) -> bool:
@@ -154,4 +184,5 @@ def _embeddings(
     ids = {pair.text_id for pair in selection.pairs}
     texts = {prompt.id: prompt.text for prompt in prompts if prompt.id in ids}
     texts[""] = model.defaults.negative_prompt
-    return {text_id: model.encode_text([text])[0].cpu() for text_id, text in texts.items()}
+    with at_work(model, "text_encoder"):
+        return {text_id: model.encode_text([text])[0].cpu() for text_id, text in texts.items()}

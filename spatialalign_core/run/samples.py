@@ -23,6 +23,7 @@ from ..models.base import GenerateSettings
 from ..video import write_video
 
 State = Literal["missing", "whole", "damaged", "other"]
+COLLECTED = "collected"  # origin of samples that were not made by Generate; see `collecting`
 
 
 def write_sample(
@@ -39,9 +40,14 @@ def write_sample(
         "seed": str(sample.job.seed),
         "settings": json.dumps(asdict(settings), ensure_ascii=False),
     }
+    tensors = {"latents": sample.latents.contiguous().clone(), "noise": sample.noise.contiguous().clone()}
+    write_tensors(video, tensors, metadata)
+
+
+def write_tensors(video: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write the safetensors file beside a video, whole or not at all."""
     with atomic_path(video.with_suffix(".safetensors")) as temporary:
-        tensors = {"latents": sample.latents.contiguous().clone(), "noise": sample.noise.contiguous().clone()}
-        save_file(tensors, temporary, metadata=metadata)
+        save_file(dict(tensors), temporary, metadata=dict(metadata))
 
 
 def sample_state(video: Path, fingerprint: str) -> State:
@@ -67,12 +73,41 @@ def sample_metadata(video: Path) -> Mapping[str, str]:
         raise _damaged(path, error) from error
 
 
+def is_collected(video: Path) -> bool:
+    """Whether the sample was made elsewhere; False where there is none or it cannot be read."""
+    try:
+        return sample_metadata(video).get("origin") == COLLECTED
+    except SpatialAlignError:
+        return False
+
+
 def load_latents(video: Path) -> dict[str, Tensor]:
-    """{"latents", "noise"}, float32 (C, F', H', W') each. SpatialAlignError as `sample_metadata`."""
+    """Those called "latents", and "noise" where it is known, float32 (C, F', H', W'). Errors as `sample_metadata`."""
+    tensors = read_tensors(video)
+    if "latents" not in tensors:
+        path = video.with_suffix(".safetensors")
+        raise SpatialAlignError(
+            f"{path} has no latents; export the pairs again, with the model that is to learn."
+        )
+    return {name: tensors[name] for name in ("latents", "noise") if name in tensors}
+
+
+def latent_shape(video: Path) -> tuple[int, ...]:
+    """(C, F', H', W') of a sample's latents, without reading them. SpatialAlignError as `sample_metadata`."""
     path = video.with_suffix(".safetensors")
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in ("latents", "noise")}
+            return tuple(file.get_slice("latents").get_shape())
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(path, error) from error
+
+
+def read_tensors(video: Path) -> dict[str, Tensor]:
+    """All tensors beside a video. SpatialAlignError as `sample_metadata`."""
+    path = video.with_suffix(".safetensors")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, ValueError) as error:
         raise _damaged(path, error) from error
 

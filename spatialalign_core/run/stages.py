@@ -20,6 +20,7 @@ from ..evaluate import Evaluation, evaluate
 from ..files import fingerprint
 from ..generate import Job
 from ..models.base import GenerateSettings, VideoModel
+from ..plan import USUAL, GenerateOptions
 from ..progress import Progress
 from ..prompts import DsrPrompt
 from ..report import write_report
@@ -28,9 +29,9 @@ from ..tracks import Track, read_track, track_fingerprint, write_track
 from ..train.lora import apply_lora, read_lora, remove_lora
 from ..video import read_video
 from .layout import ALIGNED, BASE, RunLayout
-from .samples import sample_state, video_digest
+from .samples import is_collected, sample_state, video_digest
 from .scores import ScoreRow, read_scores, write_scores
-from .worker import Wanted, generate_in_workers, make_batch, spare_workers
+from .worker import Wanted, generate_in_workers, make_batches, spare_workers
 
 
 def generate_stage(
@@ -44,6 +45,7 @@ def generate_stage(
     lora: Path | None,
     strength: float,
     workers: int | None,
+    options: GenerateOptions = USUAL,
 ) -> Iterator[Progress]:
     """Samples of seeds 0 .. seeds - 1; see `Run.generate`."""
     if seeds < 1 or batch_size < 1:
@@ -61,6 +63,10 @@ def generate_stage(
             video = layout.video_path(set, prompt.id, seed)
             print_ = fingerprint([origin, job])
             state = sample_state(video, print_)
+            if state == "other" and is_collected(video):
+                raise SpatialAlignError(
+                    f"{video} was collected from another workflow and is not overwritten; choose another run folder."
+                )
             wanted.append(Wanted(job, video, print_, make=state != "whole"))
             outdated += state == "other"
             if state == "damaged":
@@ -77,7 +83,7 @@ def generate_stage(
     # Whole batches even where only a part is missing, so that a video never depends on when it was made.
     batches = [wanted[start : start + batch_size] for start in range(0, total, batch_size)]
     batches = [batch for batch in batches if any(item.make for item in batch)]
-    for item in _generated(model, batches, settings, lora, strength, workers):
+    for item in _generated(model, batches, settings, lora, strength, workers, options):
         if item is None:
             yield Progress("generate", done, total)
         else:
@@ -103,20 +109,19 @@ def _generated(
     lora: Path | None,
     strength: float,
     workers: int | None,
+    options: GenerateOptions,
 ) -> Iterator[Wanted | None]:
     if not batches:
         return
     count = min(len(batches), workers or spare_workers(model))
     if count > 1 and model.device.type == "cpu":
-        yield from generate_in_workers(model, batches, settings, lora, strength, count)
+        yield from generate_in_workers(model, batches, settings, lora, strength, count, options)
         return
     remove_lora(model)
     try:
         if lora is not None:
             apply_lora(model, lora, strength)
-        for batch in batches:
-            yield None
-            yield from make_batch(model, batch, settings)
+        yield from make_batches(model, batches, settings, options)
     finally:
         remove_lora(model)
 

@@ -22,9 +22,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from torch import Tensor
+
 from ..errors import SpatialAlignError
-from ..generate import Job, generate
+from ..generate import Job, encode_texts, generate
 from ..models.base import GenerateSettings, VideoModel
+from ..placement import put_to_work
+from ..plan import USUAL, GenerateOptions, plan_generation
 from .samples import write_sample
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -51,13 +55,31 @@ def spare_workers(model: VideoModel) -> int:
     return min(_cores(), 8) if size <= _SMALL else 1
 
 
-def make_batch(model: VideoModel, batch: Sequence[Wanted], settings: GenerateSettings) -> Iterator[Wanted]:
-    """Generate one batch and write the samples that are wanted, yielding each when its files are there."""
-    samples = generate(model, [wanted.job for wanted in batch], settings, len(batch))
-    for wanted, sample in zip(batch, samples, strict=True):
-        if wanted.make:
-            write_sample(wanted.video, sample, settings, wanted.fingerprint, model.fingerprint)
-            yield wanted
+def make_batches(
+    model: VideoModel,
+    batches: Sequence[Sequence[Wanted]],
+    settings: GenerateSettings,
+    options: GenerateOptions = USUAL,
+) -> Iterator[Wanted | None]:
+    """Generate batches and write the samples that are wanted, yielding each when its files are there.
+
+    All but the last are of one size. Texts are encoded first, once each, with a None after each.
+    """
+    wanted = [item for batch in batches for item in batch]
+    jobs, size, device = [item.job for item in wanted], len(batches[0]), model.device
+    states: dict[str, Tensor] = {}
+    plan = plan_generation(model, settings, size, options)
+    try:
+        for _ in encode_texts(model, jobs, settings, states, plan, device):
+            yield None
+    finally:
+        put_to_work(model, "transformer", plan, device)
+    samples = generate(model, jobs, settings, size, options, states)
+    with contextlib.closing(samples):  # now, not when it is collected: the model is put back then
+        for item, sample in zip(wanted, samples, strict=True):
+            if item.make:
+                write_sample(item.video, sample, settings, item.fingerprint, model.fingerprint)
+                yield item
 
 
 def generate_in_workers(
@@ -67,8 +89,9 @@ def generate_in_workers(
     lora: Path | None,
     strength: float,
     workers: int,
+    options: GenerateOptions = USUAL,
 ) -> Iterator[Wanted | None]:
-    """As `make_batch` for all batches, in `workers` processes; None now and then, when there is no news.
+    """As `make_batches`, in `workers` processes; None now and then, when there is no news.
 
     Closing the iterator ends the processes. SpatialAlignError when one of them fails.
     """
@@ -82,6 +105,7 @@ def generate_in_workers(
                 "settings": asdict(settings),
                 "lora": str(lora.resolve()) if lora else None,
                 "strength": strength,
+                "options": asdict(options),
                 "threads": max(1, _cores() // workers),
                 "batches": [[_to_json(wanted) for wanted in batch] for batch in batches[index::workers]],
             }
@@ -173,8 +197,9 @@ def _work(plan: Mapping[str, Any], tell: Any) -> None:
     if plan["lora"]:
         apply_lora(model, Path(plan["lora"]), plan["strength"])
     settings = GenerateSettings(**plan["settings"])
-    for batch in plan["batches"]:
-        for wanted in make_batch(model, [_from_json(data) for data in batch], settings):
+    batches = [[_from_json(data) for data in batch] for batch in plan["batches"]]
+    for wanted in make_batches(model, batches, settings, GenerateOptions(**plan["options"])):
+        if wanted is not None:
             tell({"video": str(wanted.video)})
 
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from spatialalign_core.best import pick_best
 from spatialalign_core.detect.loading import load_detector
 from spatialalign_core.detect.tracker import detect_track
 from spatialalign_core.detect.validity import DEFAULT
@@ -23,13 +24,15 @@ from spatialalign_core.draw_tracks import draw_tracks
 from spatialalign_core.pocket.world import render
 from spatialalign_core.relations import RelationChange
 from spatialalign_core.run import Run
-from spatialalign_core.score import score_track
+from spatialalign_core.score import Score, score_track
+from spatialalign_core.summary import GOOD
 from spatialalign_core.tracks import Track
 from spatialalign_core.video import read_video
 
 PACK = Path(__file__).resolve().parents[2]
 _SIZE = 640
 _PAPER, _INK = (252, 252, 250), (32, 32, 30)
+_WINNER, _LOSER = (34, 140, 80), (200, 70, 50)
 
 
 def main() -> None:
@@ -37,6 +40,8 @@ def main() -> None:
         _save(_quickstart(Run(sys.argv[1])), "Quickstart")
     _save(_score_a_video(), "Score a video")
     _save(_detect_a_video(), "Detect a video")
+    _save(_best_of_n(), "Best of N with ComfyUI's own Wan nodes")
+    _save(_collect_samples(), "Collect samples from ComfyUI's own Wan nodes")
 
 
 def _quickstart(run: Run) -> Image.Image:
@@ -89,6 +94,56 @@ def _detect_a_video() -> Image.Image:
     picture = Image.new("RGB", (_SIZE, _SIZE), _PAPER)
     tile.thumbnail((_SIZE, _SIZE), Image.Resampling.LANCZOS)
     picture.paste(tile, ((_SIZE - tile.width) // 2, (_SIZE - tile.height) // 2))
+    return picture
+
+
+def _best_of_n() -> Image.Image:
+    """Four videos of one sentence with their scores; the best is framed."""
+    clips = [_clip(code, seed) for seed, code in enumerate(("RL", "LT", "LR", "TL"))]
+    scores = [score for _, score in clips]
+    best = pick_best(scores)
+    words = [_scored(score) for score in scores]
+    return _rows("Left of, then right of", [frames for frames, _ in clips], words, {best: _WINNER})
+
+
+def _collect_samples() -> Image.Image:
+    """Videos of four seeds, told apart as winners and losers."""
+    clips = [_clip(code, seed) for seed, code in enumerate(("LR", "RL", "LR", "LT"))]
+    good = [score.dsr is not None and score.dsr >= GOOD for _, score in clips]
+    words = [f"seed {seed}: {'winner' if won else 'loser'}" for seed, won in enumerate(good)]
+    frame = {index: _WINNER if won else _LOSER for index, won in enumerate(good)}
+    return _rows("Your own videos as pairs", [frames for frames, _ in clips], words, frame)
+
+
+def _clip(code: str, seed: int) -> tuple[np.ndarray, Score]:
+    """A sprite clip that obeys `code`, and its score as one that was asked to go from left to right."""
+    frames = (
+        render("fox", "box", "in a meadow", RelationChange.parse(code), seed).frames.repeat(4, 1).repeat(4, 2)
+    )
+    track = detect_track(load_detector("sprites"), frames, "fox", "box")
+    return frames, score_track(track, RelationChange.parse("LR"))
+
+
+def _scored(score: Score) -> str:
+    return "INVALID" if score.dsr is None else f"score {score.dsr:.2f}"
+
+
+def _rows(
+    title: str, clips: list[np.ndarray], words: list[str], framed: dict[int, tuple[int, int, int]]
+) -> Image.Image:
+    """Three frames of each clip in a row, its words beside them, a frame around some rows."""
+    picture = Image.new("RGB", (_SIZE, _SIZE), _PAPER)
+    draw = ImageDraw.Draw(picture)
+    draw.text((20, 16), title, _INK, ImageFont.load_default(30))
+    for row, frames in enumerate(clips):
+        y = 72 + row * 140
+        for column, frame in enumerate(frames[np.linspace(1, len(frames) - 2, 3).round().astype(int)]):
+            tile = Image.fromarray(frame).crop((24, 0, 360, 256)).resize((158, 120), Image.Resampling.LANCZOS)
+            picture.paste(tile, (20 + column * 162, y))
+        colour = framed.get(row, _INK)
+        draw.text((516, y + 60), words[row].replace(": ", "\n"), colour, ImageFont.load_default(22), "lm")
+        if row in framed:
+            draw.rectangle((14, y - 6, _SIZE - 8, y + 126), outline=colour, width=5)
     return picture
 
 

@@ -19,10 +19,18 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def template(server: Server, name: str, settings: dict[str, dict[str, Any]] | None = None) -> dict[str, Any]:
-    """workflows/<name>.json as ComfyUI's API takes it, with some widgets set; each of them must be there."""
+def template(
+    server: Server, name: str, settings: dict[str, dict[str, Any]] | None = None, muted: bool = False
+) -> dict[str, Any]:
+    """workflows/<name>.json as ComfyUI's API takes it, with some widgets set; each of them must be there.
+
+    muted: with the nodes that are muted in the template.
+    """
     convert = pytest.importorskip("comfy_cli.workflow_to_api").convert_ui_to_api
     workflow = json.loads((PACK / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+    if muted:
+        for node in workflow["nodes"]:
+            node["mode"] = 0
     prompt = convert(workflow, server.get("/object_info"))
     for kind, values in (settings or {}).items():
         inputs = next(node["inputs"] for node in prompt.values() if node["class_type"] == kind)

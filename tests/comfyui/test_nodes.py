@@ -12,9 +12,15 @@ from server import PACK, Server, error_of
 
 NODES = {
     "LoadVideoModel", "LoadDetector", "PromptSet", "PromptFromSentence", "Generate", "Detect", "Score", "ExportPairs",
-    "TrainLora", "Evaluate", "ScoreVideo", "DetectTrack", "DrawTracks", "SpriteClip",
+    "TrainLora", "Evaluate", "ScoreVideo", "DetectTrack", "DrawTracks", "SpriteClip", "CollectSample", "PickBest",
 }  # fmt: skip
-TEMPLATES = {"Quickstart", "Score a video", "Detect a video"}
+TEMPLATES = {
+    "Quickstart",
+    "Score a video",
+    "Detect a video",
+    "Best of N with ComfyUI's own Wan nodes",
+    "Collect samples from ComfyUI's own Wan nodes",
+}
 
 
 def _ours(server: Server) -> dict[str, Any]:
@@ -46,6 +52,16 @@ def test_help_page_and_templates_are_served(server: Server) -> None:
     for path in paths:
         with urllib.request.urlopen(server.url + urllib.parse.quote(path)) as answer:
             assert answer.status == 200
+
+
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_every_template_fits_the_nodes_that_are_there(server: Server, name: str) -> None:
+    known = server.get("/object_info")
+    prompt = template(server, name, muted=True)
+    for node in prompt.values():
+        wanted = known[node["class_type"]]["input"]
+        assert set(wanted.get("required", {})) <= set(node["inputs"]), node["class_type"]
+        assert set(node["inputs"]) <= set(wanted.get("required", {})) | set(wanted.get("optional", {}))
 
 
 @pytest.mark.parametrize(

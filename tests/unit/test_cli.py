@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from spatialalign_core.cli import VERBS, main
+from spatialalign_core.video import write_video
 
 CASES = {
     "cases": [
@@ -47,6 +49,20 @@ def test_prompts_are_made_and_imported(run: Path, tmp_path: Path, capsys: pytest
     text = capsys.readouterr().out
     assert "2 train, 1 held_out" in text and "then the" in text
     assert (tmp_path / "copy/prompts.csv").read_bytes() == (run / "prompts.csv").read_bytes()
+
+
+def test_videos_are_collected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    videos = [tmp_path / f"{name}.mp4" for name in "ab"]
+    for level, video in enumerate(videos):
+        write_video(video, np.full((3, 256, 384, 3), level, np.uint8), 6.0)
+    sentence = "a cat is on the left of a box, then it jumps on top of the box"
+    command = ["collect", str(tmp_path / "run"), *map(str, videos), "--seed", "3", "--sentence"]
+    for outcome in ("new", "there already"):
+        assert main([*command, sentence]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.rsplit("/", 1)[1] for line in lines] == [f"3.mp4: {outcome}", f"4.mp4: {outcome}"]
+    assert main([*command, "a cat sits there"]) == 2
+    assert "Error: " in capsys.readouterr().err
 
 
 def test_score_file_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

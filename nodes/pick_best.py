@@ -1,0 +1,143 @@
+"""Pick Best: of several videos, the one that obeys the sentence best."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from comfy_api.latest import io
+
+from ..spatialalign_core.best import pick_best, score_table, split_clips
+from ..spatialalign_core.detect.tracker import detect_track
+from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED, find_rule
+from ..spatialalign_core.draw import contact_sheet
+from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.score import score_track
+from ..spatialalign_core.summary import GOOD
+from .driving import watched
+from .pictures import frames_of, shown, to_image
+from .sentences import understood
+from .sockets import CATEGORY, DetectorSocket, LoadedDetector
+
+_COLUMNS = 5
+
+
+class PickBest(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SpatialAlign_PickBest",
+            display_name="Pick Best",
+            category=CATEGORY,
+            description="Scores several videos of one sentence and hands on the one that obeys it best. Needs no "
+            "training: make four videos instead of one and keep the best.",
+            is_input_list=True,  # so that a list of videos arrives whole and not one after the other
+            inputs=[
+                DetectorSocket.Input("detector", tooltip="From Load Detector."),
+                io.Image.Input(
+                    "images",
+                    optional=True,
+                    tooltip="The videos' frames: a list with one video an entry, or a batch of several clips.",
+                ),
+                io.Video.Input("video", optional=True, tooltip="A list of videos, instead of images."),
+                io.String.Input(
+                    "sentence",
+                    multiline=True,
+                    default="In a meadow, a fox is on the left of a box, then the fox jumps to the right of the box.",
+                    tooltip="Who is where first, and where it goes then. Relations: left of, right of, on top of.",
+                ),
+                io.Int.Input(
+                    "clips",
+                    default=1,
+                    min=1,
+                    max=4096,
+                    tooltip="Videos in a batch of images: the batch_size of the empty latent. 1 for a list.",
+                ),
+                io.Combo.Input(
+                    "rule",
+                    options=[DEFAULT.mode, PUBLISHED.mode],
+                    default=DEFAULT.mode,
+                    tooltip="Which frames and videos count. 'default' forgives short gaps and extra finds, but not "
+                    "things that jump or vanish; 'published' is the paper's rule.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("images_out", display_name="images", tooltip="The frames of the best video."),
+                io.Float.Output("score", tooltip="Its DSR-Score, 0 to 1; 0 when none could be scored."),
+                io.Int.Output(
+                    "number", tooltip="Which one it was, counted from 0, for Latent From Batch and others."
+                ),
+                io.Boolean.Output("valid", tooltip="Whether any video could be scored."),
+                io.String.Output("summary", tooltip="The scores of all videos, in words."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        detector: list[LoadedDetector],
+        sentence: list[str],
+        clips: list[int],
+        rule: list[str],
+        images: list[torch.Tensor] | None = None,
+        video: list[Any] | None = None,
+    ) -> io.NodeOutput:
+        prompt = understood(sentence[0])
+        videos = _videos(images, video, clips[0])
+        loaded = detector[0]
+        finder, mask_tracker = watched(
+            loaded.detector, loaded.mask_tracker, cls.hidden.unique_id, sum(map(len, videos))
+        )
+        with loaded.in_use():
+            scores = [
+                score_track(
+                    detect_track(
+                        finder,
+                        each,
+                        prompt.subject,
+                        prompt.object,
+                        find_rule(rule[0]),
+                        mask_tracker=mask_tracker,
+                    ),
+                    prompt.change,
+                )
+                for each in videos
+            ]
+        best = pick_best(scores)
+        dsr = scores[best].dsr
+        if dsr is None:
+            verdict = "No video could be scored; the one with most frames that count is handed on."
+        else:
+            verdict = f"The best of {len(videos)} scores {dsr:.2f}, " + (
+                "it obeys the sentence." if dsr >= GOOD else f"below the line of {GOOD}."
+            )
+        text = f"{verdict}\n{score_table(scores, best)}"
+        rows = [
+            (line, _strip(each))
+            for line, each in zip(score_table(scores, best).splitlines(), videos, strict=True)
+        ]
+        picture = to_image(contact_sheet(rows))
+        return io.NodeOutput(
+            to_image(videos[best]),
+            dsr if dsr is not None else 0.0,
+            best,
+            dsr is not None,
+            text,
+            ui=shown(cls, text, picture),
+        )
+
+
+def _videos(images: list[Any] | None, videos: list[Any] | None, clips: int) -> list[np.ndarray]:
+    if bool(images) == bool(videos):
+        raise SpatialAlignError("Connect either images or a video to Pick Best, one of the two.")
+    if videos:
+        return [frames_of(None, each, "Pick Best") for each in videos]
+    return [
+        clip for batch in images or [] for clip in split_clips(frames_of(batch, None, "Pick Best"), clips)
+    ]
+
+
+def _strip(frames: np.ndarray) -> list[np.ndarray]:
+    return list(frames[np.linspace(0, len(frames) - 1, _COLUMNS).round().astype(int)])
