@@ -22,12 +22,16 @@ SETTINGS_FILE = "spatialalign.json"
 
 
 def load_video_model(
-    folder: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+    folder: str | Path,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    transformer_only: bool = False,
 ) -> VideoModel:
     """Load a diffusers folder (or a bundled model by its name, "pocket").
 
     device: default CUDA where there is one, else CPU. dtype: default bfloat16 on CUDA, float32 on CPU. A file
     `spatialalign.json` in the folder overrides the family's default generation settings. Never downloads.
+    transformer_only: without what makes latents and embeddings; enough for training on exported pairs.
     SpatialAlignError for a folder that is missing, damaged, or of an unknown family.
     """
     path = BUNDLED.get(str(folder), Path(folder))
@@ -36,9 +40,11 @@ def load_video_model(
         torch.device(device) if device else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     )
     chosen_dtype = dtype or (torch.bfloat16 if chosen_device.type == "cuda" else torch.float32)
-    pipeline = _load_pipeline(path, family, chosen_dtype).to(chosen_device)
+    left_out = _other_parts(path) if transformer_only else {}
+    pipeline = _load_pipeline(path, family, chosen_dtype, left_out).to(chosen_device)
     for module in (pipeline.transformer, pipeline.vae, pipeline.text_encoder):
-        module.requires_grad_(False).eval()
+        if module is not None:
+            module.requires_grad_(False).eval()
     return VideoModel(path, family, pipeline, read_defaults(path, family), folder_fingerprint(path))
 
 
@@ -97,7 +103,14 @@ def recognise_family(folder: str | Path) -> Family:
     )
 
 
-def _load_pipeline(path: Path, family: Family, dtype: torch.dtype) -> Any:
+def _other_parts(path: Path) -> dict[str, None]:
+    """What the pipeline consists of besides transformer and scheduler, as arguments that leave it out."""
+    index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+    parts = [name for name, value in index.items() if isinstance(value, list) and value[0] is not None]
+    return {name: None for name in parts if name not in ("transformer", "scheduler")}
+
+
+def _load_pipeline(path: Path, family: Family, dtype: torch.dtype, left_out: dict[str, None]) -> Any:
     import diffusers
 
     bars = diffusers.utils.logging.is_progress_bar_enabled()
@@ -107,7 +120,7 @@ def _load_pipeline(path: Path, family: Family, dtype: torch.dtype) -> Any:
             # The new name `dtype` is unknown to the older diffusers we support.
             warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
             return getattr(diffusers, family.pipeline_class).from_pretrained(
-                path, torch_dtype=dtype, local_files_only=True, use_safetensors=True
+                path, torch_dtype=dtype, local_files_only=True, use_safetensors=True, **left_out
             )
     except Exception as error:  # a wrong file can fail in any of three libraries
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -11,6 +11,8 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import torch
+
 from ..detect.base import Detector, MaskTracker
 from ..detect.validity import PUBLISHED, DetectionRule
 from ..errors import SpatialAlignError
@@ -19,11 +21,13 @@ from ..pairs import PairSelection, PairSettings, load_pairs
 from ..progress import Progress
 from ..prompts import Combination, DsrPrompt, write_prompts
 from ..train.settings import TrainSettings
+from .held_out import HeldOutCheck, look
 from .layout import ALIGNED, BASE, DEFAULT_LORA, SETS, RunLayout, SampleKey
 from .lock import locked
 from .pairing import pairs_stage, select_pairs
+from .planning import AUTO, plan_training
 from .stages import detect_stage, evaluate_stage, generate_stage, score_stage
-from .training import train_lora
+from .training import Watching, train_lora
 
 __all__ = ["ALIGNED", "BASE", "DEFAULT_BATCH", "DEFAULT_LORA", "SETS", "Progress", "Run", "SampleKey"]
 
@@ -122,16 +126,46 @@ class Run(RunLayout):
             yield from pairs_stage(self, model, self.prompts(split), chosen, self._held_out())
 
     def train(
-        self, model: VideoModel, settings: TrainSettings, name: str = DEFAULT_LORA
+        self,
+        model: VideoModel,
+        settings: TrainSettings,
+        name: str = DEFAULT_LORA,
+        check: HeldOutCheck | None = None,
+        plan: str = AUTO,
+        room: int | None = None,
+        device: torch.device | None = None,
+        tensorboard: bool = False,
     ) -> Iterator[Progress]:
         """Train lora/<name>.safetensors on pairs/, going on from the last checkpoint.
 
-        Closing it between two steps saves a checkpoint. Leaves the model without any LoRA. SpatialAlignError when there
-        is nothing to train on.
+        Closing it between two steps saves a checkpoint. Leaves the model without any LoRA. check: held-out videos to
+        make and score meanwhile. plan: how to fit into memory, "auto" for the fastest that does; room: bytes it may
+        use, None for what is free. device: where to compute, None for where the model is. `control` says how to talk
+        to it while it runs. SpatialAlignError when there is nothing to train on, or no plan fits.
         """
         with self._writing():
-            pairs = load_pairs(self.pairs_folder)
-            yield from train_lora(model, pairs, settings, self.lora_path(name), self.training_file)
+            pairs, lora = load_pairs(self.pairs_folder), self.lora_path(name)
+            place = device or model.device
+            estimate = plan_training(model, pairs, settings, place, plan, room)
+            watching = None
+            if check is not None:
+                self.prompts("held_out")  # none of them is told now rather than at the first look
+                watching = Watching(check, lambda lora, step: look(self, model, check, lora, step))
+            text = f"memory plan {estimate.plan.name}: {estimate.plan.about}, about {estimate.peak / 2**30:.2f} GiB"
+            yield Progress("train", 0, settings.steps, text)
+            yield from train_lora(
+                model,
+                pairs,
+                settings,
+                lora,
+                self.training_file,
+                self.control,
+                watching,
+                estimate.plan,
+                plan != AUTO,
+                place,
+                self.folder / "tensorboard" if tensorboard else None,
+            )
 
     def evaluate(
         self,

@@ -1,50 +1,81 @@
-"""Training that survives being stopped: checkpoints, a log that agrees with them, and the LoRA file at the end."""
+"""Training that survives being stopped: checkpoints, a log that agrees with them, requests from outside while it runs,
+and the LoRA file at the end."""
 
 from __future__ import annotations
 
-import csv
-import os
-from collections.abc import Iterator
-from dataclasses import asdict, fields
+import contextlib
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+
+import torch
 
 from ..errors import SpatialAlignError
-from ..files import atomic_write, fingerprint
+from ..files import fingerprint
 from ..models.base import VideoModel
 from ..pairs import PairData
 from ..progress import Progress
 from ..train.checkpoint import load_checkpoint, save_checkpoint
+from ..train.guard import TrainingStopped
 from ..train.lora import read_lora, save_lora
+from ..train.memory import is_out_of_memory, tidy
+from ..train.plans import FAST, LADDER, PLANS, MemoryPlan, leaner
 from ..train.settings import TrainSettings
 from ..train.trainer import StepLog, Trainer
+from .control import REQUESTS, TrainControl
+from .held_out import HeldOutCheck
+from .training_log import HELD_OUT, TrainingLog
 
-_COLUMNS = tuple(field.name for field in fields(StepLog))
+Look = Callable[[Path | None, int], Generator[Progress, None, dict[str, float]]]
+_NAP = 0.1
+
+
+@dataclass(frozen=True)
+class Watching:
+    """What is looked at while the training runs, and how; see `held_out.look`."""
+
+    check: HeldOutCheck
+    look: Look
 
 
 def train_lora(
-    model: VideoModel, pairs: PairData, settings: TrainSettings, lora: Path, log: Path
+    model: VideoModel,
+    pairs: PairData,
+    settings: TrainSettings,
+    lora: Path,
+    log: Path,
+    control: TrainControl,
+    watching: Watching | None = None,
+    plan: MemoryPlan = FAST,
+    fixed_plan: bool = False,
+    device: torch.device | None = None,
+    tensorboard: Path | None = None,
 ) -> Iterator[Progress]:
     """Train and write `lora`, yielding after every step.
 
     Goes on from the newest whole checkpoint that belongs to these pairs, settings and weights; a LoRA that is finished
-    is not trained again. Closing the iterator between two steps saves a checkpoint. The model leaves without any LoRA.
-    `log` gets one row a step.
+    is not trained again. However it ends, all steps that were done are saved. The model leaves without any LoRA. `log`
+    gets one row a step. plan: to begin with; a checkpoint that needed a leaner one goes on with that, but for a fixed
+    plan.
     """
     pairs.check()
     total = settings.steps
     print_ = fingerprint([pairs.fingerprint, settings, model.fingerprint])
-    state_of_file = _finished(lora, print_)
+    check = watching.check if watching and watching.check.every else None
+    outcome = fingerprint([print_, check.fingerprint]) if check else print_
+    state_of_file = _finished(lora, outcome)
     if state_of_file is True:
         yield Progress("train", total, total, f"{lora.name} is up to date", path=lora)
         return
     if state_of_file is None:
         yield Progress("train", 0, total, f"{lora} is damaged; it is made again.", warning=True)
 
-    trainer = Trainer(model, pairs, settings)
     # A folder for each combination, because another run's higher step numbers would count as newer.
     checkpoints = lora.parent / "checkpoints" / f"{lora.stem}-{print_}"
-    saved = 0
+    for request in REQUESTS:  # left from an earlier training
+        control.answered(request)
+    trainer = Trainer(model, pairs, settings, plan, device)
     try:
         state, damaged = load_checkpoint(checkpoints, trainer.fingerprint)
         for path in damaged:
@@ -52,39 +83,231 @@ def train_lora(
                 "train", 0, total, f"The checkpoint {path} is damaged; an older one is used.", warning=True
             )
         if state is not None:
-            trainer.restore(state)
-            saved = state.step
-        yield Progress("train", trainer.step, total, f"going on after step {saved}" if saved else "")
-        with _log_from(log, trainer.step) as file:
-            try:
-                for step in trainer.run():
-                    _append(file, step)
-                    if step.step % settings.checkpoint_every == 0 and step.step < total:
-                        saved = _save(checkpoints, trainer, file)
-                    yield Progress("train", step.step, total, _message(step), values=_values(step))
-            except GeneratorExit:
-                if trainer.step > saved:
-                    _save(checkpoints, trainer, file)
-                raise
-            os.fsync(file.fileno())
-        metadata = {"fingerprint": print_, "model": model.fingerprint, "preset_settings": repr(settings)}
-        save_lora(lora, trainer.lora(), metadata)
+            trainer.use(plan if fixed_plan else _leanest(plan, state.plan), state)
+        yield Progress("train", trainer.step, total, f"going on after step {trainer.step}" if state else "")
+        with TrainingLog(log, trainer.step, tensorboard) as rows:
+            session = _Session(trainer, rows, control, watching, lora, checkpoints)
+            yield from session.run()
+        metadata = {"fingerprint": outcome, "model": model.fingerprint, "preset_settings": repr(settings)}
+        tensors, step = session.result()
+        save_lora(lora, tensors, metadata | {"step": str(step)})
     finally:
         trainer.close()
-    yield Progress("train", total, total, f"saved {lora.name}", path=lora)
+    control.tell("finished", trainer.step, total, trainer.plan.name)
+    text = f"saved {lora.name}" + (f", of step {step}" if step < total else "")
+    yield Progress("train", total, total, text, path=lora)
 
 
-def read_training_log(path: Path) -> list[dict[str, float]]:
-    """The rows of training.csv, columns as in `StepLog`; empty when there is no log. A row cut short is left out."""
-    rows: list[dict[str, float]] = []
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for record in csv.DictReader(file):
-                if None not in record and all(record.get(name) not in (None, "") for name in _COLUMNS):
-                    rows.append({name: float(record[name]) for name in _COLUMNS})
-    except (OSError, ValueError):
-        pass  # what was read so far is all that can be had
-    return rows
+class _Session:
+    """One training while it runs."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        log: TrainingLog,
+        control: TrainControl,
+        watching: Watching | None,
+        lora: Path,
+        checkpoints: Path,
+    ) -> None:
+        self.trainer, self.log, self.control, self.watching = trainer, log, control, watching
+        self.lora, self.checkpoints = lora, checkpoints
+        self.total = trainer.settings.steps
+        self.good = trainer.state()
+        self.saved = trainer.step
+        self._told: set[str] = set()
+
+    def run(self) -> Iterator[Progress]:
+        try:
+            self._tell("training")
+            yield from self._look_if_due()
+            while self.trainer.step < self.total and not self._gave_up():
+                yield from self._step()
+            self.log.flush()
+        except TrainingStopped as stopped:
+            raise self._stopped(stopped) from None
+        except GeneratorExit:
+            self._leave()
+            raise
+        except BaseException:
+            with contextlib.suppress(Exception):  # what went wrong first is what is told
+                self._leave()
+            raise
+
+    def result(self) -> tuple[dict[str, torch.Tensor], int]:
+        """The tensors of the LoRA to leave, and the step they are of."""
+        check = self.watching.check if self.watching else None
+        best = check.best(self.log.rows) if check else None
+        if best is not None and best != self.trainer.step:
+            with contextlib.suppress(SpatialAlignError):
+                tensors, metadata = read_lora(self._best_file)
+                if metadata.get("step") == str(best):
+                    return tensors, best
+        return self.trainer.lora(), self.trainer.step
+
+    @property
+    def _best_file(self) -> Path:
+        return self.checkpoints / "best.safetensors"
+
+    def _step(self) -> Iterator[Progress]:
+        trainer = self.trainer
+        log: StepLog | None = None
+        try:
+            log = next(trainer.run())
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        if log is None:  # only here is what the error held on to free again
+            yield self._with_less_memory()
+            return
+        for name, reason in trainer.drawer.set_aside.items():
+            if name not in self._told:
+                self._told.add(name)
+                yield Progress("train", log.step, self.total, reason, warning=True)
+        self.log.append(log)
+        due = log.step % trainer.settings.checkpoint_every == 0 and log.step < self.total
+        if due and not trainer.guard.rising:
+            self._save()
+        yield Progress("train", log.step, self.total, _message(log), values=_values(log))
+        yield from self._look_if_due()
+        yield from self._answer()
+        if self.control.asked("pause"):
+            yield from self._rest()
+
+    def _rest(self) -> Iterator[Progress]:
+        self._save()
+        self._tell("paused")
+        while self.control.asked("pause"):
+            yield Progress("train", self.trainer.step, self.total, f"paused after step {self.trainer.step}")
+            yield from self._answer()
+            time.sleep(_NAP)
+        self._tell("training")
+
+    def _answer(self) -> Iterator[Progress]:
+        """Do what was asked for from outside."""
+        if self.control.asked("save"):
+            self._save()
+            path = self._keep_lora()
+            text = f"saved {path.name}" if path else "saved; the LoRA changes nothing yet"
+            self.control.answered("save")
+            yield Progress("train", self.trainer.step, self.total, text, path=path)
+        if self.control.asked("sample"):
+            if self.watching is None:
+                text = (
+                    "There is nothing to sample with: start the training with a detector for held-out videos."
+                )
+                yield Progress("train", self.trainer.step, self.total, text, warning=True)
+            else:
+                yield from self._look()
+            self.control.answered("sample")
+
+    def _look_if_due(self) -> Iterator[Progress]:
+        step = self.trainer.step
+        due = self.watching is not None and step > 0 and self.watching.check.due(step, self.total)
+        if due and self.log.rows and HELD_OUT[0] not in self.log.rows[-1]:
+            self._save()
+            yield from self._look()
+
+    def _look(self) -> Iterator[Progress]:
+        """Score the held-out videos with the LoRA as it is, and remember it if it is the best."""
+        assert self.watching is not None
+        trainer, step = self.trainer, self.trainer.step
+        tensors = trainer.lora()
+        path: Path | None = self.checkpoints / "look.safetensors"
+        if path and _changes_something(tensors):
+            save_lora(path, tensors, {"step": str(step)})
+        else:
+            path = None
+        self._tell("sampling")
+        with trainer.lifted():
+            numbers = yield from self._in_own_terms(self.watching.look(path, step))
+        self.log.amend(numbers)
+        if path and self.watching.check.best(self.log.rows) == step:
+            save_lora(self._best_file, tensors, {"step": str(step)})
+        self._tell("training")
+        text = f"step {step}, held out: score {numbers[HELD_OUT[0]]:.3f}, accuracy {numbers[HELD_OUT[1]]:.3f}"
+        yield Progress("train", step, self.total, text, values=numbers)
+
+    def _in_own_terms(
+        self, look: Generator[Progress, None, dict[str, float]]
+    ) -> Generator[Progress, None, dict[str, float]]:
+        with contextlib.closing(look):
+            while True:
+                try:
+                    item = next(look)
+                except StopIteration as end:
+                    return end.value
+                text = (
+                    item.message
+                    if item.warning
+                    else f"held-out videos: {item.stage} {item.done} of {item.total}"
+                )
+                yield Progress("train", self.trainer.step, self.total, text, item.warning, item.path)
+
+    def _gave_up(self) -> bool:
+        return self.watching is not None and self.watching.check.gave_up(self.log.rows)
+
+    def _with_less_memory(self) -> Progress:
+        trainer, before = self.trainer, self.trainer.plan
+        trainer.optimizer.zero_grad(set_to_none=True)
+        tidy(trainer.device)
+        plan = leaner(before)
+        if plan is None:
+            raise SpatialAlignError(
+                f"The memory is full at step {trainer.step + 1} even with the plan {before.name!r}; all steps so far "
+                "are kept. Generate the training videos smaller or shorter, or close other programs."
+            )
+        trainer.use(plan, self.good if trainer.torn else None)
+        self.log.back_to(trainer.step)
+        self._tell("training")
+        text = (
+            f"The memory was full with the plan {before.name!r}; going on after step {trainer.step} with "
+            f"{plan.name!r}: {plan.about}."
+        )
+        return Progress("train", trainer.step, self.total, text, warning=True)
+
+    def _stopped(self, stopped: TrainingStopped) -> SpatialAlignError:
+        """Keep the last good weights, also as a LoRA to try, and say so."""
+        if stopped.sound:
+            self._save()
+        else:
+            self.trainer.restore(self.good)
+        path = self._keep_lora()
+        self._tell("stopped")
+        step = self.trainer.step
+        return SpatialAlignError(f"{stopped} " + (f"The LoRA of step {step} is {path}." if path else ""))
+
+    def _save(self) -> None:
+        if self.saved == self.trainer.step:
+            return
+        self.log.flush()
+        state = self.trainer.state()
+        save_checkpoint(self.checkpoints, state)
+        self.saved = state.step
+        if not self.trainer.guard.rising:
+            self.good = state
+
+    def _leave(self) -> None:
+        """Save on the way out, where there is anything whole to save."""
+        if self.trainer.parameters and not self.trainer.torn and self.trainer.step == self._logged:
+            self._save()
+        self._tell("stopped")
+
+    def _keep_lora(self) -> Path | None:
+        """The LoRA of this step beside the one that is made at the end."""
+        tensors, step = self.trainer.lora(), self.trainer.step
+        if not _changes_something(tensors):
+            return None
+        path = self.lora.with_name(f"{self.lora.stem}-step-{step:06d}.safetensors")
+        save_lora(path, tensors, {"step": str(step)})
+        return path
+
+    @property
+    def _logged(self) -> int:
+        return int(self.log.rows[-1]["step"]) if self.log.rows else 0
+
+    def _tell(self, state: str) -> None:
+        self.control.tell(state, self.trainer.step, self.total, self.trainer.plan.name)
 
 
 def _finished(lora: Path, print_: str) -> bool | None:
@@ -98,27 +321,13 @@ def _finished(lora: Path, print_: str) -> bool | None:
     return metadata.get("fingerprint") == print_
 
 
-def _log_from(path: Path, step: int) -> IO[str]:
-    """The log, open for appending after its row of `step`; later rows belong to steps that are done again."""
-    rows = [row for row in read_training_log(path) if row["step"] <= step] if step else []
-    lines = [",".join(_COLUMNS)] + [",".join(_cell(name, row[name]) for name in _COLUMNS) for row in rows]
-    atomic_write(path, "\n".join(lines) + "\n")
-    return path.open("a", encoding="utf-8", newline="")
+def _leanest(plan: MemoryPlan, other: str) -> MemoryPlan:
+    found = [each for each in (plan, PLANS.get(other, plan)) if each in LADDER]
+    return max(found, key=LADDER.index, default=plan)
 
 
-def _append(file: IO[str], step: StepLog) -> None:
-    file.write(",".join(_cell(name, value) for name, value in asdict(step).items()) + "\n")
-    file.flush()
-
-
-def _cell(name: str, value: Any) -> str:
-    return str(int(value)) if name in ("step", "total") else repr(float(value))
-
-
-def _save(folder: Path, trainer: Trainer, log: IO[str]) -> int:
-    os.fsync(log.fileno())  # the log must never be behind the checkpoint
-    save_checkpoint(folder, trainer.state())
-    return trainer.step
+def _changes_something(tensors: dict[str, torch.Tensor]) -> bool:
+    return any(name.endswith("lora_B.weight") and bool(value.any()) for name, value in tensors.items())
 
 
 def _values(step: StepLog) -> dict[str, float]:

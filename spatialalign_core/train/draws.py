@@ -1,0 +1,129 @@
+"""What one step is trained on: pairs, noise levels and noise, all from (seed, step)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import SpatialAlignError
+from ..pairs import Pair, PairData
+from .settings import TrainSettings
+
+_ATTEMPTS = 100
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one pair is trained on: noisy latents and targets (C, F', H', W'), noise level, text.
+
+    An anchor's preference is not learned; only the regulariser sees it.
+    """
+
+    noisy_winner: Tensor
+    noisy_loser: Tensor
+    target_winner: Tensor
+    target_loser: Tensor
+    sigma: float
+    text: Tensor
+    anchor: bool
+
+
+class Drawer:
+    """Draws the pairs of a step. Every choice of step n comes from (settings.seed, n), so nothing has to be remembered.
+
+    set_aside: videos and texts whose numbers are not finite, with the reason; pairs that hold one are never drawn.
+    """
+
+    def __init__(self, pairs: PairData, settings: TrainSettings, shift: float) -> None:
+        self.pairs, self.settings, self.shift = pairs, settings, shift
+        self.set_aside: dict[str, str] = {}
+        self._sound: set[str] = set()
+        self._by_text: dict[str, list[Pair]] = {}
+        for pair in pairs.pairs:
+            self._by_text.setdefault(pair.text_id, []).append(pair)
+
+    def draw(self, step: int) -> list[Draw]:
+        """The pairs of step `step` (from 0): a text at random, one of its pairs at random, a noise level and noise.
+
+        SpatialAlignError when hardly any pair is sound, or a file has gone.
+        """
+        settings = self.settings
+        rng = np.random.default_rng((settings.seed, step))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        draws = []
+        for index in range(settings.pairs_per_step):
+            pair = self._pair(rng)
+            sigma = draw_sigma(settings, self.shift, rng, index)
+            draws.append(self._draw(pair, sigma, index < settings.anchors, generator))
+        return draws
+
+    def _pair(self, rng: np.random.Generator) -> Pair:
+        text_ids = list(self._by_text)
+        for _ in range(_ATTEMPTS):
+            candidates = self._by_text[text_ids[rng.integers(len(text_ids))]]
+            pair = candidates[rng.integers(len(candidates))]
+            if self._is_sound(pair):
+                return pair
+        raise SpatialAlignError(
+            "Nearly all pairs hold latents that are no numbers (NaN); generate the videos and export the pairs again."
+        )
+
+    def _is_sound(self, pair: Pair) -> bool:
+        """Looks at each tensor once. What it remembers changes nothing about which pairs are drawn."""
+        parts = [(f"the text of {pair.text_id}", lambda: self.pairs.text(pair.text_id))]
+        for seed in (pair.winner_seed, pair.loser_seed):
+            parts.append(
+                (f"{pair.prompt_id}, seed {seed}", lambda seed=seed: self.pairs.latents(pair.prompt_id, seed))
+            )
+        for name, load in parts:
+            if name in self._sound or name in self.set_aside:
+                continue
+            if torch.isfinite(load()).all():
+                self._sound.add(name)
+            else:
+                self.set_aside[name] = (
+                    f"{name[0].upper()}{name[1:]} holds numbers that are none (NaN or infinite) and is left out; "
+                    "generate it and export the pairs again to have it back."
+                )
+        return not any(name in self.set_aside for name, _ in parts)
+
+    def _draw(self, pair: Pair, sigma: float, anchor: bool, generator: torch.Generator) -> Draw:
+        winner = self.pairs.latents(pair.prompt_id, pair.winner_seed).float()
+        loser = self.pairs.latents(pair.prompt_id, pair.loser_seed).float()
+        if self.settings.noise == "loser":
+            noise_winner = noise_loser = self.pairs.noise(pair.prompt_id, pair.loser_seed).float()
+        else:
+            noise_winner = torch.randn(winner.shape, generator=generator)
+            separate = self.settings.noise == "separate"
+            noise_loser = torch.randn(loser.shape, generator=generator) if separate else noise_winner
+        return Draw(
+            noisy_winner=(1 - sigma) * winner + sigma * noise_winner,
+            noisy_loser=(1 - sigma) * loser + sigma * noise_loser,
+            target_winner=noise_winner - winner,
+            target_loser=noise_loser - loser,
+            sigma=sigma,
+            text=self.pairs.text(pair.text_id),
+            anchor=anchor,
+        )
+
+
+def draw_sigma(settings: TrainSettings, shift: float, rng: np.random.Generator, index: int) -> float:
+    """Noise level of pair `index` of a step.
+
+    Over the whole of 0..1: uniform over a grid of 1000 levels, shifted as in the released recipe. Over a narrower range
+    the levels of a step are spread evenly, those of its first `settings.anchors` pairs over what lies outside of it.
+    """
+    if settings.sigma_min == 0 and settings.sigma_max == 1:
+        u = 1 - rng.integers(1000) / 1000
+        return float(shift * u / (1 + (shift - 1) * u))
+    inside = settings.sigma_max - settings.sigma_min
+    anchors = settings.anchors
+    if index < anchors:
+        outside = (1 - inside) * (index + rng.random()) / anchors
+        return outside if outside < settings.sigma_min else outside + inside
+    return settings.sigma_min + inside * (index - anchors + rng.random()) / (
+        settings.pairs_per_step - anchors
+    )
