@@ -5,7 +5,8 @@
 speed_ratio (pairs a second, ours over published), memory_ratio (peak memory, ours over published), loss_difference.
 
 Published: a deep copy of the model as reference, four separate forwards a pair, one pair at a time, gradient
-checkpointing where the shape asks for it; written here from the paper's formulas. Ours: the trainer's own step, with a memory plan.
+checkpointing where the shape asks for it; written here from the paper's formulas. Ours: the trainer's own step, with a
+memory plan.
 Operations are those that the procedure needs (a recomputed block counts once), so that plans compare by time alone.
 `--preflight PLAN` instead compares the preflight's estimate with the peak of this very process.
 """

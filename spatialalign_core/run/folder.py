@@ -25,9 +25,10 @@ from .held_out import HeldOutCheck, look
 from .layout import ALIGNED, BASE, DEFAULT_LORA, SETS, RunLayout, SampleKey
 from .lock import locked
 from .pairing import pairs_stage, select_pairs
-from .planning import AUTO, plan_training
+from .planning import AUTO
+from .session import Watching
 from .stages import detect_stage, evaluate_stage, generate_stage, score_stage
-from .training import Watching, train_lora
+from .training import train_lora
 
 __all__ = ["ALIGNED", "BASE", "DEFAULT_BATCH", "DEFAULT_LORA", "SETS", "Progress", "Run", "SampleKey"]
 
@@ -145,14 +146,10 @@ class Run(RunLayout):
         """
         with self._writing():
             pairs, lora = load_pairs(self.pairs_folder), self.lora_path(name)
-            place = device or model.device
-            estimate = plan_training(model, pairs, settings, place, plan, room)
             watching = None
             if check is not None:
                 self.prompts("held_out")  # none of them is told now rather than at the first look
                 watching = Watching(check, lambda lora, step: look(self, model, check, lora, step))
-            text = f"memory plan {estimate.plan.name}: {estimate.plan.about}, about {estimate.peak / 2**30:.2f} GiB"
-            yield Progress("train", 0, settings.steps, text)
             yield from train_lora(
                 model,
                 pairs,
@@ -161,9 +158,9 @@ class Run(RunLayout):
                 self.training_file,
                 self.control,
                 watching,
-                estimate.plan,
-                plan != AUTO,
-                place,
+                plan,
+                room,
+                device,
                 self.folder / "tensorboard" if tensorboard else None,
             )
 

@@ -38,8 +38,12 @@ def plan_training(
         return estimate(model.family, config, shape, settings, find_plan(plan))
     if room is None:
         room = free_memory(device)
-        if model.device.type == device.type:
-            room += sum(p.numel() * p.element_size() for p in model.transformer.parameters())
+        if (
+            device.type != "cpu"
+        ):  # what is there already is part of the estimate, or leaves before the first step
+            parts = (getattr(model.pipeline, name, None) for name in ("transformer", "vae", "text_encoder"))
+            there = [p for part in parts if part is not None for p in part.parameters()]
+            room += sum(p.numel() * p.element_size() for p in there if p.device.type == device.type)
     return choose_plan(model.family, config, shape, settings, room)
 
 

@@ -20,7 +20,7 @@ from spatialalign_core.models.wan import WanFamily
 from spatialalign_core.train.memory import free_memory, is_out_of_memory
 from spatialalign_core.train.plans import FAST, LADDER, PLANS, find_plan, leaner
 from spatialalign_core.train.preflight import StepShape, choose_plan, estimate, read_transformer_config
-from spatialalign_core.train.settings import DEFAULT
+from spatialalign_core.train.settings import DEFAULT, PUBLISHED
 from spatialalign_core.train.trainer import Trainer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,8 +123,7 @@ def test_each_plan_needs_less_than_the_one_before(model_folder: Path) -> None:
 
 def test_full_size_fits_into_a_small_card() -> None:
     """Wan2.1-1.3B, 480 x 832, 81 frames: 1.4 billion weights of 16 bits."""
-    settings = replace(DEFAULT, pairs_per_step=2)
-    found = choose_plan(WanFamily(), WAN_1_3B, FULL_SIZE, settings, 16 * 2**30, LADDER[3:])
+    found = choose_plan(WanFamily(), WAN_1_3B, FULL_SIZE, PUBLISHED, 16 * 2**30, LADDER[3:])
     assert found.plan.name == "recompute"
     assert 2.5 * 2**30 < found.weights < 3.2 * 2**30
 

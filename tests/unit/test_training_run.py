@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from spatialalign_core.cli import main
@@ -343,7 +344,7 @@ def test_full_memory_falls_back_to_the_next_plan(
         f"The memory was full with the plan 'fast'; going on after step {step} with 'single': one pair at a time."
     )
     assert [row["step"] for row in run.training_log()] == [1, 2, 3, 4]
-    assert losses(run.folder) == pytest.approx(losses(undisturbed), rel=1e-4)
+    assert losses(run.folder) == pytest.approx(losses(undisturbed), rel=1e-3)
 
 
 def test_plan_that_was_needed_is_kept_when_going_on(
@@ -367,8 +368,15 @@ def test_no_plan_left_is_explained(run: Run, model: VideoModel, monkeypatch: pyt
         drive(train(run, model))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
 def test_disk_that_fills_up(
-    run: Run, model: VideoModel, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, model: VideoModel, undisturbed: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """At the second checkpoint: the first stays, one sentence says why, and the next start goes on."""
     real = save_file
@@ -377,7 +385,7 @@ def test_disk_that_fills_up(
     def full(tensors: Any, path: Any, **named: Any) -> None:
         saves.append(1)
         if len(saves) > 1:
-            raise OSError(errno.ENOSPC, "No space left on device")
+            raise error
         real(tensors, path, **named)
 
     settings = replace(SETTINGS, checkpoint_every=1)
