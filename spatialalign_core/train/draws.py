@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -73,12 +75,12 @@ class Drawer:
 
     def _is_sound(self, pair: Pair) -> bool:
         """Looks at each tensor once. What it remembers changes nothing about which pairs are drawn."""
-        parts = [(f"the text of {pair.text_id}", lambda: self.pairs.text(pair.text_id))]
-        for seed in (pair.winner_seed, pair.loser_seed):
-            parts.append(
-                (f"{pair.prompt_id}, seed {seed}", lambda seed=seed: self.pairs.latents(pair.prompt_id, seed))
-            )
-        for name, load in parts:
+        parts: dict[str, Callable[[], Tensor]] = {
+            f"{pair.prompt_id}, seed {seed}": partial(self.pairs.latents, pair.prompt_id, seed)
+            for seed in (pair.winner_seed, pair.loser_seed)
+        }
+        parts[f"the text of {pair.text_id}"] = partial(self.pairs.text, pair.text_id)
+        for name, load in parts.items():
             if name in self._sound or name in self.set_aside:
                 continue
             if torch.isfinite(load()).all():
@@ -88,7 +90,7 @@ class Drawer:
                     f"{name[0].upper()}{name[1:]} holds numbers that are none (NaN or infinite) and is left out; "
                     "generate it and export the pairs again to have it back."
                 )
-        return not any(name in self.set_aside for name, _ in parts)
+        return not any(name in self.set_aside for name in parts)
 
     def _draw(self, pair: Pair, sigma: float, anchor: bool, generator: torch.Generator) -> Draw:
         winner = self.pairs.latents(pair.prompt_id, pair.winner_seed).float()

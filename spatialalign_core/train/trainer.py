@@ -204,16 +204,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         draws = self._draws()
-        self.optimizer.zero_grad(set_to_none=True)
-        parts: list[LossTerms] = []
-        loss = 0.0
-        for start in range(0, len(draws), self.plan.micro_batch):
-            part = draws[start : start + self.plan.micro_batch]
-            terms = self._loss(part)
-            share = len(part) / len(draws)
-            (terms.total * share).backward()
-            loss += terms.total.item() * share
-            parts.append(terms)
+        loss, parts = self._gradients(draws)
         norm = nn.utils.clip_grad_norm_(
             list(self.parameters.values()),
             math.inf if settings.max_grad_norm is None else settings.max_grad_norm,
@@ -233,6 +224,20 @@ class Trainer:
             seconds=time.perf_counter() - started,
             gradient_norm=norm,
         )
+
+    def _gradients(self, draws: list[Draw]) -> tuple[float, list[LossTerms]]:
+        """Gradients of the step's loss, left in the parameters; the loss, and the terms of each micro-batch."""
+        self.optimizer.zero_grad(set_to_none=True)
+        parts: list[LossTerms] = []
+        loss = 0.0
+        for start in range(0, len(draws), self.plan.micro_batch):
+            part = draws[start : start + self.plan.micro_batch]
+            terms = self._loss(part)
+            share = len(part) / len(draws)
+            (terms.total * share).backward()
+            loss += terms.total.item() * share
+            parts.append(terms)
+        return loss, parts
 
     def _change_weights(self) -> None:
         self.torn = True

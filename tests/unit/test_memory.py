@@ -62,31 +62,44 @@ def model(model_folder: Path) -> VideoModel:
     return load_video_model(model_folder, "cpu")
 
 
-def train(model: VideoModel, plan: Any) -> tuple[list[float], dict[str, torch.Tensor]]:
+def gradients(model: VideoModel, plan: Any) -> tuple[float, torch.Tensor]:
+    """Loss and all gradients of one step, with an adapter that does something."""
     trainer = Trainer(model, Noise((16, 4, 8, 12), (12, 64)), SETTINGS, plan)  # type: ignore[arg-type]
-    logs = list(trainer.run())
-    result = trainer.lora()
+    for name, parameter in trainer.parameters.items():
+        if ".lora_B." in name:
+            generator = torch.Generator().manual_seed(len(name))
+            parameter.data.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
+    loss, _ = trainer._gradients(trainer._draws())
+    found = torch.cat([p.grad.flatten() for p in trainer.parameters.values() if p.grad is not None])
+    assert found.numel() == sum(p.numel() for p in trainer.parameters.values())
     trainer.close()
-    return [value for log in logs for value in (log.loss, log.gradient_norm)], result
+    return loss, found
 
 
-@pytest.mark.parametrize("plan", LADDER[1:], ids=lambda plan: plan.name)
-def test_plans_change_nothing_but_rounding(model: VideoModel, plan: Any) -> None:
+def apart(first: torch.Tensor, second: torch.Tensor) -> float:
+    return ((first - second).norm() / first.norm()).item()
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=lambda plan: plan.name)
+def test_plans_give_the_same_gradients_and_the_base_back(model: VideoModel, plan: Any) -> None:
+    """But for rounding: of sums, or with fp8 of the base."""
     base = {name: value.clone() for name, value in model.transformer.state_dict().items()}
-    numbers, lora = train(model, FAST)
-    other_numbers, other = train(model, plan)
-    assert other_numbers == pytest.approx(numbers, rel=1e-3)
-    assert all(torch.allclose(lora[name], other[name], atol=2e-4) for name in lora)
+    loss, expected = gradients(model, FAST)
+    other_loss, found = gradients(model, plan)
+    rounding = 0.1 if plan.weights == "fp8" else 1e-4
+    assert other_loss == pytest.approx(loss, rel=rounding)
+    assert apart(expected, found) < rounding
     after = model.transformer.state_dict()
     assert after.keys() == base.keys() and all(after[name].equal(base[name]) for name in base)
 
 
-def test_eight_bits_round_the_base_a_little_and_give_it_back(model: VideoModel) -> None:
-    base = {name: value.clone() for name, value in model.transformer.state_dict().items()}
-    numbers, _ = train(model, FAST)
-    rounded, _ = train(model, PLANS["fp8"])
-    assert rounded == pytest.approx(numbers, rel=0.3) and rounded != numbers
-    assert all(value.equal(base[name]) for name, value in model.transformer.state_dict().items())
+def test_precision_is_that_of_the_computation_not_of_the_first_parameter(model: VideoModel) -> None:
+    """Real Wan keeps some parameters in float32 when it is loaded in 16 bits, the very first one among them."""
+    assert next(model.transformer.parameters()).shape == model.pipeline.transformer.scale_shift_table.shape
+    model.pipeline.transformer.to(torch.bfloat16)
+    model.pipeline.transformer.scale_shift_table.data = model.pipeline.transformer.scale_shift_table.float()
+    assert model.dtype == torch.bfloat16
+    model.pipeline.transformer.to(torch.float32)
 
 
 @pytest.mark.parametrize("plan", ["offload", "fp8"])
