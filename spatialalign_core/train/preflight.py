@@ -92,7 +92,9 @@ def estimate(
             copies += 1
         state = [torch.empty_like(p) for _ in range(copies) for p in trained]
         pairs = min(plan.micro_batch, settings.pairs_per_step)
-        pair_loss(model, _draws(pairs, shape), settings, plan, _META).total.backward()
+        loss = pair_loss(model, _draws(pairs, shape), settings, plan, _META).total
+        torch.autograd.backward(loss)  # the tensor's own method would leave the modes outside
+        del loss
         del state
     peak = counter.peak
     if shape.host:  # the pairs of a whole step lie in the same memory
