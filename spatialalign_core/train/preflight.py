@@ -7,10 +7,11 @@ the code.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
@@ -76,7 +76,7 @@ def estimate(
 
     if plan.compile:  # what the compiler saves is not known beforehand
         plan = replace(plan, compile=False)
-    with _Counter() as counter, _FusedAttention():
+    with _Counter() as counter, _fused_attention():
         with _META:
             transformer = getattr(diffusers, config["_class_name"]).from_config(config)
         _cast(transformer, shape.dtype)
@@ -93,7 +93,7 @@ def estimate(
         state = [torch.empty_like(p) for _ in range(copies) for p in trained]
         pairs = min(plan.micro_batch, settings.pairs_per_step)
         loss = pair_loss(model, _draws(pairs, shape), settings, plan, _META).total
-        torch.autograd.backward(loss)  # the tensor's own method would leave the modes outside
+        loss.backward()
         del loss
         del state
     peak = counter.peak
@@ -160,17 +160,22 @@ class _Counter(TorchDispatchMode):
         self.peak = max(self.peak, self.now)
 
 
-class _FusedAttention(TorchFunctionMode):
-    """Attention as the fused kernels do it, which never hold the whole table of weights."""
+@contextlib.contextmanager
+def _fused_attention() -> Iterator[None]:
+    """Attention as the fused kernels do it, which never hold the whole table of weights. Only for tensors without
+    content. Put in the function's place, because a function mode does not reach into the backward pass."""
+    real = nn.functional.scaled_dot_product_attention
 
-    def __torch_function__(self, function: Any, types: Any, arguments: Any = (), named: Any = None) -> Any:
-        if function is nn.functional.scaled_dot_product_attention:
-            query, key, value = (
-                arguments[index] if index < len(arguments) else (named or {})[name]
-                for index, name in enumerate(("query", "key", "value"))
-            )
+    def attention(query: Tensor, key: Tensor, value: Tensor, *arguments: Any, **named: Any) -> Tensor:
+        if query.device.type == "meta":
             return _Attention.apply(query, key, value)
-        return function(*arguments, **(named or {}))
+        return real(query, key, value, *arguments, **named)
+
+    nn.functional.scaled_dot_product_attention = attention
+    try:
+        yield
+    finally:
+        nn.functional.scaled_dot_product_attention = real
 
 
 class _Attention(torch.autograd.Function):
