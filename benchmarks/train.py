@@ -8,7 +8,7 @@ Published: a deep copy of the model as reference, four separate forwards a pair,
 checkpointing where the shape asks for it; written here from the paper's formulas. Ours: the trainer's own step, with a
 memory plan.
 Operations are those that the procedure needs (a recomputed block counts once), so that plans compare by time alone.
-`--preflight PLAN` instead compares the preflight's estimate with the peak of this very process.
+`--preflight PLAN ...` instead compares the preflight's estimate with the peak of this very process.
 """
 
 from __future__ import annotations
@@ -397,7 +397,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--memory", type=float, metavar="GIB", help="for --plan auto: most memory to use")
     add("--repeats", type=int, default=5)
     add("--compile", action="store_true", help="torch.compile, block by block")
-    add("--preflight", choices=list(PLANS), help="compare the estimate with the measured peak and stop")
+    add(
+        "--preflight",
+        choices=list(PLANS),
+        nargs="+",
+        help="compare the estimate with the measured peak and stop",
+    )
     add("--measure", choices=["published", *PLANS], help="print the peak memory of one side and stop")
     options = parser.parse_args(arguments)
     device = torch.device(options.device)
@@ -408,7 +413,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(measure_memory(SHAPES[options.shape], device, dtype, PLANS.get(options.measure)))
         return
     if options.preflight:
-        print(json.dumps(preflight(SHAPES[options.shape], device, dtype, PLANS[options.preflight])))
+        plans = [PLANS[name] for name in options.preflight]
+        print(json.dumps([preflight(SHAPES[options.shape], device, dtype, plan) for plan in plans]))
         return
     result = compare(options, device, dtype)
     name = RESULTS if options.shape == "pocket" else RESULTS.with_stem(f"train-{options.shape}")

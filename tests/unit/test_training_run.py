@@ -29,6 +29,8 @@ from spatialalign_core.run.control import TrainControl
 from spatialalign_core.run.held_out import HeldOutCheck
 from spatialalign_core.run.training_log import HELD_OUT, read_training_log
 from spatialalign_core.train import step as step_module
+from spatialalign_core.train.plans import find_plan
+from spatialalign_core.train.preflight import Estimate
 from spatialalign_core.train.settings import DEFAULT
 from spatialalign_core.train.trainer import Trainer
 
@@ -55,6 +57,16 @@ def check(**options: Any) -> HeldOutCheck:
 @pytest.fixture(scope="module")
 def model(model_folder: Path) -> VideoModel:
     return load_video_model(model_folder, "cpu")
+
+
+@pytest.fixture(autouse=True)
+def no_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second each time; test_memory looks after it."""
+
+    def chosen(*arguments: Any) -> Estimate:
+        return Estimate(find_plan("fast" if arguments[4] == "auto" else arguments[4]), 0, 0)
+
+    monkeypatch.setattr("spatialalign_core.run.training.plan_training", chosen)
 
 
 @pytest.fixture(scope="module")
@@ -302,14 +314,16 @@ def test_divergence_goes_back_to_the_last_good_state(
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("where", "error"),
     [
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
-        MemoryError(),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes."),
+        ("pair_loss", torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")),
+        (
+            "pair_loss",
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes."),
+        ),
+        ("optimizer", MemoryError()),
     ],
 )
-@pytest.mark.parametrize("where", ["pair_loss", "optimizer"])
 def test_full_memory_falls_back_to_the_next_plan(
     run: Run,
     model: VideoModel,
