@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +15,26 @@ from comfy_api.latest import io
 from PIL import Image
 
 from ..spatialalign_core.draw import Picture, curve
+from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.files import atomic_path, contained
 from ..spatialalign_core.progress import Progress
-from ..spatialalign_core.run.training import read_training_log
+from ..spatialalign_core.run.held_out import HeldOutCheck
+from ..spatialalign_core.run.planning import AUTO
+from ..spatialalign_core.run.training_log import HELD_OUT, read_training_log
+from ..spatialalign_core.train.plans import PLANS
 from ..spatialalign_core.train.settings import PRESETS
-from .driving import drive
+from .driving import drive, watched
 from .pictures import shown, to_image
 from .places import working_in
-from .sockets import CATEGORY, LoadedModel, RunSocket, RunSoFar, VideoModelSocket
+from .sockets import (
+    CATEGORY,
+    DetectorSocket,
+    LoadedDetector,
+    LoadedModel,
+    RunSocket,
+    RunSoFar,
+    VideoModelSocket,
+)
 
 _SECONDS_BETWEEN_PICTURES = 2.0
 
@@ -66,6 +81,34 @@ class TrainLora(io.ComfyNode):
                 io.String.Input(
                     "lora_name", default="spatialalign", tooltip="File name of the LoRA, without its ending."
                 ),
+                io.Combo.Input(
+                    "memory_plan",
+                    options=[AUTO, *PLANS],
+                    default=AUTO,
+                    optional=True,
+                    tooltip="How training fits into memory, from fast to lean; 'auto' takes the fastest that fits, and "
+                    "a leaner one when the memory is full all the same.",
+                ),
+                io.Int.Input(
+                    "check_every",
+                    default=0,
+                    min=0,
+                    max=100_000,
+                    optional=True,
+                    tooltip="Steps between looks at a few held-out videos, for which a detector must be connected; the "
+                    "LoRA with the best score is kept. 0 does not look.",
+                ),
+                io.Int.Input(
+                    "patience",
+                    default=0,
+                    min=0,
+                    max=1000,
+                    optional=True,
+                    tooltip="Stop after so many looks without a better score; 0 trains all steps.",
+                ),
+                DetectorSocket.Input(
+                    "detector", optional=True, tooltip="From Load Detector; only needed for check_every."
+                ),
             ],
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),
@@ -87,7 +130,12 @@ class TrainLora(io.ComfyNode):
         learning_rate: float,
         seed: int,
         lora_name: str,
+        memory_plan: str = AUTO,
+        check_every: int = 0,
+        patience: int = 0,
+        detector: LoadedDetector | None = None,
     ) -> io.NodeOutput:
+        check = _held_out_check(run, check_every, patience, detector)
         chosen = PRESETS[preset]
         settings = replace(
             chosen,
@@ -97,13 +145,32 @@ class TrainLora(io.ComfyNode):
         )
         plot = _LossPlot(run.run.training_file)
         with working_in(run.run.folder):
-            with video_model.in_use(training=True) as model:
-                outcome = drive(run.run.train(model, settings, lora_name), cls.hidden.unique_id, plot)
+            with contextlib.ExitStack() as using:
+                if detector is not None and check is not None:
+                    using.enter_context(detector.in_use())
+                model = using.enter_context(video_model.in_use(training=True))
+                work = run.run.train(model, settings, lora_name, check, memory_plan)
+                outcome = drive(work, cls.hidden.unique_id, plot)
             listed = _list_for_load_lora(
                 run.run.lora_path(lora_name), f"{run.run.folder.name}-{lora_name}.safetensors"
             )
         text = f"{outcome.message}\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
         return io.NodeOutput(replace(run, lora=lora_name), listed, to_image(plot.draw()), ui=shown(cls, text))
+
+
+def _held_out_check(
+    run: RunSoFar, every: int, patience: int, detector: LoadedDetector | None
+) -> HeldOutCheck | None:
+    if detector is None:
+        if every:
+            raise SpatialAlignError(
+                "check_every needs to find things in the held-out videos; connect a detector, or set it to 0."
+            )
+        return None
+    finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
+    return HeldOutCheck(
+        finder, every, patience, rule=run.rule, mask_tracker=mask_tracker, settings=run.settings
+    )
 
 
 def _list_for_load_lora(lora: Path, name: str) -> str:
@@ -131,4 +198,16 @@ class _LossPlot:
     def draw(self) -> Picture:
         rows = read_training_log(self._log)
         title = f"Training, step {rows[-1]['step']:.0f} of {rows[-1]['total']:.0f}" if rows else "Training"
-        return curve([("loss of each step", [row["loss"] for row in rows])], title, "step")
+        series = [("loss of each step", [row["loss"] for row in rows])]
+        if any(HELD_OUT[0] in row for row in rows):
+            series.append(("score of held-out videos", _held(rows)))
+        return curve(series, title, "step")
+
+
+def _held(rows: Sequence[Mapping[str, float]]) -> list[float]:
+    """The last score known at each step; nothing before the first."""
+    scores, last = [], math.nan
+    for row in rows:
+        last = row.get(HELD_OUT[0], last)
+        scores.append(last)
+    return scores

@@ -131,6 +131,13 @@ def _writing(path: Path) -> Iterator[None]:
         if why is None or not _concerns(error, path):
             raise
         raise SpatialAlignError(f"Cannot write {path}: {why}.") from error
+    except Exception as error:
+        # safetensors tells of the system's errors in words of its own.
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        why = _WHY_NOT.get(int(found[1])) if found else None
+        if why is None or isinstance(error, SpatialAlignError):
+            raise
+        raise SpatialAlignError(f"Cannot write {path}: {why}.") from error
 
 
 def _concerns(error: OSError, path: Path) -> bool:

@@ -116,9 +116,29 @@ _HELP: dict[str, tuple[str, str]] = {
 
         The preset "default" is what works best here; "published" is the recipe of the SpatialAlign paper.
 
+        Memory: the fastest plan that fits is found before the model is loaded; when the memory is full all the same,
+        the training goes on from the last step with the next plan. --plans shows what each plan needs.
+        Watching: --check-every makes and scores the same few held-out videos now and then, notes their score in
+        training.csv beside the loss, and leaves the LoRA with the best score. `control` talks to it while it runs.
+
         Examples:
           train runs/first
           train runs/first --preset published --steps 600 --name published
+          train runs/first --check-every 50 --patience 4
+          train runs/big --model models/Wan2.1-T2V-1.3B-Diffusers --memory 16
+        """,
+    ),
+    "control": (
+        "pause, resume, save or sample a training that runs",
+        """
+        Ask the training that works in this run folder, from another terminal, to rest between two steps with everything
+        saved (pause), to go on (resume), to save a checkpoint and its LoRA now (save), or to make and score its
+        held-out videos now (sample; for a training started with --check-every or --detector). Prints what the training
+        said last.
+
+        Examples:
+          control runs/first pause
+          control runs/first resume
         """,
     ),
     "evaluate": (
@@ -291,6 +311,25 @@ def _train(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="steps between checkpoints",
     )
+    add("--plan", default="auto", metavar="NAME", help="memory plan (default auto: the fastest that fits)")
+    add("--memory", type=float, metavar="GIB", help="most memory to use (default: what is free)")
+    add("--plans", action="store_true", help="show what each plan needs and stop")
+    add("--optimizer", dest="train_optimizer", help="adamw, adamw_fused or adamw_8bit (default adamw)")
+    add("--average", type=float, dest="train_average", metavar="X", help="leave an average, such as 0.99")
+    add("--check-every", type=int, default=0, metavar="N", help="steps between looks (default 0: none)")
+    add("--check-prompts", type=int, default=8, metavar="N", help="held-out videos a look (default 8)")
+    add("--patience", type=int, default=0, metavar="N", help="stop after N looks without a better score")
+    add(
+        "--detector",
+        metavar="NAME",
+        help="finds things in held-out videos (default sprites, for the sprite world)",
+    )
+    add("--tensorboard", action="store_true", help="a log for TensorBoard too, in RUN/tensorboard")
+
+
+def _control(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    parser.add_argument("action", metavar="ACTION", help="pause, resume, save or sample")
 
 
 def _training(parser: argparse.ArgumentParser, prefix: str = "") -> None:
@@ -339,6 +378,7 @@ _ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "score": _score,
     "pairs": _pairs,
     "train": _train,
+    "control": _control,
     "evaluate": _evaluate,
     "quickstart": _quickstart,
 }

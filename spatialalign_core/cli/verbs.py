@@ -20,8 +20,11 @@ from ..errors import SpatialAlignError
 from .arguments import build_parser
 
 if TYPE_CHECKING:
+    import torch
+
     from ..models.base import GenerateSettings, VideoModel
     from ..prompts import DsrPrompt
+    from ..run.held_out import HeldOutCheck
     from .console import Console
 
 
@@ -195,14 +198,68 @@ def pairs(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """Train the LoRA."""
+    import torch
+
     from ..pairs import load_pairs
     from ..run import Run
 
     run = Run(options.run)
     settings = _train_settings(options)
     lora = run.lora_path(options.name)
-    load_pairs(run.pairs_folder)  # missing pairs are told before a model loads
-    return _drive(run.train(_load_model(options), settings, options.name), lora)
+    pairs = load_pairs(run.pairs_folder)  # missing pairs are told before a model loads
+    if options.device:
+        device = torch.device(options.device)
+    else:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if options.plans:
+        from ..run.planning import all_plans
+
+        for each in all_plans(options.model, pairs, settings, device):
+            print(each)
+        return 0
+    check = _held_out_check(options)
+    stage = run.train(
+        _load_for_training(options, device, whole=check is not None),
+        settings,
+        options.name,
+        check,
+        options.plan,
+        None if options.memory is None else int(options.memory * 2**30),
+        device,
+        options.tensorboard,
+    )
+    return _drive(stage, lora)
+
+
+def _load_for_training(options: argparse.Namespace, device: torch.device, whole: bool) -> VideoModel:
+    """Alone, the transformer starts in the computer's memory; the training moves what the plan wants on the device."""
+    from ..models.loading import load_video_model
+    from ..models.quiet import quiet_libraries
+    from ..run.planning import usual_dtype
+
+    quiet_libraries()
+    if whole:
+        return load_video_model(options.model, device)
+    return load_video_model(options.model, "cpu", usual_dtype(device), transformer_only=True)
+
+
+def _held_out_check(options: argparse.Namespace) -> HeldOutCheck | None:
+    if not options.check_every and options.detector is None:
+        return None
+    from ..detect.loading import load_detector
+    from ..run.held_out import HeldOutCheck
+
+    detector = load_detector(options.detector or "sprites")
+    return HeldOutCheck(detector, options.check_every, options.patience, options.check_prompts)
+
+
+def control(options: argparse.Namespace) -> None:
+    """Talk to a training that runs."""
+    from ..run.control import TrainControl
+
+    talk = TrainControl(Path(options.run).expanduser().resolve())
+    talk.ask(options.action)
+    print(json.dumps(talk.state()))
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -253,7 +310,7 @@ def quickstart(options: argparse.Namespace) -> int:
 
 VERBS = {
     verb.__name__: verb
-    for verb in (prompts, generate, collect, detect, score, pairs, train, evaluate, quickstart)
+    for verb in (prompts, generate, collect, detect, score, pairs, train, control, evaluate, quickstart)
 }
 
 
@@ -264,7 +321,10 @@ def _train_settings(options: argparse.Namespace) -> Any:
         raise SpatialAlignError(
             f"There is no preset {options.preset!r}; choose one of: {', '.join(PRESETS)}."
         )
-    names = ("steps", "learning_rate", "beta", "loss", "rank", "pairs_per_step", "seed", "checkpoint_every")
+    names = (
+        "steps", "learning_rate", "beta", "loss", "rank", "pairs_per_step", "seed", "checkpoint_every",
+        "optimizer", "average",
+    )  # fmt: skip
     chosen = {name: value for name in names if (value := getattr(options, f"train_{name}", None)) is not None}
     return replace(PRESETS[options.preset], **chosen)
 

@@ -174,7 +174,8 @@ class VideoModel:
 
     @property
     def dtype(self) -> torch.dtype:
-        return next(self.transformer.parameters()).dtype
+        """What the transformer computes in; single parameters of it may stay in float32, in Wan the very first one."""
+        return self.pipeline.transformer.dtype
 
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> Tensor:

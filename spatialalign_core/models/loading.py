@@ -30,6 +30,7 @@ def load_video_model(
     expert: str | None = None,
     parts: Parts | None = None,
     tokenizers: Mapping[str, Path] | None = None,
+    transformer_only: bool = False,
 ) -> VideoModel:
     """Load a diffusers folder, a bundled model by its name ("pocket"), or a single file with those that belong to it.
 
@@ -37,6 +38,7 @@ def load_video_model(
     folder with two networks, the one that is trained; of single files it is the chosen one. parts: the other files,
     else they are looked for in the folders beside it. tokenizers: folders of those that the files lack. A file
     `spatialalign.json` in the folder overrides the family's default generation settings. Never downloads.
+    transformer_only: a folder without what makes latents and embeddings; enough for training on exported pairs.
     SpatialAlignError for a model that is missing, damaged, or of an unknown family.
     """
     path = BUNDLED.get(str(folder), Path(folder))
@@ -49,7 +51,7 @@ def load_video_model(
     else:
         family = recognise_family(path)
         expert = _expert(family, expert)
-        pipeline = _load_pipeline(path, family, chosen_dtype)
+        pipeline = _load_pipeline(path, family, chosen_dtype, _other_parts(path) if transformer_only else {})
         model = VideoModel(
             path,
             family,
@@ -168,7 +170,14 @@ def recognise_family(folder: str | Path) -> Family:
     )
 
 
-def _load_pipeline(path: Path, family: Family, dtype: torch.dtype) -> Any:
+def _other_parts(path: Path) -> dict[str, None]:
+    """What the pipeline consists of besides transformer and scheduler, as arguments that leave it out."""
+    index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+    parts = [name for name, value in index.items() if isinstance(value, list) and value[0] is not None]
+    return {name: None for name in parts if not name.startswith(("transformer", "scheduler"))}
+
+
+def _load_pipeline(path: Path, family: Family, dtype: torch.dtype, left_out: dict[str, None]) -> Any:
     import diffusers
 
     bars = diffusers.utils.logging.is_progress_bar_enabled()
@@ -178,7 +187,7 @@ def _load_pipeline(path: Path, family: Family, dtype: torch.dtype) -> Any:
             # The new name `dtype` is unknown to the older diffusers we support.
             warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
             return getattr(diffusers, family.pipeline_class).from_pretrained(
-                path, torch_dtype=dtype, local_files_only=True, use_safetensors=True
+                path, torch_dtype=dtype, local_files_only=True, use_safetensors=True, **left_out
             )
     except Exception as error:  # a wrong file can fail in any of three libraries
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..detect.base import Detector, MaskTracker
@@ -24,10 +25,13 @@ from ..progress import Progress
 from ..prompts import Combination, DsrPrompt, write_prompts
 from ..train.settings import TrainSettings
 from .collecting import Collected, collect_sample, with_prompt
+from .held_out import HeldOutCheck, look
 from .layout import ALIGNED, BASE, DEFAULT_LORA, SETS, RunLayout, SampleKey
 from .lock import locked
 from .pairing import pairs_stage, select_pairs
+from .planning import AUTO
 from .samples import is_collected
+from .session import Watching
 from .stages import detect_stage, evaluate_stage, generate_stage, score_stage
 from .training import train_lora
 
@@ -151,16 +155,42 @@ class Run(RunLayout):
             yield from pairs_stage(self, model, self.prompts(split), chosen, self._held_out())
 
     def train(
-        self, model: VideoModel, settings: TrainSettings, name: str = DEFAULT_LORA
+        self,
+        model: VideoModel,
+        settings: TrainSettings,
+        name: str = DEFAULT_LORA,
+        check: HeldOutCheck | None = None,
+        plan: str = AUTO,
+        room: int | None = None,
+        device: torch.device | None = None,
+        tensorboard: bool = False,
     ) -> Iterator[Progress]:
         """Train lora/<name>.safetensors on pairs/, going on from the last checkpoint.
 
-        Closing it between two steps saves a checkpoint. Leaves the model without any LoRA. SpatialAlignError when there
-        is nothing to train on.
+        Closing it between two steps saves a checkpoint. Leaves the model without any LoRA. check: held-out videos to
+        make and score meanwhile. plan: how to fit into memory, "auto" for the fastest that does; room: bytes it may
+        use, None for what is free. device: where to compute, None for where the model is. `control` says how to talk
+        to it while it runs. SpatialAlignError when there is nothing to train on, or no plan fits.
         """
         with self._writing():
-            pairs = load_pairs(self.pairs_folder)
-            yield from train_lora(model, pairs, settings, self.lora_path(name), self.training_file)
+            pairs, lora = load_pairs(self.pairs_folder), self.lora_path(name)
+            watching = None
+            if check is not None:
+                self.prompts("held_out")  # none of them is told now rather than at the first look
+                watching = Watching(check, lambda lora, step: look(self, model, check, lora, step))
+            yield from train_lora(
+                model,
+                pairs,
+                settings,
+                lora,
+                self.training_file,
+                self.control,
+                watching,
+                plan,
+                room,
+                device,
+                self.folder / "tensorboard" if tensorboard else None,
+            )
 
     def evaluate(
         self,

@@ -6,6 +6,7 @@ tracks/<set>/<prompt>/<seed>.json
 scores.csv
 pairs/
 lora/<name>.safetensors, lora/checkpoints/, training.csv
+control/                                                requests to a training that runs, see `control`
 report.html, report.json
 """
 
@@ -20,8 +21,9 @@ from ..files import safe_name
 from ..prompts import DsrPrompt, read_prompts
 from ..score import Score
 from ..tracks import Track, read_track
+from .control import TrainControl
 from .scores import read_scores
-from .training import read_training_log
+from .training_log import read_training_log
 
 BASE, ALIGNED = "base", "aligned"
 SETS = (BASE, ALIGNED)
@@ -46,6 +48,7 @@ class RunLayout:
         self.scores_file = self.folder / "scores.csv"
         self.pairs_folder = self.folder / "pairs"
         self.training_file = self.folder / "training.csv"
+        self.control = TrainControl(self.folder)
         self.report_html = self.folder / "report.html"
         self.report_json = self.folder / "report.json"
 

@@ -1,50 +1,66 @@
-"""Training that survives being stopped: checkpoints, a log that agrees with them, and the LoRA file at the end."""
+"""Training from the exported pairs to the LoRA file, however often it is stopped on the way."""
 
 from __future__ import annotations
 
-import csv
-import os
 from collections.abc import Iterator
-from dataclasses import asdict, fields
 from pathlib import Path
-from typing import IO, Any
+
+import torch
 
 from ..errors import SpatialAlignError
-from ..files import atomic_write, fingerprint
+from ..files import fingerprint
 from ..models.base import VideoModel
 from ..pairs import PairData
 from ..progress import Progress
-from ..train.checkpoint import load_checkpoint, save_checkpoint
+from ..train.checkpoint import load_checkpoint
 from ..train.lora import lora_metadata, read_lora, save_lora
+from ..train.plans import LADDER, PLANS, MemoryPlan
 from ..train.settings import TrainSettings
-from ..train.trainer import StepLog, Trainer
-
-_COLUMNS = tuple(field.name for field in fields(StepLog))
+from ..train.trainer import Trainer
+from .control import REQUESTS, TrainControl
+from .planning import AUTO, plan_training
+from .session import TrainingSession, Watching
+from .training_log import TrainingLog
 
 
 def train_lora(
-    model: VideoModel, pairs: PairData, settings: TrainSettings, lora: Path, log: Path
+    model: VideoModel,
+    pairs: PairData,
+    settings: TrainSettings,
+    lora: Path,
+    log: Path,
+    control: TrainControl,
+    watching: Watching | None = None,
+    plan: str = AUTO,
+    room: int | None = None,
+    device: torch.device | None = None,
+    tensorboard: Path | None = None,
 ) -> Iterator[Progress]:
     """Train and write `lora`, yielding after every step.
 
     Goes on from the newest whole checkpoint that belongs to these pairs, settings and weights; a LoRA that is finished
-    is not trained again. Closing the iterator between two steps saves a checkpoint. The model leaves without any LoRA.
-    `log` gets one row a step.
+    is not trained again. However it ends, all steps that were done are saved. The model leaves without any LoRA. `log`
+    gets one row a step. plan, room: see `plan_training`; with "auto", what needed a leaner plan goes on with that.
     """
     pairs.check()
     total = settings.steps
     print_ = fingerprint([pairs.fingerprint, settings, model.fingerprint])
-    state_of_file = _finished(lora, print_)
+    check = watching.check if watching and watching.check.every else None
+    outcome = fingerprint([print_, check.fingerprint]) if check else print_
+    state_of_file = _finished(lora, outcome)
     if state_of_file is True:
         yield Progress("train", total, total, f"{lora.name} is up to date", path=lora)
         return
     if state_of_file is None:
         yield Progress("train", 0, total, f"{lora} is damaged; it is made again.", warning=True)
 
-    trainer = Trainer(model, pairs, settings)
     # A folder for each combination, because another run's higher step numbers would count as newer.
     checkpoints = lora.parent / "checkpoints" / f"{lora.stem}-{print_}"
-    saved = 0
+    for request in REQUESTS:  # left from an earlier training
+        control.answered(request)
+    place = device or model.device
+    estimate = plan_training(model, pairs, settings, place, plan, room)
+    trainer = Trainer(model, pairs, settings, estimate.plan, place)
     try:
         state, damaged = load_checkpoint(checkpoints, trainer.fingerprint)
         for path in damaged:
@@ -52,43 +68,24 @@ def train_lora(
                 "train", 0, total, f"The checkpoint {path} is damaged; an older one is used.", warning=True
             )
         if state is not None:
-            trainer.restore(state)
-            saved = state.step
-        yield Progress("train", trainer.step, total, f"going on after step {saved}" if saved else "")
-        with _log_from(log, trainer.step) as file:
-            try:
-                for step in trainer.run():
-                    _append(file, step)
-                    if step.step % settings.checkpoint_every == 0 and step.step < total:
-                        saved = _save(checkpoints, trainer, file)
-                    yield Progress("train", step.step, total, _message(step), values=_values(step))
-            except GeneratorExit:
-                if trainer.step > saved:
-                    _save(checkpoints, trainer, file)
-                raise
-            os.fsync(file.fileno())
+            trainer.use(_leanest(trainer.plan, state.plan) if plan == AUTO else trainer.plan, state)
+        yield Progress("train", trainer.step, total, f"going on after step {trainer.step}" if state else "")
+        yield Progress("train", trainer.step, total, f"memory plan {estimate}")
+        with TrainingLog(log, trainer.step, tensorboard) as rows:
+            session = TrainingSession(trainer, rows, control, watching, lora, checkpoints)
+            yield from session.run()
         metadata = {
             **lora_metadata(model, settings, pairs),
-            "fingerprint": print_,
+            "fingerprint": outcome,
             "preset_settings": repr(settings),
         }
-        save_lora(lora, trainer.lora(), metadata)
+        tensors, step = session.result()
+        save_lora(lora, tensors, metadata | {"step": str(step)})
     finally:
         trainer.close()
-    yield Progress("train", total, total, f"saved {lora.name}", path=lora)
-
-
-def read_training_log(path: Path) -> list[dict[str, float]]:
-    """The rows of training.csv, columns as in `StepLog`; empty when there is no log. A row cut short is left out."""
-    rows: list[dict[str, float]] = []
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            for record in csv.DictReader(file):
-                if None not in record and all(record.get(name) not in (None, "") for name in _COLUMNS):
-                    rows.append({name: float(record[name]) for name in _COLUMNS})
-    except (OSError, ValueError):
-        pass  # what was read so far is all that can be had
-    return rows
+    control.tell("finished", trainer.step, total, trainer.plan.name)
+    text = f"saved {lora.name}" + (f", of step {step}" if step < total else "")
+    yield Progress("train", total, total, text, path=lora)
 
 
 def _finished(lora: Path, print_: str) -> bool | None:
@@ -102,32 +99,6 @@ def _finished(lora: Path, print_: str) -> bool | None:
     return metadata.get("fingerprint") == print_
 
 
-def _log_from(path: Path, step: int) -> IO[str]:
-    """The log, open for appending after its row of `step`; later rows belong to steps that are done again."""
-    rows = [row for row in read_training_log(path) if row["step"] <= step] if step else []
-    lines = [",".join(_COLUMNS)] + [",".join(_cell(name, row[name]) for name in _COLUMNS) for row in rows]
-    atomic_write(path, "\n".join(lines) + "\n")
-    return path.open("a", encoding="utf-8", newline="")
-
-
-def _append(file: IO[str], step: StepLog) -> None:
-    file.write(",".join(_cell(name, value) for name, value in asdict(step).items()) + "\n")
-    file.flush()
-
-
-def _cell(name: str, value: Any) -> str:
-    return str(int(value)) if name in ("step", "total") else repr(float(value))
-
-
-def _save(folder: Path, trainer: Trainer, log: IO[str]) -> int:
-    os.fsync(log.fileno())  # the log must never be behind the checkpoint
-    save_checkpoint(folder, trainer.state())
-    return trainer.step
-
-
-def _values(step: StepLog) -> dict[str, float]:
-    return {name: float(value) for name, value in asdict(step).items() if name not in ("step", "total")}
-
-
-def _message(step: StepLog) -> str:
-    return f"loss {step.loss:.4f}, margin {step.margin:+.3f}, implicit accuracy {step.accuracy:.2f}"
+def _leanest(plan: MemoryPlan, other: str) -> MemoryPlan:
+    found = [each for each in (plan, PLANS.get(other, plan)) if each in LADDER]
+    return max(found, key=LADDER.index, default=plan)

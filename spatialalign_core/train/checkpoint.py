@@ -22,7 +22,11 @@ def save_checkpoint(folder: Path, state: TrainState) -> Path:
         save_file(
             state.tensors,
             temporary,
-            metadata={"step": str(state.step), "fingerprint": state.settings_fingerprint},
+            metadata={
+                "step": str(state.step),
+                "fingerprint": state.settings_fingerprint,
+                "plan": state.plan,
+            },
         )
     for old in _newest_first(folder)[KEEP:]:
         with contextlib.suppress(OSError):
@@ -40,7 +44,7 @@ def load_checkpoint(folder: Path, fingerprint: str) -> tuple[TrainState | None, 
                 if metadata.get("fingerprint") != fingerprint:
                     continue
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return TrainState(int(metadata["step"]), tensors, fingerprint), damaged
+            return TrainState(int(metadata["step"]), tensors, fingerprint, metadata["plan"]), damaged
         except (SafetensorError, OSError, KeyError, ValueError):
             damaged.append(path)
     return None, damaged

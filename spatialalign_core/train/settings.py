@@ -9,6 +9,7 @@ from .losses import LOSSES
 
 NOISES = ("separate", "shared", "loser")
 SCHEDULES = ("cosine", "constant")
+OPTIMIZERS = ("adamw", "adamw_fused", "adamw_8bit")
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,18 @@ class TrainSettings:
     """Decay of the averaged LoRA that is saved; 0 saves the last one."""
     seed: int = 0
     checkpoint_every: int = 50
+    optimizer: str = "adamw"
+    """adamw_fused is one kernel a step; adamw_8bit keeps its state in 8 bits and needs the package bitsandbytes."""
+    diverged: float = 10.0
+    """Stop when the smoothed loss is this many times the first one; 0 never stops."""
 
     def __post_init__(self) -> None:
-        for name, known in (("loss", LOSSES), ("noise", NOISES), ("schedule", SCHEDULES)):
+        for name, known in (
+            ("loss", LOSSES),
+            ("noise", NOISES),
+            ("schedule", SCHEDULES),
+            ("optimizer", OPTIMIZERS),
+        ):
             if getattr(self, name) not in known:
                 raise SpatialAlignError(
                     f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(known)}."

@@ -14,6 +14,7 @@ from spatialalign_core.models.loading import load_video_model
 from spatialalign_core.pairs import Pair
 from spatialalign_core.train.checkpoint import load_checkpoint, save_checkpoint
 from spatialalign_core.train.lora import apply_lora, read_lora, remove_lora, save_lora
+from spatialalign_core.train.plans import FAST
 from spatialalign_core.train.settings import DEFAULT, PUBLISHED, TrainSettings
 from spatialalign_core.train.trainer import Trainer, draw_sigma, learning_rate_at
 
@@ -189,7 +190,9 @@ def test_training_moves_towards_its_goal(model, loss):
 
 def test_micro_batches_change_nothing_but_rounding(model):
     def logs(micro_batch: int) -> list[tuple[float, float]]:
-        trainer = Trainer(model, Pairs(), replace(TINY, pairs_per_step=4, warmup=0), micro_batch)
+        trainer = Trainer(
+            model, Pairs(), replace(TINY, pairs_per_step=4, warmup=0), replace(FAST, micro_batch=micro_batch)
+        )
         result = [(log.loss, log.margin) for log in trainer.run()]
         trainer.close()
         return result

@@ -1,0 +1,433 @@
+"""One training step: the published procedure and ours, same weights, same pairs, in one run.
+
+`python benchmarks/train.py [--device cpu] [--shape pocket] [--plan auto] [--repeats 5] [--memory GIB]`; on a GPU
+`--device cuda --shape wan1.3b`. Random weights. Writes benchmarks/results/train.json; the last line is one JSON object:
+speed_ratio (pairs a second, ours over published), memory_ratio (peak memory, ours over published), loss_difference.
+
+Published: a deep copy of the model as reference, four separate forwards a pair, one pair at a time, gradient
+checkpointing where the shape asks for it; written here from the paper's formulas. Ours: the trainer's own step, with a
+memory plan.
+Operations are those that the procedure needs (a recomputed block counts once), so that plans compare by time alone.
+`--preflight PLAN ...` instead compares the preflight's estimate with the peak of this very process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from spatialalign_core.files import atomic_write
+from spatialalign_core.models.base import VideoModel
+from spatialalign_core.models.loading import POCKET_FOLDER
+from spatialalign_core.models.wan import WanFamily
+from spatialalign_core.pairs import Pair
+from spatialalign_core.train.draws import Draw
+from spatialalign_core.train.memory import free_memory
+from spatialalign_core.train.plans import FAST, PLANS, MemoryPlan
+from spatialalign_core.train.preflight import StepShape, choose_plan, estimate, read_transformer_config
+from spatialalign_core.train.settings import PUBLISHED, TrainSettings
+from spatialalign_core.train.step import pair_loss
+from spatialalign_core.train.trainer import Trainer
+
+RESULTS = Path(__file__).resolve().parent / "results" / "train.json"
+_WAN = {
+    "_class_name": "WanTransformer3DModel",
+    "patch_size": [1, 2, 2], "in_channels": 16, "out_channels": 16, "freq_dim": 256, "cross_attn_norm": True,
+    "eps": 1e-6, "qk_norm": "rms_norm_across_heads", "rope_max_seq_len": 1024,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model and a step. checkpointing: whether the published step needs it to fit at all."""
+
+    config: dict[str, Any]
+    latents: tuple[int, int, int, int]
+    text: tuple[int, int]
+    pairs: int
+    checkpointing: bool = False
+
+
+def _wan(heads: int, size: int, text: int, inner: int, layers: int) -> dict[str, Any]:
+    return _WAN | {
+        "num_attention_heads": heads,
+        "attention_head_dim": size,
+        "text_dim": text,
+        "ffn_dim": inner,
+        "num_layers": layers,
+    }
+
+
+_FULL_SIZE = (16, 21, 60, 104)  # 480 x 832, 81 frames
+SHAPES = {
+    "pocket": Shape(read_transformer_config(POCKET_FOLDER), (16, 18, 8, 12), (32, 64), 4),
+    "memory": Shape(_wan(4, 64, 256, 1024, 6), (16, 4, 24, 24), (64, 256), 2),
+    "wan1.3b": Shape(_wan(12, 128, 4096, 8960, 30), _FULL_SIZE, (512, 4096), 2, checkpointing=True),
+    "wan14b": Shape(_wan(40, 128, 4096, 13824, 40), _FULL_SIZE, (512, 4096), 1, checkpointing=True),
+}
+
+
+class Noise:
+    """Pairs of noise, from memory."""
+
+    explanation, fingerprint = "noise", "noise"
+
+    def __init__(self, shape: Shape) -> None:
+        self.pairs = tuple(Pair(f"p{index}", 0, 1, 0.9, 0.1) for index in range(shape.pairs))
+        self._videos = {
+            (pair.prompt_id, seed): torch.randn(
+                shape.latents, generator=torch.Generator().manual_seed(7 * index + seed)
+            )
+            for index, pair in enumerate(self.pairs)
+            for seed in (0, 1)
+        }
+        self._text = torch.randn(shape.text, generator=torch.Generator().manual_seed(99))
+
+    def latents(self, prompt_id: str, seed: int) -> Tensor:
+        return self._videos[prompt_id, seed]
+
+    def noise(self, prompt_id: str, seed: int) -> Tensor:
+        return self._videos[prompt_id, seed]
+
+    def text(self, text_id: str) -> Tensor:
+        return self._text
+
+
+def build_model(shape: Shape, device: torch.device, dtype: torch.dtype) -> VideoModel:
+    """Random weights, in the number types that loading gives."""
+    import diffusers
+
+    torch.manual_seed(0)
+    with device:
+        transformer = getattr(diffusers, shape.config["_class_name"]).from_config(shape.config)
+    keep = transformer._keep_in_fp32_modules or ()
+    for name, parameter in transformer.named_parameters():
+        if not any(part in name.split(".") for part in keep):
+            parameter.data = parameter.data.to(dtype)
+    transformer.requires_grad_(False).eval()
+    family = WanFamily()
+    return VideoModel(
+        Path("random"), family, SimpleNamespace(transformer=transformer), family.defaults, "random"
+    )
+
+
+def settings_for(shape: Shape) -> TrainSettings:
+    return replace(PUBLISHED, pairs_per_step=shape.pairs, warmup=0, beta=100.0)
+
+
+def trainer_for(model: VideoModel, shape: Shape, plan: MemoryPlan) -> Trainer:
+    """With an adapter that does something, so that policy and reference differ."""
+    trainer = Trainer(model, Noise(shape), settings_for(shape), plan)  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(5)
+    for name, parameter in trainer.parameters.items():
+        if ".lora_B." in name:
+            noise = torch.randn(parameter.shape, generator=generator) * 0.02
+            parameter.data.copy_(noise)
+    return trainer
+
+
+def published_loss(
+    policy: Any, reference: Any, model: VideoModel, draw: Draw, settings: TrainSettings
+) -> Tensor:
+    """One pair, from the paper: four forwards, S = MSE_ref - MSE_policy, clipped margin, zeroth-order regulariser."""
+    device, dtype = model.device, model.dtype
+    text = draw.text[None].to(device, dtype)
+    sigma = torch.tensor([draw.sigma], device=device)
+
+    def velocity(network: Any, noisy: Tensor) -> Tensor:
+        return model.family.velocity(network, noisy[None].to(device, dtype), sigma, text)[0].float()
+
+    winner, loser = velocity(policy, draw.noisy_winner), velocity(policy, draw.noisy_loser)
+    with torch.no_grad():
+        reference_winner = velocity(reference, draw.noisy_winner)
+        reference_loser = velocity(reference, draw.noisy_loser)
+
+    def error(first: Tensor, second: Tensor) -> Tensor:
+        return (first - second).square().mean()
+
+    target_winner, target_loser = draw.target_winner.to(device), draw.target_loser.to(device)
+    score_winner = error(reference_winner, target_winner) - error(winner, target_winner)
+    score_loser = error(reference_loser, target_loser) - error(loser, target_loser)
+    margin = (settings.beta * (score_winner - score_loser)).clamp(-settings.clip, settings.clip)
+    drift = 0.5 * (error(winner, reference_winner) + error(loser, reference_loser))
+    return -torch.nn.functional.logsigmoid(margin) + settings.zo_weight * drift
+
+
+Step = Callable[[], float]
+
+
+def published_step(model: VideoModel, shape: Shape) -> Step:
+    """The procedure with a copied reference. Returns one call of which is one optimiser step; it gives the loss."""
+    trainer = trainer_for(model, shape, FAST)
+    policy = model.pipeline.transformer
+    reference = copy.deepcopy(policy)
+    reference.disable_adapters()
+    if shape.checkpointing:
+        policy.enable_gradient_checkpointing()
+    optimizer = torch.optim.AdamW(trainer.parameters.values(), lr=1e-4)
+    draws = trainer.drawer.draw(0)
+
+    def step() -> float:
+        total = 0.0
+        for draw in draws:
+            loss = published_loss(policy, reference, model, draw, trainer.settings) / len(draws)
+            loss.backward()
+            total += loss.item()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return total
+
+    return step
+
+
+def our_step(model: VideoModel, shape: Shape, plan: MemoryPlan) -> Step:
+    trainer = trainer_for(model, shape, plan)
+    return lambda: next(trainer.run()).loss
+
+
+def operations(shape: Shape, dtype: torch.dtype) -> float:
+    """Of one pair: what the forwards and the backward pass multiply and add, attention included."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    meta = torch.device("meta")
+    model = build_model(shape, meta, dtype)
+    from spatialalign_core.train.lora import add_lora
+
+    add_lora(model, PUBLISHED.targets, PUBLISHED.rank, PUBLISHED.alpha, 0)
+    model.pipeline.transformer.to(meta)
+    video, text = torch.empty(shape.latents), torch.empty(shape.text)
+    draw = Draw(video, video, video, video, 0.5, text, False)
+    with FlopCounterMode(display=False) as counter:
+        pair_loss(model, [draw], replace(settings_for(shape), pairs_per_step=1), FAST, meta).total.backward()
+    return float(counter.get_total_flops())
+
+
+def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of the best matrix product."""
+    size = 8192 if device.type == "cuda" else 1024
+    first, second = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(12):
+        best = min(best, _timed(lambda: first @ second, device)[1])
+    return 2 * size**3 / best
+
+
+def _timed(work: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    result = work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return result, time.perf_counter() - started
+
+
+class PeakMemory:
+    """Most bytes taken within the block, beyond `base`: of the device, or of this process."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.bytes = 0
+
+    def __enter__(self) -> PeakMemory:
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(self.device)
+        else:
+            Path("/proc/self/clear_refs").write_text("5")
+            self._base = _status("VmRSS")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.device.type == "cuda":
+            self.bytes = torch.cuda.max_memory_allocated(self.device)
+        else:
+            self.bytes = _status("VmHWM") - self._base
+
+
+def _status(name: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(name)
+
+
+def _warm_up(device: torch.device, dtype: torch.dtype) -> None:
+    """Loads what a first step loads, so that it is not taken for the step's own memory."""
+    small = replace(SHAPES["memory"], latents=(16, 1, 8, 8), pairs=1)
+    step = our_step(build_model(small, device, dtype), small, FAST)
+    step()
+
+
+def measure_memory(shape: Shape, device: torch.device, dtype: torch.dtype, plan: MemoryPlan | None) -> int:
+    """Peak of two steps, weights and all; plan None for the published step."""
+    _warm_up(device, dtype)
+    with PeakMemory(device) as peak:
+        model = build_model(shape, device, dtype)
+        step = published_step(model, shape) if plan is None else our_step(model, shape, plan)
+        step()
+        step()
+    return peak.bytes
+
+
+def preflight(shape: Shape, device: torch.device, dtype: torch.dtype, plan: MemoryPlan) -> dict[str, Any]:
+    """The estimate beside the measured peak."""
+    step_shape = StepShape(shape.latents, shape.text, dtype, device.type == "cpu")
+    estimated = estimate(WanFamily(), shape.config, step_shape, settings_for(shape), plan).peak
+    measured = measure_memory(shape, device, dtype, plan)
+    return {
+        "plan": plan.name,
+        "estimated": estimated,
+        "measured": measured,
+        "ratio": round(estimated / measured, 3),
+    }
+
+
+def compare(options: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    shape = SHAPES[options.shape]
+    plan = _plan(options, shape, device, dtype)
+    needed, peak = operations(shape, dtype), matrix_peak(device, dtype)
+    model = build_model(shape, device, dtype)
+    kinds: tuple[tuple[str, MemoryPlan | None], ...] = (("published", None), ("ours", plan))
+    sides: dict[str, dict[str, Any]] = {}
+    for name, chosen in kinds:
+        base = copy.deepcopy(model) if device.type == "cpu" else model
+        step = published_step(base, shape) if chosen is None else our_step(base, shape, chosen)
+        loss, _ = _timed(step, device)  # the first one also warms up
+        seconds = sorted(_timed(step, device)[1] for _ in range(options.repeats))
+        sides[name] = {"loss": loss, "seconds_a_pair": seconds[len(seconds) // 2] / shape.pairs}
+        if device.type == "cuda":
+            sides[name]["peak_bytes"] = _cuda_peak(step, device)
+        rate = needed / sides[name]["seconds_a_pair"]
+        sides[name] |= {
+            "tflops_a_second": round(rate / 1e12, 4),
+            "share_of_matrix_peak": round(rate / peak, 4),
+        }
+        del step, base
+        _forget(model, device)
+    if device.type == "cpu":
+        for name, chosen in kinds:
+            sides[name]["peak_bytes"] = _in_child(options, "published" if chosen is None else plan.name)
+    published, ours = sides["published"], sides["ours"]
+    return {
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or "CPU",
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "shape": options.shape,
+        "dtype": str(dtype),
+        "plan": plan.name,
+        "compile": plan.compile,
+        "pairs": shape.pairs,
+        "operations_a_pair": needed,
+        "matrix_peak_tflops": round(peak / 1e12, 4),
+        **sides,
+        "speed_ratio": round(published["seconds_a_pair"] / ours["seconds_a_pair"], 3),
+        "memory_ratio": round(ours["peak_bytes"] / published["peak_bytes"], 3),
+        "loss_difference": abs(ours["loss"] - published["loss"]),
+    }
+
+
+def _plan(options: argparse.Namespace, shape: Shape, device: torch.device, dtype: torch.dtype) -> MemoryPlan:
+    if options.plan == "auto":
+        room = free_memory(device) if options.memory is None else int(options.memory * 2**30)
+        step_shape = StepShape(shape.latents, shape.text, dtype, device.type == "cpu")
+        plan = choose_plan(WanFamily(), shape.config, step_shape, settings_for(shape), room).plan
+    else:
+        plan = PLANS[options.plan]
+    return replace(plan, compile=options.compile)
+
+
+def _cuda_peak(step: Step, device: torch.device) -> int:
+    torch.cuda.reset_peak_memory_stats(device)
+    step()
+    return torch.cuda.max_memory_allocated(device)
+
+
+def _forget(model: VideoModel, device: torch.device) -> None:
+    """Take adapters and checkpointing off, so that the other side starts from the same model."""
+    import gc
+
+    from spatialalign_core.train.blocks import blocks_of
+    from spatialalign_core.train.lora import remove_lora
+
+    for block in blocks_of(model.pipeline.transformer):
+        block.__dict__.pop("forward", None)
+    remove_lora(model)
+    model.pipeline.transformer.disable_gradient_checkpointing()
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _in_child(options: argparse.Namespace, what: str) -> int:
+    """Peak memory of one side in a process of its own: a process never gives all of it back."""
+    environment = os.environ | {
+        "MALLOC_MMAP_THRESHOLD_": "65536",
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),
+    }
+    command = [sys.executable, __file__, "--shape", options.shape, "--measure", what]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    return int(output.strip().splitlines()[-1])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add = parser.add_argument
+    add("--device", default="cpu")
+    add("--shape", default="pocket", choices=list(SHAPES))
+    add("--plan", default="auto", choices=["auto", *PLANS])
+    add("--memory", type=float, metavar="GIB", help="for --plan auto: most memory to use")
+    add("--repeats", type=int, default=5)
+    add("--compile", action="store_true", help="torch.compile, block by block")
+    add(
+        "--preflight",
+        choices=list(PLANS),
+        nargs="+",
+        help="compare the estimate with the measured peak and stop",
+    )
+    add("--measure", choices=["published", *PLANS], help="print the peak memory of one side and stop")
+    options = parser.parse_args(arguments)
+    device = torch.device(options.device)
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    if device.type == "cpu":
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    if options.measure:
+        print(measure_memory(SHAPES[options.shape], device, dtype, PLANS.get(options.measure)))
+        return
+    if options.preflight:
+        plans = [PLANS[name] for name in options.preflight]
+        print(json.dumps([preflight(SHAPES[options.shape], device, dtype, plan) for plan in plans]))
+        return
+    result = compare(options, device, dtype)
+    name = RESULTS if options.shape == "pocket" else RESULTS.with_stem(f"train-{options.shape}")
+    atomic_write(name, json.dumps(result, indent=1) + "\n")
+    for side in ("published", "ours"):
+        found = result[side]
+        print(
+            f"{side}: {found['seconds_a_pair']:.4g} s a pair, {found['peak_bytes'] / 2**30:.3f} GiB, "
+            f"{found['tflops_a_second']:.4g} TFLOP/s, {found['share_of_matrix_peak']:.1%} of the matrix peak, "
+            f"loss {found['loss']:.6f}"
+        )
+    print(json.dumps({name: result[name] for name in ("speed_ratio", "memory_ratio", "loss_difference")}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Which memory plan a training gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ..errors import SpatialAlignError
+from ..models.base import VideoModel
+from ..models.loading import BUNDLED, recognise_family
+from ..pairs import PairData
+from ..train.memory import free_memory
+from ..train.plans import LADDER, PLANS, find_plan
+from ..train.preflight import Estimate, StepShape, choose_plan, estimate, read_transformer_config
+from ..train.settings import TrainSettings
+
+AUTO = "auto"
+
+
+def plan_training(
+    model: VideoModel,
+    pairs: PairData,
+    settings: TrainSettings,
+    device: torch.device,
+    plan: str = AUTO,
+    room: int | None = None,
+) -> Estimate:
+    """The plan of that name, or the first that fits, with the memory it will need.
+
+    room: bytes that may be used, weights included; None for what is free. SpatialAlignError for an unknown plan, or
+    when none fits.
+    """
+    shape = step_shape(pairs, device, model.dtype)
+    transformer = model.transformer
+    config = dict(transformer.config) | {"_class_name": type(transformer).__name__}
+    if plan != AUTO:
+        return estimate(model.family, config, shape, settings, find_plan(plan))
+    if room is None:
+        room = free_memory(device)
+        if (
+            device.type != "cpu"
+        ):  # what is there already is part of the estimate, or leaves before the first step
+            parts = (getattr(model.pipeline, name, None) for name in ("transformer", "vae", "text_encoder"))
+            there = [p for part in parts if part is not None for p in part.parameters()]
+            room += sum(p.numel() * p.element_size() for p in there if p.device.type == device.type)
+    return choose_plan(model.family, config, shape, settings, room)
+
+
+def all_plans(
+    folder: str | Path, pairs: PairData, settings: TrainSettings, device: torch.device
+) -> list[Estimate]:
+    """What each plan would need for the model in `folder`, from fast to lean."""
+    family, config = recognise_family(folder), read_transformer_config(BUNDLED.get(str(folder), Path(folder)))
+    shape = step_shape(pairs, device, usual_dtype(device))
+    plans = [*LADDER, *(plan for plan in PLANS.values() if plan not in LADDER)]
+    return [estimate(family, config, shape, settings, plan) for plan in plans]
+
+
+def step_shape(pairs: PairData, device: torch.device, dtype: torch.dtype) -> StepShape:
+    """Of the first pair. SpatialAlignError when there is none."""
+    if not pairs.pairs:
+        raise SpatialAlignError(f"There are no pairs to train on. {pairs.explanation}".strip())
+    pair = pairs.pairs[0]
+    latents, text = pairs.latents(pair.prompt_id, pair.winner_seed), pairs.text(pair.text_id)
+    return StepShape(tuple(latents.shape), tuple(text.shape), dtype, device.type == "cpu")
+
+
+def usual_dtype(device: torch.device) -> torch.dtype:
+    """What models are loaded in on this device."""
+    return torch.bfloat16 if device.type == "cuda" else torch.float32

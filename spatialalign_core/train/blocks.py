@@ -1,0 +1,170 @@
+"""Transformer blocks that hold less: inner values made again in the backward pass, frozen weights kept elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from .plans import MemoryPlan
+
+_FP8 = torch.float8_e4m3fn
+_FP8_LARGEST = 448.0
+
+
+def blocks_of(transformer: nn.Module) -> list[nn.Module]:
+    """The repeated blocks: the members of the module list with the most parameters."""
+    lists = [module for module in transformer.modules() if isinstance(module, nn.ModuleList) and len(module)]
+    if not lists:
+        return []
+    return list(max(lists, key=lambda each: sum(p.numel() for p in each.parameters())))
+
+
+class PlannedBlocks:
+    """Puts a plan on the transformer's blocks, with the LoRA on them already; `close` takes it off to the bit."""
+
+    def __init__(self, transformer: nn.Module, plan: MemoryPlan, device: torch.device) -> None:
+        """device: where blocks compute. The rest of the transformer must be there already."""
+        self.blocks = blocks_of(transformer)
+        self.device = device
+        self._stores: list[_Store] = []
+        count = round(plan.recompute * len(self.blocks))
+        for index, block in enumerate(self.blocks):
+            store: _Store | None = None
+            if plan.weights != "resident":
+                store = _Store(block, plan.weights, device)
+                self._stores.append(store)
+            if index < count or plan.compile or store:
+                forward = torch.compile(block.forward) if plan.compile else block.forward
+                held = store.held if store else contextlib.nullcontext
+                # Weights that come and go must not be what the backward pass has kept.
+                again = index < count or store is not None
+                block.forward = _recomputing(forward, held) if again else forward
+
+    def originals(self) -> list[Tensor]:
+        """Weights that lie in the computer's memory because of the plan."""
+        return [kept.original for store in self._stores for kept in store.kept]
+
+    def close(self, device: torch.device) -> None:
+        """The blocks as they were, with the weights that they had, on `device`."""
+        for block in self.blocks:
+            block.__dict__.pop("forward", None)
+        for store in self._stores:
+            store.close(device)
+        self._stores = []
+
+
+Held = Callable[[], contextlib.AbstractContextManager[Any]]
+
+
+def _recomputing(forward: Callable[..., Any], held: Held) -> Callable[..., Any]:
+    def run(*arguments: Any, **named: Any) -> Any:
+        if not torch.is_grad_enabled():
+            with held():
+                return forward(*arguments, **named)
+        leaves, structure = tree_flatten((arguments, named))
+        # A leaf that asks for a gradient, so that the block is passed through even when none of its inputs does.
+        anchor = torch.zeros((), requires_grad=True)
+        return _Recomputed.apply(forward, held, structure, anchor, *leaves)
+
+    return run
+
+
+class _Recomputed(torch.autograd.Function):
+    """Keeps a block's inputs only; the backward pass runs it once more. One tensor comes out."""
+
+    @staticmethod
+    def forward(ctx: Any, forward: Any, held: Held, structure: Any, anchor: Tensor, *leaves: Any) -> Any:
+        ctx.forward_again, ctx.held, ctx.structure = forward, held, structure
+        ctx.others = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+        ctx.save_for_backward(*(leaf for leaf in leaves if isinstance(leaf, Tensor)))
+        ctx.is_tensor = [isinstance(leaf, Tensor) for leaf in leaves]
+        ctx.wanted = [isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves]
+        arguments, named = tree_unflatten(list(leaves), structure)
+        with held():
+            return forward(*arguments, **named)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        saved = iter(ctx.saved_tensors)
+        leaves = [
+            next(saved).detach().requires_grad_(wanted) if is_tensor else other
+            for is_tensor, wanted, other in zip(ctx.is_tensor, ctx.wanted, ctx.others, strict=True)
+        ]
+        arguments, named = tree_unflatten(leaves, ctx.structure)
+        with ctx.held():
+            with torch.enable_grad():
+                output = ctx.forward_again(*arguments, **named)
+            torch.autograd.backward(output, gradients[0])
+        return (
+            None,
+            None,
+            None,
+            None,
+            *(leaf.grad if wanted else None for leaf, wanted in zip(leaves, ctx.wanted, strict=True)),
+        )
+
+
+@dataclass
+class _Kept:
+    parameter: nn.Parameter
+    original: Tensor
+    home: Tensor
+    scale: Tensor | None
+
+
+class _Store:
+    """The frozen weights of one block, away from where they are used; LoRA weights stay."""
+
+    def __init__(self, block: nn.Module, kind: str, device: torch.device) -> None:
+        self.device = device
+        self.kept: list[_Kept] = []
+        for module in block.modules():
+            for parameter in module.parameters(recurse=False):
+                if parameter.requires_grad:
+                    continue
+                if kind == "fp8" and not (isinstance(module, nn.Linear) and parameter.ndim == 2):
+                    parameter.data = parameter.data.to(device)
+                    continue
+                original = _to_host(parameter.data, device)
+                if kind == "fp8":
+                    home, scale = _to_fp8(parameter.data.to(device))
+                else:
+                    home, scale = original, None
+                self.kept.append(_Kept(parameter, original, home, scale))
+                parameter.data = home
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Within the block the weights are where and what the computation needs."""
+        try:
+            for kept in self.kept:
+                if kept.scale is None:
+                    kept.parameter.data = kept.home.to(self.device, non_blocking=True, copy=True)
+                else:
+                    kept.parameter.data = kept.home.to(kept.original.dtype) * kept.scale
+            yield
+        finally:
+            for kept in self.kept:
+                kept.parameter.data = kept.home
+
+    def close(self, device: torch.device) -> None:
+        for kept in self.kept:
+            kept.parameter.data = kept.original.to(device)
+        self.kept = []
+
+
+def _to_host(value: Tensor, device: torch.device) -> Tensor:
+    host = value if value.device.type == "meta" else value.to("cpu")
+    return host.pin_memory() if device.type == "cuda" else host
+
+
+def _to_fp8(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """8 bits and a scale (rows, 1): weights are far smaller than what 8 bits resolve well."""
+    scale = (weight.float().abs().amax(1, keepdim=True).clamp(min=1e-12) / _FP8_LARGEST).to(weight.dtype)
+    return (weight.float() / scale.float()).clamp(-_FP8_LARGEST, _FP8_LARGEST).to(_FP8), scale

@@ -1,0 +1,59 @@
+"""How a step fits into memory. A plan changes how much is held at once, never what is learned (but for rounding)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import SpatialAlignError
+
+WEIGHTS = ("resident", "host", "fp8")
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """One way to run a step.
+
+    micro_batch: pairs whose gradients are made at once. one_video: winner and loser go through the model one after the
+    other. recompute: share of the blocks, from the first on, whose inner values are made again in the backward pass
+    instead of being kept. weights of the blocks, which are frozen: on the device ("resident"), in the computer's memory
+    and on the device only while a block works ("host"), or on the device in 8 bits ("fp8": rounds the base).
+    compile: with torch.compile, block by block.
+    """
+
+    name: str
+    about: str
+    micro_batch: int = 1
+    one_video: bool = False
+    recompute: float = 0.0
+    weights: str = "resident"
+    compile: bool = False
+
+
+FAST = MemoryPlan("fast", "many pairs at once, everything kept", micro_batch=16)
+LADDER: tuple[MemoryPlan, ...] = (
+    FAST,
+    MemoryPlan("single", "one pair at a time"),
+    MemoryPlan("half", "one video at a time, half of the blocks recomputed", one_video=True, recompute=0.5),
+    MemoryPlan("recompute", "one video at a time, all blocks recomputed", one_video=True, recompute=1.0),
+    MemoryPlan("offload", "as recompute, weights in the computer's memory", 1, True, 1.0, "host"),
+)
+"""From fast to lean; results are the same but for rounding."""
+
+FP8 = MemoryPlan("fp8", "as recompute, weights of the base in 8 bits", 1, True, 1.0, "fp8")
+PLANS: dict[str, MemoryPlan] = {plan.name: plan for plan in (*LADDER, FP8)}
+
+
+def find_plan(name: str) -> MemoryPlan:
+    """The plan of that name. SpatialAlignError for an unknown one."""
+    if name not in PLANS:
+        raise SpatialAlignError(f"There is no memory plan {name!r}; choose one of: auto, {', '.join(PLANS)}.")
+    return PLANS[name]
+
+
+def leaner(plan: MemoryPlan) -> MemoryPlan | None:
+    """The next plan that needs less memory; None after the last."""
+    names = [each.name for each in LADDER]
+    if plan.name == FP8.name:
+        return LADDER[-1]
+    following = names.index(plan.name) + 1 if plan.name in names else 0
+    return LADDER[following] if following < len(LADDER) else None

@@ -1,0 +1,182 @@
+"""Memory plans: the same gradients, less memory, and an estimate that comes true."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from spatialalign_core.errors import SpatialAlignError
+from spatialalign_core.models.base import VideoModel
+from spatialalign_core.models.loading import load_video_model
+from spatialalign_core.models.wan import WanFamily
+from spatialalign_core.train.memory import free_memory, is_out_of_memory
+from spatialalign_core.train.plans import FAST, LADDER, PLANS, find_plan, leaner
+from spatialalign_core.train.preflight import StepShape, choose_plan, estimate, read_transformer_config
+from spatialalign_core.train.settings import DEFAULT, PUBLISHED
+from spatialalign_core.train.trainer import Trainer
+
+ROOT = Path(__file__).resolve().parents[2]
+SETTINGS = replace(DEFAULT, steps=2, warmup=0, pairs_per_step=2, rank=4, alpha=4.0, anchor_share=0.0)
+WAN_1_3B = {
+    "_class_name": "WanTransformer3DModel",
+    "patch_size": [1, 2, 2], "num_attention_heads": 12, "attention_head_dim": 128, "in_channels": 16,
+    "out_channels": 16, "text_dim": 4096, "freq_dim": 256, "ffn_dim": 8960, "num_layers": 30,
+}  # fmt: skip
+FULL_SIZE = StepShape((16, 21, 60, 104), (512, 4096), torch.bfloat16)
+
+
+class Noise:
+    """Pairs of noise, from memory."""
+
+    explanation, fingerprint = "made up", "made-up"
+
+    def __init__(self, shape: tuple[int, ...], text: tuple[int, ...]) -> None:
+        from spatialalign_core.pairs import Pair
+
+        self.pairs = (Pair("a", 0, 1, 0.9, 0.1),)
+        self._videos = {
+            seed: torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)
+        }
+        self._text = torch.ones(text)
+
+    def latents(self, prompt_id: str, seed: int) -> torch.Tensor:
+        return self._videos[seed]
+
+    def noise(self, prompt_id: str, seed: int) -> torch.Tensor:
+        return self._videos[seed]
+
+    def text(self, text_id: str) -> torch.Tensor:
+        return self._text
+
+
+@pytest.fixture(scope="module")
+def model(model_folder: Path) -> VideoModel:
+    return load_video_model(model_folder, "cpu")
+
+
+def gradients(model: VideoModel, plan: Any) -> tuple[float, torch.Tensor]:
+    """Loss and all gradients of one step, with an adapter that does something."""
+    trainer = Trainer(model, Noise((16, 4, 8, 12), (12, 64)), SETTINGS, plan)  # type: ignore[arg-type]
+    for name, parameter in trainer.parameters.items():
+        if ".lora_B." in name:
+            generator = torch.Generator().manual_seed(len(name))
+            parameter.data.copy_(0.05 * torch.randn(parameter.shape, generator=generator))
+    loss, _ = trainer._gradients(trainer._draws())
+    found = torch.cat([p.grad.flatten() for p in trainer.parameters.values() if p.grad is not None])
+    assert found.numel() == sum(p.numel() for p in trainer.parameters.values())
+    trainer.close()
+    return loss, found
+
+
+def apart(first: torch.Tensor, second: torch.Tensor) -> float:
+    return ((first - second).norm() / first.norm()).item()
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=lambda plan: plan.name)
+def test_plans_give_the_same_gradients_and_the_base_back(model: VideoModel, plan: Any) -> None:
+    """But for rounding: of sums, or with fp8 of the base."""
+    base = {name: value.clone() for name, value in model.transformer.state_dict().items()}
+    loss, expected = gradients(model, FAST)
+    other_loss, found = gradients(model, plan)
+    rounding = 0.1 if plan.weights == "fp8" else 1e-4
+    assert other_loss == pytest.approx(loss, rel=rounding)
+    assert apart(expected, found) < rounding
+    after = model.transformer.state_dict()
+    assert after.keys() == base.keys() and all(after[name].equal(base[name]) for name in base)
+
+
+def test_precision_is_that_of_the_computation_not_of_the_first_parameter(model: VideoModel) -> None:
+    """Real Wan keeps some parameters in float32 when it is loaded in 16 bits, the very first one among them."""
+    assert next(model.transformer.parameters()).shape == model.pipeline.transformer.scale_shift_table.shape
+    model.pipeline.transformer.to(torch.bfloat16)
+    model.pipeline.transformer.scale_shift_table.data = model.pipeline.transformer.scale_shift_table.float()
+    assert model.dtype == torch.bfloat16
+    model.pipeline.transformer.to(torch.float32)
+
+
+@pytest.mark.parametrize("plan", ["offload", "fp8"])
+def test_weights_are_away_between_uses(model: VideoModel, plan: str) -> None:
+    trainer = Trainer(model, Noise((16, 4, 8, 12), (12, 64)), SETTINGS, PLANS[plan])  # type: ignore[arg-type]
+    list(trainer.run())
+    frozen = [p for p in model.transformer.blocks.parameters() if not p.requires_grad and p.ndim == 2]
+    kept = [kept for store in trainer.blocks._stores for kept in store.kept]
+    assert {p.data_ptr() for p in frozen} <= {each.home.data_ptr() for each in kept}
+    assert all(p.dtype == torch.float8_e4m3fn for p in frozen) == (plan == "fp8")
+    trainer.close()
+
+
+@pytest.mark.parametrize(
+    ("plan", "following"),
+    [("fast", "single"), ("single", "half"), ("recompute", "offload"), ("fp8", "offload"), ("offload", None)],
+)
+def test_ladder(plan: str, following: str | None) -> None:
+    found = leaner(find_plan(plan))
+    assert (found.name if found else None) == following
+
+
+def test_unknown_plan_is_named() -> None:
+    with pytest.raises(SpatialAlignError, match="no memory plan 'huge'"):
+        find_plan("huge")
+
+
+def test_each_plan_needs_less_than_the_one_before(model_folder: Path) -> None:
+    config = read_transformer_config(model_folder) | {"num_layers": 2}
+    shape = StepShape((16, 18, 8, 12), (32, 64), torch.float32)
+    peaks = [estimate(WanFamily(), config, shape, DEFAULT, plan).peak for plan in LADDER]
+    assert peaks == sorted(peaks, reverse=True)
+
+
+def test_full_size_fits_into_a_small_card() -> None:
+    """Wan2.1-1.3B, 480 x 832, 81 frames: 1.4 billion weights of 16 bits."""
+    found = choose_plan(WanFamily(), WAN_1_3B, FULL_SIZE, PUBLISHED, 16 * 2**30, LADDER[3:])
+    assert found.plan.name == "recompute"
+    assert 2.5 * 2**30 < found.weights < 3.2 * 2**30
+
+
+def test_nothing_fits_is_explained(model_folder: Path) -> None:
+    config = read_transformer_config(model_folder) | {"num_layers": 1}
+    shape = StepShape((16, 4, 8, 12), (12, 64), torch.float32)
+    with pytest.raises(SpatialAlignError, match=r"even with the plan 'offload', and 0\.0 GiB are free"):
+        choose_plan(WanFamily(), config, shape, DEFAULT, 2**20)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_estimate_comes_true() -> None:
+    """Peak of a process of its own against the estimate."""
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "MALLOC_MMAP_THRESHOLD_": "65536",
+    }
+    plans = ["fast", "single", "recompute"]
+    command = [sys.executable, str(ROOT / "benchmarks/train.py"), "--shape", "memory", "--preflight", *plans]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    found = json.loads(output.strip().splitlines()[-1])
+    assert [each["plan"] for each in found] == plans
+    assert [each["ratio"] for each in found] == pytest.approx([1.0] * 3, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("shapes cannot be multiplied"), False),
+        (SpatialAlignError("out of memory"), False),
+    ],
+)
+def test_full_memory_is_recognised(error: Exception, full: bool) -> None:
+    assert is_out_of_memory(error) == full
+
+
+def test_free_memory_is_some() -> None:
+    assert free_memory(torch.device("cpu")) > 2**20

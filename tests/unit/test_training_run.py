@@ -1,0 +1,423 @@
+"""A training while it runs: requests from outside, held-out looks, guards, full memory and full disks."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from spatialalign_core.cli import main
+from spatialalign_core.errors import SpatialAlignError
+from spatialalign_core.models.base import GenerateSettings, VideoModel
+from spatialalign_core.models.loading import load_video_model
+from spatialalign_core.pair_choice import Pair, PairSelection, PairSettings
+from spatialalign_core.pairs import export_pairs
+from spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
+from spatialalign_core.progress import Progress
+from spatialalign_core.prompts import build_prompts
+from spatialalign_core.run import Run
+from spatialalign_core.run.control import TrainControl
+from spatialalign_core.run.held_out import HeldOutCheck
+from spatialalign_core.run.training_log import HELD_OUT, read_training_log
+from spatialalign_core.train import step as step_module
+from spatialalign_core.train.plans import find_plan
+from spatialalign_core.train.preflight import Estimate
+from spatialalign_core.train.settings import DEFAULT
+from spatialalign_core.train.trainer import Trainer
+
+SHAPE = (16, 4, 4, 6)
+SETTINGS = replace(
+    DEFAULT, steps=4, rank=2, alpha=2.0, pairs_per_step=2, warmup=0, checkpoint_every=50, average=0.5
+)
+CLIP = GenerateSettings(height=32, width=48, num_frames=5, fps=8, steps=1, guidance_scale=1.0)
+
+
+class NoDetector:
+    """Finds nothing; scores are set by the tests."""
+
+    name = "none"
+
+    def detect(self, frames: Any, nouns: Any) -> Iterator[list[Any]]:
+        yield from ([] for _ in frames)
+
+
+def check(**options: Any) -> HeldOutCheck:
+    return HeldOutCheck(NoDetector(), **{"prompts": 1, "settings": CLIP, "workers": 1} | options)
+
+
+@pytest.fixture(scope="module")
+def model(model_folder: Path) -> VideoModel:
+    return load_video_model(model_folder, "cpu")
+
+
+@pytest.fixture(autouse=True)
+def no_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second each time; test_memory looks after it."""
+
+    def chosen(*arguments: Any) -> Estimate:
+        return Estimate(find_plan("fast" if arguments[4] == "auto" else arguments[4]), 0, 0)
+
+    monkeypatch.setattr("spatialalign_core.run.training.plan_training", chosen)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with prompts and pairs of noise."""
+    run = Run(tmp_path_factory.mktemp("run") / "run")
+    run.write_prompts(build_prompts(SUBJECTS, OBJECTS, SCENES, VERBS, count=2, held_out_count=1))
+    prompts = run.prompts("train")
+    pairs = tuple(Pair(prompt.id, 0, 1, 0.9, 0.1) for prompt in prompts)
+
+    def noise(prompt_id: str, seed: int) -> dict[str, torch.Tensor]:
+        generator = torch.Generator().manual_seed(seed + len(prompt_id))
+        return {name: torch.randn(SHAPE, generator=generator) for name in ("latents", "noise")}
+
+    texts = {prompt.id: torch.ones(4, 64) * index for index, prompt in enumerate(prompts)}
+    export_pairs(
+        run.pairs_folder, PairSelection(pairs, "", {}, PairSettings()), prompts, noise, texts, "made up"
+    )
+    return run.folder
+
+
+@pytest.fixture
+def run(exported: Path, tmp_path: Path) -> Run:
+    return Run(shutil.copytree(exported, tmp_path / "run"))
+
+
+def train(run: Run, model: VideoModel, **options: Any) -> Iterator[Progress]:
+    settings = options.pop("settings", SETTINGS)
+    return run.train(model, settings, plan=options.pop("plan", "fast"), **options)
+
+
+def drive(stage: Iterator[Progress], at: int = 0, action: Callable[[], None] | None = None) -> list[Progress]:
+    """To the end, acting once at the news of step `at`."""
+    news: list[Progress] = []
+    for item in stage:
+        news.append(item)
+        if action and item.done == at and item.values:
+            action()
+            action = None
+    return news
+
+
+@pytest.fixture(scope="module")
+def undisturbed(exported: Path, model: VideoModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Log and LoRA of a training that nothing happened to."""
+    run = Run(shutil.copytree(exported, tmp_path_factory.mktemp("undisturbed") / "run"))
+    drive(train(run, model))
+    return run.folder
+
+
+def same_lora(one: Run, other: Path) -> bool:
+    own, expected = load_file(one.lora_path()), load_file(Run(other).lora_path())
+    return own.keys() == expected.keys() and all(own[name].equal(expected[name]) for name in own)
+
+
+def losses(folder: Path) -> list[float]:
+    return [row["loss"] for row in read_training_log(folder / "training.csv")]
+
+
+def test_pause_and_resume_change_nothing(run: Run, model: VideoModel, undisturbed: Path) -> None:
+    stage = train(run, model)
+    paused = 0
+    for item in stage:
+        if item.done == 2 and item.values:
+            run.control.ask("pause")
+        if "paused" in item.message:
+            paused += 1
+            assert run.control.state()["state"] == "paused"
+            assert list(run.folder.glob("lora/checkpoints/*/step-000002.safetensors"))
+            if paused == 3:
+                run.control.ask("resume")
+    assert paused == 3
+    assert same_lora(run, undisturbed)
+    assert losses(run.folder) == losses(undisturbed)
+    assert run.control.state() == {"state": "finished", "step": 4, "total": 4, "plan": "fast"}
+
+
+def test_stopped_while_paused_goes_on(run: Run, model: VideoModel, undisturbed: Path) -> None:
+    stage = train(run, model)
+    for item in stage:
+        if item.done == 3 and item.values:
+            run.control.ask("pause")
+        if "paused" in item.message:
+            stage.close()  # type: ignore[attr-defined]
+            break
+    drive(train(run, model))  # starting it again is the wish to go on
+    assert same_lora(run, undisturbed)
+
+
+def test_save_now(run: Run, model: VideoModel, undisturbed: Path) -> None:
+    news = drive(train(run, model), 2, lambda: run.control.ask("save"))
+    saved = run.lora_path("spatialalign-step-000002")
+    assert [item.path for item in news if item.path == saved]
+    assert load_file(saved).keys() == load_file(run.lora_path()).keys()
+    assert not run.control.asked("save")
+    assert same_lora(run, undisturbed)
+
+
+def test_sample_now(run: Run, model: VideoModel, undisturbed: Path) -> None:
+    drive(train(run, model, check=check()), 2, lambda: run.control.ask("sample"))
+    prompt = run.prompts("held_out")[0]
+    assert run.video_path("step-000002", prompt.id, 0).is_file()
+    rows = run.training_log()
+    assert [HELD_OUT[0] in row for row in rows] == [False, True, False, False]
+    assert same_lora(run, undisturbed)  # looking changes nothing
+
+
+def test_sample_now_without_a_detector_is_explained(run: Run, model: VideoModel) -> None:
+    news = drive(train(run, model), 1, lambda: run.control.ask("sample"))
+    assert [item.message for item in news if item.warning] == [
+        "There is nothing to sample with: start the training with a detector for held-out videos."
+    ]
+
+
+def test_requests_left_from_before_are_dropped(run: Run, model: VideoModel) -> None:
+    for action in ("pause", "save", "sample"):
+        run.control.ask(action)
+    assert not any(item.warning or "paused" in item.message for item in drive(train(run, model)))
+
+
+@pytest.mark.parametrize(
+    ("action", "words"), [("dance", "Cannot 'dance'"), ("save", "There is no run folder")]
+)
+def test_bad_requests_are_named(tmp_path: Path, action: str, words: str) -> None:
+    with pytest.raises(SpatialAlignError, match=words):
+        TrainControl(tmp_path / "none").ask(action)
+
+
+def test_control_verb(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["control", str(run.folder), "pause"]) == 0
+    assert run.control.asked("pause")
+    assert main(["control", str(run.folder), "resume"]) == 0
+    assert not run.control.asked("pause")
+    assert main(["control", str(run.folder), "dance"]) == 2
+    assert "Cannot 'dance'" in capsys.readouterr().err
+
+
+def scored_as(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> list[int]:
+    """Stands in for generate, detect and score: the score of each step; returns the steps looked at."""
+    looked: list[int] = []
+
+    def look(layout: Any, model: Any, check: Any, lora: Path | None, step: int) -> Any:
+        assert lora is None or lora.is_file()
+        assert not getattr(model.pipeline.transformer, "peft_config", None)  # the model is free
+        looked.append(step)
+        yield Progress("generate", 0, 1, "videos")
+        return dict(zip(HELD_OUT, (scores[step], scores[step], 1.0), strict=True))
+
+    monkeypatch.setattr("spatialalign_core.run.folder.look", look)
+    return looked
+
+
+def test_best_step_is_left(
+    run: Run, model: VideoModel, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = scored_as(monkeypatch, {1: 0.3, 2: 0.6, 3: 0.6, 4: 0.5})
+    stage = train(run, model, check=check(every=1))
+    drive(stage, 2, lambda: run.control.ask("save"))
+    assert looked == [1, 2, 3, 4]
+    assert [row[HELD_OUT[0]] for row in run.training_log()] == [0.3, 0.6, 0.6, 0.5]
+    best, left = load_file(run.lora_path("spatialalign-step-000002")), load_file(run.lora_path())
+    assert all(best[name].equal(left[name]) for name in best)
+    assert losses(run.folder) == losses(undisturbed)
+    assert "up to date" in drive(train(run, model, check=check(every=1)))[-1].message
+
+
+def test_early_stop(run: Run, model: VideoModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = scored_as(monkeypatch, {1: 0.6, 2: 0.5, 3: 0.6, 4: 0.9})
+    news = drive(train(run, model, check=check(every=1, patience=2)))
+    assert looked == [1, 2, 3]
+    assert news[-1].message == "saved spatialalign.safetensors, of step 1"
+    assert "up to date" in drive(train(run, model, check=check(every=1, patience=2)))[-1].message
+
+
+def test_look_that_was_cut_short_is_made_up_for(
+    run: Run, model: VideoModel, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = scored_as(monkeypatch, {2: 0.1, 4: 0.2})
+    stage = train(run, model, check=check(every=2))
+    for item in stage:
+        if "held-out videos" in item.message:
+            stage.close()  # type: ignore[attr-defined]
+            break
+    assert [row["step"] for row in run.training_log()] == [1, 2]
+    drive(train(run, model, check=check(every=2)))
+    assert looked == [2, 2, 4]
+    assert same_lora(run, undisturbed)
+
+
+@pytest.mark.parametrize("spoilt", ["latents/*/0.safetensors", "text.safetensors"])
+def test_nan_in_a_pair_sets_it_aside(run: Run, model: VideoModel, spoilt: str) -> None:
+    path = sorted(run.pairs_folder.glob(spoilt))[0]
+    tensors = load_file(path)
+    name = sorted(tensors)[0]
+    tensors[name].view(-1)[3] = float("nan")
+    save_file(tensors, path)
+    news = drive(train(run, model))
+    [warning] = [item.message for item in news if item.warning]
+    assert "NaN" in warning and "left out" in warning
+    assert all(torch.isfinite(torch.tensor(losses(run.folder))))
+
+
+def test_nothing_but_nan_is_explained(run: Run, model: VideoModel) -> None:
+    for path in run.pairs_folder.glob("latents/*/*.safetensors"):
+        save_file({name: value * float("nan") for name, value in load_file(path).items()}, path)
+    with pytest.raises(SpatialAlignError, match="Nearly all pairs"):
+        drive(train(run, model))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_loss_that_is_no_number_keeps_the_step_before(
+    run: Run, model: VideoModel, undisturbed: Path, monkeypatch: pytest.MonkeyPatch, bad: float
+) -> None:
+    real = Trainer._loss
+
+    def spoilt(self: Trainer, draws: Any) -> Any:
+        terms = real(self, draws)
+        return replace(terms, total=terms.total * bad) if self.step == 2 else terms
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_loss", spoilt)
+        with pytest.raises(SpatialAlignError, match=r"became \S+ at step 3; .*The LoRA of step 2 is"):
+            drive(train(run, model))
+    assert run.lora_path("spatialalign-step-000002").is_file()
+    assert run.control.state()["state"] == "stopped"
+    news = drive(train(run, model))
+    assert any("going on after step 2" in item.message for item in news)
+    assert same_lora(run, undisturbed)
+
+
+def test_divergence_goes_back_to_the_last_good_state(
+    run: Run, model: VideoModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Trainer._loss
+
+    def rising(self: Trainer, draws: Any) -> Any:
+        terms = real(self, draws)
+        return replace(terms, total=terms.total + max(0, self.step - 2) * 40.0)
+
+    monkeypatch.setattr(Trainer, "_loss", rising)
+    settings = replace(SETTINGS, steps=20, checkpoint_every=1)
+    with pytest.raises(SpatialAlignError, match=r"diverged at step \d+.*The LoRA of step 3 is"):
+        drive(train(run, model, settings=settings))
+    assert run.lora_path("spatialalign-step-000003").is_file()
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ("pair_loss", torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")),
+        (
+            "pair_loss",
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes."),
+        ),
+        ("optimizer", MemoryError()),
+    ],
+)
+def test_full_memory_falls_back_to_the_next_plan(
+    run: Run,
+    model: VideoModel,
+    monkeypatch: pytest.MonkeyPatch,
+    undisturbed: Path,
+    where: str,
+    error: Exception,
+) -> None:
+    """Inside the real step, after its gradients have begun, and while the weights change."""
+    failed: list[int] = []
+
+    def fail_once(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            result = real(*arguments, **named)
+            calls.append(1)
+            if len(calls) == 3 and not failed:
+                failed.append(1)
+                raise error
+            return result
+
+        return call
+
+    calls: list[int] = []
+    if where == "pair_loss":
+        monkeypatch.setattr("spatialalign_core.train.trainer.pair_loss", fail_once(step_module.pair_loss))
+    else:
+        monkeypatch.setattr(torch.optim.AdamW, "step", fail_once(torch.optim.AdamW.step))
+    news = drive(train(run, model))
+    [warning] = [item.message for item in news if item.warning]
+    step = 2 if where == "pair_loss" else 0  # torn weights go back to what was saved last
+    assert warning == (
+        f"The memory was full with the plan 'fast'; going on after step {step} with 'single': one pair at a time."
+    )
+    assert [row["step"] for row in run.training_log()] == [1, 2, 3, 4]
+    assert losses(run.folder) == pytest.approx(losses(undisturbed), rel=1e-3)
+
+
+def test_plan_that_was_needed_is_kept_when_going_on(
+    run: Run, model: VideoModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = train(run, model, plan="recompute")
+    for item in stage:
+        if item.done == 2 and item.values:
+            stage.close()  # type: ignore[attr-defined]
+            break
+    drive(train(run, model, plan="auto"))
+    assert run.control.state()["plan"] == "recompute"
+
+
+def test_no_plan_left_is_explained(run: Run, model: VideoModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any, **named: Any) -> Any:
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr("spatialalign_core.train.trainer.pair_loss", full)
+    with pytest.raises(SpatialAlignError, match="even with the plan 'offload'"):
+        drive(train(run, model))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_disk_that_fills_up(
+    run: Run, model: VideoModel, undisturbed: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """At the second checkpoint: the first stays, one sentence says why, and the next start goes on."""
+    real = save_file
+    saves: list[int] = []
+
+    def full(tensors: Any, path: Any, **named: Any) -> None:
+        saves.append(1)
+        if len(saves) > 1:
+            raise error
+        real(tensors, path, **named)
+
+    settings = replace(SETTINGS, checkpoint_every=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("spatialalign_core.train.checkpoint.save_file", full)
+        with pytest.raises(SpatialAlignError, match="disk is full"):
+            drive(train(run, model, settings=settings))
+    news = drive(train(run, model, settings=settings))
+    assert any("going on after step 1" in item.message for item in news)
+    assert same_lora(run, undisturbed)
+
+
+def test_tensorboard(run: Run, model: VideoModel) -> None:
+    pytest.importorskip("tensorboard")
+    drive(train(run, model, tensorboard=True))
+    assert list((run.folder / "tensorboard").glob("events*"))
+
+
+def test_state_file_is_json(run: Run, model: VideoModel) -> None:
+    drive(train(run, model))
+    assert json.loads((run.folder / "control/state.json").read_text())["state"] == "finished"
