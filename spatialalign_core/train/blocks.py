@@ -22,7 +22,11 @@ def blocks_of(transformer: nn.Module) -> list[nn.Module]:
     lists = [module for module in transformer.modules() if isinstance(module, nn.ModuleList) and len(module)]
     if not lists:
         return []
-    return list(max(lists, key=lambda each: sum(p.numel() for p in each.parameters())))
+
+    def size(blocks: nn.Module) -> int:
+        return sum(parameter.numel() for parameter in blocks.parameters())
+
+    return list(max(lists, key=size))
 
 
 class PlannedBlocks:
