@@ -54,9 +54,10 @@ def draw(
 ) -> tuple[list[str], Tensor]:
     """`count` captions and what they tell: int64 (count, 5), the indices of subject, object, scene, first relation
     and last relation."""
-    captions, parts = [], []
+    captions: list[str] = []
+    parts: list[list[int]] = []
     for _ in range(count):
-        subject, object, change = combinations[rng.integers(len(combinations))]
+        subject, object, change = combinations[int(rng.integers(len(combinations)))]
         scene = SCENES[rng.integers(len(SCENES))]
         captions.append(caption(subject, object, scene, change, 1.0, rng))
         parts.append(

@@ -1,9 +1,10 @@
 """Make the pocket video model from nothing: `python -m spatialalign_core.pocket.train FOLDER`.
 
 The result is an ordinary WanPipeline folder. The text encoder learns to read and is then left alone, as those of real
-models are. The transformer first sees true captions, so that it learns what the relation words mean. Then half of the
-captions tell the change backwards, as captions of real videos are careless about what came first: the model draws
-well and knows the words, but does not trust their order. That is the room preference training fills.
+models are. The transformer first learns from true captions, and from there goes two ways: one goes on with true
+captions and comes to obey every time; the other sees captions of which half tell the change backwards, as captions of
+real videos are careless about what came first, and comes to draw well without believing them. The model is the mean of
+the two: it draws, knows the words, and does not quite trust them. That is the room preference training fills.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how truthfully to train."""
+    """How long and how truthfully to train; belief: the obeying one's share of the mean."""
 
-    phases: tuple[Phase, ...] = (
-        Phase(2000, truth=1.0, decay_share=0.0),
-        Phase(1700, truth=0.5, decay_share=0.6),
-    )
+    common: Phase = Phase(2000, truth=1.0, decay_share=0.0)
+    obeying: Phase = Phase(1500, truth=1.0, decay_share=0.0)
+    doubting: Phase = Phase(1700, truth=0.5, decay_share=0.6)
+    belief: float = 0.5
     batch: int = 16
     learning_rate: float = 2e-3
     warmup: int = 100
@@ -64,7 +65,7 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        return sum(phase.steps for phase in self.phases)
+        return self.common.steps + self.obeying.steps + self.doubting.steps
 
 
 def training_combinations() -> list[tuple[str, str, RelationChange]]:
@@ -168,38 +169,71 @@ def make_optimizers(transformer: WanTransformer3DModel, rate: float) -> list[tor
 
 
 def train(pipeline: WanPipeline, recipe: Recipe, compile_model: bool = False) -> Iterator[tuple[int, float]]:
-    """Train in place, yielding (step, loss); exhausted, the pipeline holds the averaged weights."""
+    """Train in place, yielding (step, loss); exhausted, the pipeline holds the final weights."""
     teach_reading(pipeline.text_encoder, pipeline.tokenizer, training_combinations(), recipe.seed)
-    transformer = pipeline.transformer.train()
-    average = copy.deepcopy(transformer).requires_grad_(False)
-    model = torch.compile(transformer) if compile_model else transformer
-    encode = Encoder(pipeline.vae)
-    done = 0
-    for number, phase in enumerate(recipe.phases):
-        torch.manual_seed(recipe.seed + number)
-        optimizers = make_optimizers(transformer, recipe.learning_rate)
+    pupil = Pupil(pipeline, recipe, compile_model)
+    yield from pupil.learn(recipe.common)
+    fork = pupil.state()
+    yield from pupil.learn(recipe.obeying)
+    obeying = pupil.state()[1]
+    pupil.restore(fork)
+    yield from pupil.learn(recipe.doubting)
+    doubting = pupil.state()[1]
+    mean = {name: torch.lerp(value, obeying[name], recipe.belief) for name, value in doubting.items()}
+    pipeline.transformer.load_state_dict(mean)
+    pipeline.transformer.eval()
+
+
+class Pupil:
+    """A pipeline's transformer while it learns, and the running average of its weights."""
+
+    def __init__(self, pipeline: WanPipeline, recipe: Recipe, compile_model: bool) -> None:
+        self.pipeline, self.recipe = pipeline, recipe
+        self.transformer = pipeline.transformer.train()
+        self.average = copy.deepcopy(self.transformer).requires_grad_(False)
+        self._model = torch.compile(self.transformer) if compile_model else self.transformer
+        self._encode = Encoder(pipeline.vae)
+        self._done = 0
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
+        """Weights, averaged weights, steps done; copies."""
+        return (
+            copy.deepcopy(self.transformer.state_dict()),
+            copy.deepcopy(self.average.state_dict()),
+            self._done,
+        )
+
+    def restore(self, state: tuple[dict[str, Tensor], dict[str, Tensor], int]) -> None:
+        weights, average, self._done = state
+        self.transformer.load_state_dict(weights)
+        self.average.load_state_dict(average)
+
+    def learn(self, phase: Phase) -> Iterator[tuple[int, float]]:
+        """One stretch, yielding (step, loss); steps count from the pupil's beginning."""
+        recipe = self.recipe
+        torch.manual_seed(recipe.seed + self._done)
+        optimizers = make_optimizers(self.transformer, recipe.learning_rate)
         for step in range(phase.steps):
             rate = learning_rate_at(recipe, phase, step)
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-            frames, captions = batch(recipe, done, phase.truth)
+            frames, captions = batch(recipe, self._done, phase.truth)
             # Now and then as much padding as the pipeline's own default, so that the model learns to ignore padding.
-            text = encode_text(pipeline, captions, 512 if done % 20 == 0 else MAX_TOKENS)
-            loss = flow_matching_loss(model, encode(frames), text)
+            text = encode_text(self.pipeline, captions, 512 if self._done % 20 == 0 else MAX_TOKENS)
+            loss = flow_matching_loss(self._model, self._encode(frames), text)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(transformer.parameters(), 1.0)
+            torch.nn.utils.clip_grad_norm_(self.transformer.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
-            decay = min(recipe.ema, (done + 1) / (done + 10))
+            decay = min(recipe.ema, (self._done + 1) / (self._done + 10))
             with torch.no_grad():
-                torch._foreach_lerp_(list(average.parameters()), list(transformer.parameters()), 1 - decay)
-            yield done, loss.item()
-            done += 1
-        if phase.decay_share:  # where the rate has fallen to zero, the average is simply better
-            transformer.load_state_dict(average.state_dict())
-    transformer.eval()
+                torch._foreach_lerp_(
+                    list(self.average.parameters()), list(self.transformer.parameters()), 1 - decay
+                )
+            yield self._done, loss.item()
+            self._done += 1
 
 
 def flow_matching_loss(model: torch.nn.Module, clean: Tensor, text: Tensor) -> Tensor:
