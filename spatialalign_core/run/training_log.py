@@ -94,7 +94,9 @@ class TrainingLog:
         return self.path.open("ab", buffering=0)
 
     def _show(self, row: Mapping[str, float], names: Sequence[str]) -> None:
-        for name in names if self._board is not None else ():
+        if self._board is None:
+            return
+        for name in names:
             self._board.add_scalar(name, row[name], int(row["step"]))
 
     def _refused(self, error: OSError) -> SpatialAlignError:

@@ -161,19 +161,25 @@ class Trainer:
         model, settings = self.model, self.settings
         remove_lora(model)
         self._origin = model.device
-        self.parameters = add_lora(model, settings.targets, settings.rank, settings.alpha, settings.seed)
-        self._parked = self._park()
+        self.parameters: dict[str, nn.Parameter] = add_lora(
+            model, settings.targets, settings.rank, settings.alpha, settings.seed
+        )
+        self._parked: list[tuple[nn.Module, torch.device]] = self._park()
         self._move()
-        self.average = {n: p.detach().clone() for n, p in self.parameters.items()} if settings.average else {}
-        self.optimizer = make_optimizer(self.parameters.values(), settings)
-        self.blocks = PlannedBlocks(model.transformer, self.plan, self.device)
+        self.average: dict[str, Tensor] = (
+            {n: p.detach().clone() for n, p in self.parameters.items()} if settings.average else {}
+        )
+        self.optimizer: torch.optim.Optimizer = make_optimizer(self.parameters.values(), settings)
+        self.blocks: PlannedBlocks = PlannedBlocks(model.transformer, self.plan, self.device)
 
     def _park(self) -> list[tuple[nn.Module, torch.device]]:
         """Pictures and words are latents and embeddings by now: what makes them leaves the device."""
         parked = []
         for name in ("vae", "text_encoder", "text_encoder_2"):
             module = getattr(self.model.pipeline, name, None)
-            place = next(module.parameters()).device if isinstance(module, nn.Module) else torch.device("cpu")
+            if not isinstance(module, nn.Module):
+                continue
+            place = next(module.parameters()).device
             if place.type not in ("cpu", "meta"):
                 parked.append((module, place))
                 module.to("cpu")
