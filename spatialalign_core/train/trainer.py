@@ -61,6 +61,12 @@ class Trainer:
     number, and a restored run repeats an uninterrupted one to the bit on the same machine.
     """
 
+    parameters: dict[str, nn.Parameter]
+    average: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer
+    blocks: PlannedBlocks
+    _parked: list[tuple[nn.Module, torch.device]]
+
     def __init__(
         self,
         model: VideoModel,
@@ -161,16 +167,12 @@ class Trainer:
         model, settings = self.model, self.settings
         remove_lora(model)
         self._origin = model.device
-        self.parameters: dict[str, nn.Parameter] = add_lora(
-            model, settings.targets, settings.rank, settings.alpha, settings.seed
-        )
-        self._parked: list[tuple[nn.Module, torch.device]] = self._park()
+        self.parameters = add_lora(model, settings.targets, settings.rank, settings.alpha, settings.seed)
+        self._parked = self._park()
         self._move()
-        self.average: dict[str, Tensor] = (
-            {n: p.detach().clone() for n, p in self.parameters.items()} if settings.average else {}
-        )
-        self.optimizer: torch.optim.Optimizer = make_optimizer(self.parameters.values(), settings)
-        self.blocks: PlannedBlocks = PlannedBlocks(model.transformer, self.plan, self.device)
+        self.average = {n: p.detach().clone() for n, p in self.parameters.items()} if settings.average else {}
+        self.optimizer = make_optimizer(self.parameters.values(), settings)
+        self.blocks = PlannedBlocks(model.transformer, self.plan, self.device)
 
     def _park(self) -> list[tuple[nn.Module, torch.device]]:
         """Pictures and words are latents and embeddings by now: what makes them leaves the device."""
