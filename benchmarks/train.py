@@ -34,8 +34,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from spatialalign_core.files import atomic_write
 from spatialalign_core.models.base import VideoModel
+from spatialalign_core.models.families.wan import Wan21
 from spatialalign_core.models.loading import POCKET_FOLDER
-from spatialalign_core.models.wan import WanFamily
 from spatialalign_core.pairs import Pair
 from spatialalign_core.train.draws import Draw
 from spatialalign_core.train.memory import free_memory
@@ -121,7 +121,7 @@ def build_model(shape: Shape, device: torch.device, dtype: torch.dtype) -> Video
         if not any(part in name.split(".") for part in keep):
             parameter.data = parameter.data.to(dtype)
     transformer.requires_grad_(False).eval()
-    family = WanFamily()
+    family = Wan21()
     return VideoModel(
         Path("random"), family, SimpleNamespace(transformer=transformer), family.defaults, "random"
     )
@@ -289,7 +289,7 @@ def measure_memory(shape: Shape, device: torch.device, dtype: torch.dtype, plan:
 def preflight(shape: Shape, device: torch.device, dtype: torch.dtype, plan: MemoryPlan) -> dict[str, Any]:
     """The estimate beside the measured peak."""
     step_shape = StepShape(shape.latents, shape.text, dtype, device.type == "cpu")
-    estimated = estimate(WanFamily(), shape.config, step_shape, settings_for(shape), plan).peak
+    estimated = estimate(Wan21(), shape.config, step_shape, settings_for(shape), plan).peak
     measured = measure_memory(shape, device, dtype, plan)
     return {
         "plan": plan.name,
@@ -349,7 +349,7 @@ def _plan(options: argparse.Namespace, shape: Shape, device: torch.device, dtype
     if options.plan == "auto":
         room = free_memory(device) if options.memory is None else int(options.memory * 2**30)
         step_shape = StepShape(shape.latents, shape.text, dtype, device.type == "cpu")
-        plan = choose_plan(WanFamily(), shape.config, step_shape, settings_for(shape), room).plan
+        plan = choose_plan(Wan21(), shape.config, step_shape, settings_for(shape), room).plan
     else:
         plan = PLANS[options.plan]
     return replace(plan, compile=options.compile)

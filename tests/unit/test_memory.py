@@ -15,8 +15,8 @@ import torch
 
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import VideoModel
+from spatialalign_core.models.families.wan import Wan21
 from spatialalign_core.models.loading import load_video_model
-from spatialalign_core.models.wan import WanFamily
 from spatialalign_core.train.memory import free_memory, is_out_of_memory
 from spatialalign_core.train.plans import FAST, LADDER, PLANS, find_plan, leaner
 from spatialalign_core.train.preflight import StepShape, choose_plan, estimate, read_transformer_config
@@ -130,13 +130,13 @@ def test_unknown_plan_is_named() -> None:
 def test_each_plan_needs_less_than_the_one_before(model_folder: Path) -> None:
     config = read_transformer_config(model_folder) | {"num_layers": 2}
     shape = StepShape((16, 18, 8, 12), (32, 64), torch.float32)
-    peaks = [estimate(WanFamily(), config, shape, DEFAULT, plan).peak for plan in LADDER]
+    peaks = [estimate(Wan21(), config, shape, DEFAULT, plan).peak for plan in LADDER]
     assert peaks == sorted(peaks, reverse=True)
 
 
 def test_full_size_fits_into_a_small_card() -> None:
     """Wan2.1-1.3B, 480 x 832, 81 frames: 1.4 billion weights of 16 bits."""
-    found = choose_plan(WanFamily(), WAN_1_3B, FULL_SIZE, PUBLISHED, 16 * 2**30, LADDER[3:])
+    found = choose_plan(Wan21(), WAN_1_3B, FULL_SIZE, PUBLISHED, 16 * 2**30, LADDER[3:])
     assert found.plan.name == "recompute"
     assert 2.5 * 2**30 < found.weights < 3.2 * 2**30
 
@@ -145,7 +145,7 @@ def test_nothing_fits_is_explained(model_folder: Path) -> None:
     config = read_transformer_config(model_folder) | {"num_layers": 1}
     shape = StepShape((16, 4, 8, 12), (12, 64), torch.float32)
     with pytest.raises(SpatialAlignError, match=r"even with the plan 'offload', and 0\.0 GiB are free"):
-        choose_plan(WanFamily(), config, shape, DEFAULT, 2**20)
+        choose_plan(Wan21(), config, shape, DEFAULT, 2**20)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
