@@ -144,7 +144,7 @@ def test_full_size_fits_into_a_small_card() -> None:
 def test_nothing_fits_is_explained(model_folder: Path) -> None:
     config = read_transformer_config(model_folder) | {"num_layers": 1}
     shape = StepShape((16, 4, 8, 12), (12, 64), torch.float32)
-    with pytest.raises(SpatialAlignError, match=r"even with the plan 'offload', and 0\.0 GiB are free"):
+    with pytest.raises(SpatialAlignError, match=r"even with the plan '\w+', and 0\.0 GiB are free"):
         choose_plan(Wan21(), config, shape, DEFAULT, 2**20)
 
 
