@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 import copy
+import ctypes
+import gc
 import json
 import os
 import platform
@@ -250,6 +252,8 @@ class PeakMemory:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
+            gc.collect()
+            ctypes.CDLL(None).malloc_trim(0)  # what was freed before must not serve this measurement
             Path("/proc/self/clear_refs").write_text("5")
             self._base = _status("VmRSS")
         return self
@@ -363,8 +367,6 @@ def _cuda_peak(step: Step, device: torch.device) -> int:
 
 def _forget(model: VideoModel, device: torch.device) -> None:
     """Take adapters and checkpointing off, so that the other side starts from the same model."""
-    import gc
-
     from spatialalign_core.train.blocks import blocks_of
     from spatialalign_core.train.lora import remove_lora
 
