@@ -81,12 +81,13 @@ def test_collected_videos_go_on_to_pairs_and_a_lora(server: Server) -> None:
     assert {COLLECT, "SpatialAlign_Detect", "SpatialAlign_Score"} <= cached(again, prompt)
 
     prompt = _collecting(server, 20, OTHER, ASKED)  # a batch of two clips
-    assert "2 new; 3 videos" in said(server.run(prompt), prompt, COLLECT)
+    entry = server.run(prompt)
+    assert "2 new; 3 videos" in said(entry, prompt, COLLECT)
+    assert "67% of 3 videos" in said(entry, prompt, "SpatialAlign_Score")
     assert sorted(int(video.stem) for video in folder.rglob("samples/base/*/*.mp4")) == [5, 40, 41]
 
     prompt = _collecting(server, 20, OTHER, ASKED, train=True)
-    entry = server.run(prompt, timeout=900)
-    assert "67% of 3 videos" in said(entry, prompt, "SpatialAlign_Score")
+    server.run(prompt, timeout=900)
     pairs = load_pairs(folder / "pairs")
     assert {(pair.winner_seed, pair.loser_seed) for pair in pairs.pairs} == {(5, 40), (41, 40)}
     assert pairs.latents(pairs.pairs[0].prompt_id, 5).shape == (16, 18, 8, 12)
