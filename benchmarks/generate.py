@@ -6,8 +6,8 @@ Wan2.1-1.3B's sizes with random weights at 480 x 832 x 81 (about 15 GB of weight
 starts from the same noise; loading, and the first videos on a GPU, are not counted. On a CPU both are one process with
 as many threads as torch takes (OMP_NUM_THREADS); with `--workers` the pack runs in processes as a run does, and their
 start and the writing of files count. On a machine that others use too, `--cpu-time` and OMP_NUM_THREADS=1 give what an
-idle one would. Writes benchmarks/results/generate.json. The last line is one JSON object, the pack over plain diffusers: speed_ratio (videos
-an hour), memory_ratio (peak).
+idle one would. Writes benchmarks/results/generate.json. The last line is one JSON object, the pack over plain
+diffusers: speed_ratio (videos an hour), memory_ratio (peak).
 """
 
 from __future__ import annotations
