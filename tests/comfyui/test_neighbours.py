@@ -101,7 +101,7 @@ def test_latents_that_do_not_fit_are_said_and_not_used(server: Server) -> None:
         inputs |= {"run_folder": "latents", "latent": ["800", 0]}
         size = {"width": 96, "height": 64, "length": 5, "batch_size": 1}
         prompt["800"] = {"class_type": "EmptyHunyuanLatentVideo", "inputs": size}
-        del prompt[_number(prompt, "SpatialAlign_TrainLora")]
+        del prompt[_number(prompt, "SpatialAlign_TrainLora")], prompt[_number(prompt, "PreviewImage")]
         # Export Pairs is no output node; a preview of the run asks for it.
         prompt["801"] = {
             "class_type": "PreviewAny",
