@@ -1,10 +1,10 @@
 """Make the pocket video model from nothing: `python -m spatialalign_core.pocket.train FOLDER`.
 
 The result is an ordinary WanPipeline folder. The text encoder learns to read and is then left alone, as those of real
-models are. The transformer first learns from true captions, and from there goes two ways: one goes on with true
-captions and comes to obey every time; the other sees captions of which half tell the change backwards, as captions of
-real videos are careless about what came first, and comes to draw well without believing them. The model is the mean of
-the two: it draws, knows the words, and does not quite trust them. That is the room preference training fills.
+models are. The transformer learns from true captions until it obeys every time; then a quarter of the captions tell the
+change backwards, and it learns to choose one way instead of drawing both; then half of them do, as captions of real
+videos are careless about what came first. In the end it draws well, knows the words, and does not quite trust them.
+That is the room preference training fills.
 """
 
 from __future__ import annotations
@@ -50,12 +50,13 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how truthfully to train; belief: the obeying one's share of the mean."""
+    """How long and how truthfully to train."""
 
-    common: Phase = Phase(2000, truth=1.0, decay_share=0.0)
-    obeying: Phase = Phase(1500, truth=1.0, decay_share=0.0)
-    doubting: Phase = Phase(1700, truth=0.5, decay_share=0.6)
-    belief: float = 0.5
+    phases: tuple[Phase, ...] = (
+        Phase(3500, truth=1.0, decay_share=0.0),
+        Phase(750, truth=0.75, decay_share=0.0),
+        Phase(750, truth=0.5, decay_share=0.6),
+    )
     batch: int = 16
     learning_rate: float = 2e-3
     warmup: int = 100
@@ -65,7 +66,7 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        return self.common.steps + self.obeying.steps + self.doubting.steps
+        return sum(phase.steps for phase in self.phases)
 
 
 def training_combinations() -> list[tuple[str, str, RelationChange]]:
@@ -172,15 +173,9 @@ def train(pipeline: WanPipeline, recipe: Recipe, compile_model: bool = False) ->
     """Train in place, yielding (step, loss); exhausted, the pipeline holds the final weights."""
     teach_reading(pipeline.text_encoder, pipeline.tokenizer, training_combinations(), recipe.seed)
     pupil = Pupil(pipeline, recipe, compile_model)
-    yield from pupil.learn(recipe.common)
-    fork = pupil.state()
-    yield from pupil.learn(recipe.obeying)
-    obeying = pupil.state()[1]
-    pupil.restore(fork)
-    yield from pupil.learn(recipe.doubting)
-    doubting = pupil.state()[1]
-    mean = {name: torch.lerp(value, obeying[name], recipe.belief) for name, value in doubting.items()}
-    pipeline.transformer.load_state_dict(mean)
+    for phase in recipe.phases:
+        yield from pupil.learn(phase)
+    pipeline.transformer.load_state_dict(pupil.average.state_dict())
     pipeline.transformer.eval()
 
 
@@ -194,19 +189,6 @@ class Pupil:
         self._model = torch.compile(self.transformer) if compile_model else self.transformer
         self._encode = Encoder(pipeline.vae)
         self._done = 0
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor], int]:
-        """Weights, averaged weights, steps done; copies."""
-        return (
-            copy.deepcopy(self.transformer.state_dict()),
-            copy.deepcopy(self.average.state_dict()),
-            self._done,
-        )
-
-    def restore(self, state: tuple[dict[str, Tensor], dict[str, Tensor], int]) -> None:
-        weights, average, self._done = state
-        self.transformer.load_state_dict(weights)
-        self.average.load_state_dict(average)
 
     def learn(self, phase: Phase) -> Iterator[tuple[int, float]]:
         """One stretch, yielding (step, loss); steps count from the pupil's beginning."""
