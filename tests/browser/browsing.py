@@ -175,7 +175,7 @@ class Seen:
         assert not answer.get("node_errors"), json.dumps(answer["node_errors"], indent=1)
         return str(answer["prompt_id"])
 
-    def run(self, timeout: float = 120) -> dict[str, Any]:
+    def run(self, timeout: float = 300) -> dict[str, Any]:
         """Presses Run and waits until it is done and shown; ComfyUI's history entry, which must be a success."""
         number = self.start()
         entry = self.server.wait(number, timeout)
