@@ -1,9 +1,9 @@
 """Makes locales/ from the nodes' schemas and the phrase tables: `python tools/locales.py [--url URL]`.
 
-English is what the schemas say. The other languages say the same through tools/words/<language>.json, where every English
-phrase has its translation; the script says which are missing and which nothing uses any more. So a changed tooltip shows
-up as a missing phrase and never as an old translation of something else. Reads the schemas from a ComfyUI that runs
-(--url) or starts one as the tests do.
+English is what the schemas say. The other languages say the same through tools/words/<language>.json, where every
+English phrase has its translation; the script says which are missing and which nothing uses any more. So a changed
+tooltip shows up as a missing phrase and never as an old translation of something else. Reads the schemas from a ComfyUI
+that runs (--url) or starts one as the tests do.
 """
 
 from __future__ import annotations
