@@ -217,7 +217,7 @@ def _advice(only_winners: int, only_losers: int, nothing: int, too_close: int) -
             "raise the threshold" if not only_losers else "or raise it for the prompts that always win"
         )
     if too_close:
-        steps.append("lower the smallest margin")
+        steps.append("lower the smallest margin (min_margin)")
     if nothing:
         steps.append("look at the videos without a valid one: the detector must find both nouns in them")
     return f"What helps: {', '.join(steps)}."

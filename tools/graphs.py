@@ -82,7 +82,7 @@ class Graph:
         self,
         kind: str,
         title: str | None = None,
-        height: int | None = None,
+        tall: int | None = None,
         muted: bool = False,
         after: str | None = None,
         **inputs: Any,
@@ -90,7 +90,7 @@ class Graph:
         """A node below the last one.
 
         inputs: a Wire is connected, anything else is a widget's value. after: what happens to a seed after each run.
-        height: in pixels, at least what its widgets need.
+        tall: its height in pixels, where its widgets need less.
         """
         info = self.schemas[kind]
         sockets, widgets, values = [], [], []
@@ -109,7 +109,7 @@ class Graph:
         unknown = inputs.keys() - {each["name"] for each in (*sockets, *widgets)}
         if unknown:
             raise ValueError(f"{self.name}: {kind} has no input {sorted(unknown)}")
-        size = [self._width, max(height or 0, _height(kind, info, len(sockets), widgets))]
+        size = [self._width, max(tall or 0, _height(kind, info, len(sockets), widgets))]
         self._place(kind, [self._x, self._y], size, title, info, values)
         node = self.nodes[-1]
         node["inputs"], node["mode"] = sockets + widgets, 2 if muted else 0

@@ -65,28 +65,28 @@ def quickstart(schemas: dict[str, Any]) -> tuple[Graph, float]:
         "stopped."
     )
     made = graph.add(
-        "SpatialAlign_Generate", video_model=model["video_model"], prompts=prompts["prompts"], height=440
+        "SpatialAlign_Generate", video_model=model["video_model"], prompts=prompts["prompts"], tall=440
     )
     graph.add("PreviewImage", "Some videos before training", 380, images=made["preview"])
     graph.column(
         "**3. Detect and score**\n\nFinds the animal and the thing in every frame, and gives every video a "
         "score from 0 to 1: was the animal first here, then there? From 0.7 on a video obeys."
     )
-    tracked = graph.add("SpatialAlign_Detect", height=280, run=made["run"], detector=detector["detector"])
-    scored = graph.add("SpatialAlign_Score", height=280, run=tracked["run"])
+    tracked = graph.add("SpatialAlign_Detect", tall=280, run=made["run"], detector=detector["detector"])
+    scored = graph.add("SpatialAlign_Score", tall=280, run=tracked["run"])
     graph.column(
         "**4. Pairs**\n\nSets videos that obey (winners) against videos of the same prompt that do not "
         "(losers). Nobody has to label anything by hand."
     )
     pairs = graph.add(
-        "SpatialAlign_ExportPairs", height=420, run=scored["run"], video_model=model["video_model"]
+        "SpatialAlign_ExportPairs", tall=420, run=scored["run"], video_model=model["video_model"]
     )
     graph.column(
         "**5. Train**\n\nThe model leans towards the winners and away from the losers. The LoRA then also "
         "stands on ComfyUI's own *Load LoRA* list."
     )
     trained = graph.add(
-        "SpatialAlign_TrainLora", height=540, run=pairs["run"], video_model=model["video_model"]
+        "SpatialAlign_TrainLora", tall=540, run=pairs["run"], video_model=model["video_model"]
     )
     graph.add("PreviewImage", "Loss", 380, images=trained["loss_chart"])
     graph.column(
@@ -97,7 +97,7 @@ def quickstart(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     graph.add(
         "SpatialAlign_Evaluate",
-        height=850,
+        tall=850,
         run=trained["run"],
         video_model=model["video_model"],
         detector=detector["detector"],
@@ -125,7 +125,7 @@ def score_a_video(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     scored = graph.add(
         "SpatialAlign_ScoreVideo",
-        height=760,
+        tall=760,
         sentence=_FOX,
         images=clip["images"],
         detector=detector["detector"],
@@ -158,7 +158,7 @@ def detect_a_video(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     found = graph.add(
         "SpatialAlign_DetectTrack",
-        height=660,
+        tall=660,
         sentence=_FOX,
         images=clip["images"],
         detector=detector["detector"],
@@ -170,11 +170,11 @@ def detect_a_video(schemas: dict[str, Any]) -> tuple[Graph, float]:
         400,
     )
     drawn = graph.add(
-        "SpatialAlign_DrawTracks", height=440, sentence=_FOX, track=found["track"], images=clip["images"]
+        "SpatialAlign_DrawTracks", tall=440, sentence=_FOX, track=found["track"], images=clip["images"]
     )
     video = graph.add("CreateVideo", images=drawn["images"], fps=12.0)
     graph.column("**4. The video**\n\nIt lies in ComfyUI's output folder under `video`.", 620)
-    graph.add("SaveVideo", height=690, video=video["VIDEO"])
+    graph.add("SaveVideo", tall=690, video=video["VIDEO"])
     return graph, 0.6
 
 
@@ -206,7 +206,7 @@ def best_of_n(schemas: dict[str, Any]) -> tuple[Graph, float]:
     detector = graph.add("SpatialAlign_LoadDetector", detector=_DETECTOR)
     best = graph.add(
         "SpatialAlign_PickBest",
-        height=700,
+        tall=700,
         detector=detector["detector"],
         images=frames["IMAGE"],
         sentence=files["prompt"]["text"],
@@ -214,7 +214,7 @@ def best_of_n(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     graph.column("**5. The winner**\n\nSaved in ComfyUI's output folder under `video`.", 520)
     video = graph.add("CreateVideo", images=best["images"], fps=16.0)
-    graph.add("SaveVideo", height=560, video=video["VIDEO"], filename_prefix="video/BestOfN")
+    graph.add("SaveVideo", tall=560, video=video["VIDEO"], filename_prefix="video/BestOfN")
     return graph, 0.5
 
 
@@ -241,7 +241,7 @@ def collect_samples(schemas: dict[str, Any]) -> tuple[Graph, float]:
     latent, frames = _wan_sample(graph, files, parts, files["model"], seed=seed["INT"])
     kept = graph.add(
         "SpatialAlign_CollectSample",
-        height=480,
+        tall=480,
         images=frames["IMAGE"],
         latent=latent["LATENT"],
         prompts=files["prompt"]["prompts"],
@@ -254,9 +254,9 @@ def collect_samples(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     detector = graph.add("SpatialAlign_LoadDetector", detector=_DETECTOR)
     tracked = graph.add(
-        "SpatialAlign_Detect", height=280, run=kept["run"], detector=detector["detector"], rule="default"
+        "SpatialAlign_Detect", tall=280, run=kept["run"], detector=detector["detector"], rule="default"
     )
-    scored = graph.add("SpatialAlign_Score", height=280, run=tracked["run"])
+    scored = graph.add("SpatialAlign_Score", tall=280, run=tracked["run"])
     graph.add("PreviewAny", "Share of videos that obey", source=scored["accuracy"])
     graph.column(
         "**5. Train, when there are enough**\n\nThese four nodes are muted. Select them and press "
@@ -266,14 +266,14 @@ def collect_samples(schemas: dict[str, Any]) -> tuple[Graph, float]:
     pairs = graph.add(
         "SpatialAlign_ExportPairs",
         muted=True,
-        height=420,
+        tall=420,
         run=scored["run"],
         video_model=model["video_model"],
     )
     trained = graph.add(
         "SpatialAlign_TrainLora",
         muted=True,
-        height=540,
+        tall=540,
         run=pairs["run"],
         video_model=model["video_model"],
         lora_name="wan",
@@ -310,7 +310,7 @@ def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     made = graph.add(
         "SpatialAlign_Generate",
-        height=440,
+        tall=440,
         video_model=model["video_model"],
         prompts=prompts["prompts"],
         run_folder="wan-1.3b",
@@ -323,9 +323,9 @@ def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
         "videos cannot be scored, lower *box_threshold* in *Load Detector* a little."
     )
     tracked = graph.add(
-        "SpatialAlign_Detect", height=280, run=made["run"], detector=detector["detector"], rule="default"
+        "SpatialAlign_Detect", tall=280, run=made["run"], detector=detector["detector"], rule="default"
     )
-    scored = graph.add("SpatialAlign_Score", height=280, run=tracked["run"])
+    scored = graph.add("SpatialAlign_Score", tall=280, run=tracked["run"])
     graph.add("PreviewAny", "Share of videos that obey", source=scored["accuracy"])
     graph.column(
         "**4. Pairs**\n\nA *min_margin* of 0.2 leaves out pairs that differ too little to teach anything. "
@@ -333,7 +333,7 @@ def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     pairs = graph.add(
         "SpatialAlign_ExportPairs",
-        height=420,
+        tall=420,
         run=scored["run"],
         video_model=model["video_model"],
         min_margin=0.2,
@@ -345,7 +345,7 @@ def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     trained = graph.add(
         "SpatialAlign_TrainLora",
-        height=540,
+        tall=540,
         run=pairs["run"],
         video_model=model["video_model"],
         detector=detector["detector"],
@@ -362,7 +362,7 @@ def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     graph.add(
         "SpatialAlign_Evaluate",
-        height=850,
+        tall=850,
         run=trained["run"],
         video_model=model["video_model"],
         detector=detector["detector"],
@@ -439,7 +439,7 @@ def _wan_files(graph: Graph, note: str) -> dict[str, Added]:
             "CLIPLoader", clip_name="umt5_xxl_fp8_e4m3fn_scaled.safetensors", type="wan", device="default"
         ),
         "vae": graph.add("VAELoader", vae_name="wan_2.1_vae.safetensors"),
-        "prompt": graph.add("SpatialAlign_PromptFromSentence", height=270, sentence=_CAT),
+        "prompt": graph.add("SpatialAlign_PromptFromSentence", tall=270, sentence=_CAT),
     }
 
 
