@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from comfy_api.latest import ComfyExtension, io
+from comfy_api.latest import ComfyAPI, ComfyExtension, io
 
+from . import renamed
 from .collect_sample import CollectSample
 from .detect import Detect
 from .detect_track import DetectTrack
@@ -43,6 +44,9 @@ NODES: tuple[type[io.ComfyNode], ...] = (
 
 class SpatialAlignExtension(ComfyExtension):
     """What ComfyUI asks for the pack's nodes."""
+
+    async def on_load(self) -> None:
+        await renamed.register(ComfyAPI(), io)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return list(NODES)
