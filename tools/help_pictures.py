@@ -90,6 +90,7 @@ def _photograph(seen: Seen, nodes: list[int]) -> bytes:
         nodes,
     )
     seen.settle(1200)
+    seen.page.wait_for_function("[...document.images].every((each) => each.complete)")
     clip = {
         "x": left - _MARGIN,
         "y": top - _MARGIN,

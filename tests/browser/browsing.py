@@ -35,6 +35,25 @@ _RED = """() => window.app.graph._nodes
         || node.has_errors && node.type.startsWith("SpatialAlign_"))
     .map((node) => node.type)"""
 
+# In Nodes 2.0 a node is as large as the page makes it.
+_OVERLAPS = """() => {
+    const scale = window.app.canvas.ds.scale;
+    const boxes = window.app.graph._nodes.map((node) => {
+        const drawn = document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
+        const [x, y, width, height] = drawn
+            ? [drawn.x, drawn.y, drawn.width, drawn.height].map((each) => each / scale)
+            : node.getBounding();
+        return { name: node.title, x, y, width, height, drawn: drawn != null };
+    });
+    const pairs = boxes.flatMap((one, index) => boxes.slice(index + 1).map((other) => [one, other]));
+    const shared = (one, other, start, size) =>
+        Math.min(one[start] + one[size], other[start] + other[size]) - Math.max(one[start], other[start]);
+    return pairs
+        .filter(([one, other]) => one.drawn === other.drawn)
+        .filter(([one, other]) => shared(one, other, "x", "width") > 2 && shared(one, other, "y", "height") > 2)
+        .map(([one, other]) => `${one.name} and ${other.name}`);
+}"""
+
 
 def find_chromium() -> str | None:
     """Path of a Chromium: CHROMIUM, else one on the PATH, else the one that playwright has fetched; None without."""
@@ -163,6 +182,10 @@ class Seen:
     def red_nodes(self) -> list[str]:
         """Classes of the nodes that ComfyUI does not know, and of ours that it has marked as wrong."""
         return list(self.page.evaluate(_RED))
+
+    def overlaps(self) -> list[str]:
+        """Pairs of nodes that lie on each other."""
+        return list(self.page.evaluate(_OVERLAPS))
 
     def start(self) -> str:
         """Presses Run; the id under which ComfyUI runs it."""

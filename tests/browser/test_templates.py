@@ -17,6 +17,7 @@ def test_every_template_opens_without_a_red_node(look: Callable[..., Seen], mode
         seen.open(name)
         seen.picture(f"template {name} {mode}")
         assert seen.red_nodes() == [], name
+        assert seen.overlaps() == [], name
 
 
 @pytest.mark.parametrize(("mode", "theme"), list(zip(MODES, THEMES, strict=True)))
