@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
+from server import PromptServer
 
 from .collect_sample import CollectSample
 from .detect import Detect
@@ -14,8 +15,10 @@ from .generate import Generate
 from .load_detector import LoadDetector
 from .load_video_model import LoadVideoModel
 from .pick_best import PickBest
+from .places import run_folder, runs_folder
 from .prompt_sentence import PromptFromSentence
 from .prompt_set import PromptSet
+from .routes import Places, add_routes
 from .score import Score
 from .score_video import ScoreVideo
 from .sprite_clip import SpriteClip
@@ -43,6 +46,9 @@ NODES: tuple[type[io.ComfyNode], ...] = (
 
 class SpatialAlignExtension(ComfyExtension):
     """What ComfyUI asks for the pack's nodes."""
+
+    async def on_load(self) -> None:
+        add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder))
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return list(NODES)

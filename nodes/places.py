@@ -36,6 +36,11 @@ _known: dict[
 ] = {}  # run folder -> (its state when a node last left it, how often that was wrong)
 
 
+def runs_folder() -> Path:
+    """Where the folders of all runs lie: output/spatialalign."""
+    return Path(folder_paths.get_output_directory()) / "spatialalign"
+
+
 def run_folder(name: str) -> Path:
     """Folder of a run: output/spatialalign/<name>. SpatialAlignError for anything but a plain name."""
     plain = name.strip()

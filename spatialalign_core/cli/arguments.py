@@ -131,12 +131,12 @@ _HELP: dict[str, tuple[str, str]] = {
         """,
     ),
     "control": (
-        "pause, resume, save or sample a training that runs",
+        "pause, resume, save, sample or stop a training that runs",
         """
         Ask the training that works in this run folder, from another terminal, to rest between two steps with everything
         saved (pause), to go on (resume), to save a checkpoint and its LoRA now (save), or to make and score its
-        held-out videos now (sample; for a training started with --check-every or --detector). Prints what the training
-        said last.
+        held-out videos now (sample; for a training started with --check-every or --detector), or to end here with
+        everything saved (stop). Prints what the training said last.
 
         Examples:
           control runs/first pause
@@ -343,7 +343,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
 
 def _control(parser: argparse.ArgumentParser) -> None:
     _run(parser)
-    parser.add_argument("action", metavar="ACTION", help="pause, resume, save or sample")
+    parser.add_argument("action", metavar="ACTION", help="pause, resume, save, sample or stop")
 
 
 def _training(parser: argparse.ArgumentParser, prefix: str = "") -> None:

@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SpatialAlignError
+from ..errors import SpatialAlignError, StopRequested
 from .arguments import build_parser
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = build_parser(VERBS).parse_args(arguments)
         return options.verb(options) or 0
+    except StopRequested as stopped:
+        print(stopped, file=sys.stderr)
+        return 130
     except SpatialAlignError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
