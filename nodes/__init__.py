@@ -6,6 +6,7 @@ from comfy_api.latest import ComfyExtension, io
 from server import PromptServer
 
 from .collect_sample import CollectSample
+from .compare import Compare
 from .detect import Detect
 from .detect_track import DetectTrack
 from .draw_tracks import DrawTracks
@@ -36,6 +37,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     ExportPairs,
     TrainLora,
     Evaluate,
+    Compare,
     ScoreVideo,
     PickBest,
     DetectTrack,

@@ -5,6 +5,7 @@ comparisons/<set of a>--<set of b>/comparison.json and picture.png
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -117,6 +118,18 @@ def read_comparison(folder: Path) -> dict[str, Any]:
         raise SpatialAlignError(f"There is no {path} yet; compare first.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SpatialAlignError(f"{path} is damaged ({error}); compare again.") from error
+
+
+def list_comparisons(layout: RunLayout) -> list[dict[str, Any]]:
+    """name, a, b (names for people) and verdict of every comparison that can be read, the newest first."""
+    found = []
+    for file in layout.comparisons_folder.glob("*/comparison.json"):
+        with contextlib.suppress(SpatialAlignError, OSError):
+            data = read_comparison(file.parent)
+            names = {key: str(data[key]["name"]) for key in AB}
+            entry = {"name": file.parent.name, **names, "verdict": data["verdict"]}
+            found.append((file.stat().st_mtime, entry))
+    return [entry for _, entry in sorted(found, key=lambda each: -each[0])]
 
 
 def _side(side: Side) -> dict[str, Any]:

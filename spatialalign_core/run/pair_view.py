@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ def samples_view(layout: RunLayout, set: str = BASE) -> dict[str, Any]:
 
     sets: the sets that there are. threshold: from which score on a video is a winner. export: what the last export says
     of itself, None before the first. stale: whether something was decided by hand since. prompts: in the order of the
-    file, {id, text, change, split, pairs, kept, dropped, samples}; samples: the best first, {seed, dsr, reason, role},
-    dsr None without a score, role "winner" or "loser" of a pair under the prompt's own text, else "".
+    file, {id, text, change, split, pairs, kept, dropped, samples}; samples: the best first, {seed, dsr, reason, role,
+    changed}, dsr None without a score, role "winner" or "loser" of a pair under the prompt's own text, else "", changed
+    in milliseconds since 1970.
     """
     exported = _exported(layout)
     settings = exported.settings if exported else PairSettings()
@@ -37,7 +39,7 @@ def samples_view(layout: RunLayout, set: str = BASE) -> dict[str, Any]:
     rulings = _holding(layout) if set == BASE else []
     chosen = choose_pairs(
         {key: score for key, (score, _) in scores.items() if set == BASE and key[0] in trained},
-        PairSettings(**{**vars(settings), "retell": False}),
+        replace(settings, retell=False),
         rulings=rulings,
     )
     roles = {(pair.prompt_id, pair.loser_seed): "loser" for pair in chosen.pairs}
@@ -93,12 +95,12 @@ def pairs_view(layout: RunLayout, prompt_id: str, seed: int | None = None, most:
 
 def _prompt(
     prompt: DsrPrompt,
-    seeds: list[int],
+    videos: list[tuple[int, int]],
     scores: Mapping[tuple[str, int], tuple[Score, str]],
     roles: Mapping[tuple[str, int], str],
 ) -> dict[str, Any]:
     samples = []
-    for seed in seeds:
+    for seed, changed in videos:
         score, _ = scores.get((prompt.id, seed), (None, ""))
         valid = score is not None and score.valid
         samples.append(
@@ -107,6 +109,7 @@ def _prompt(
                 "dsr": score.dsr if score is not None and valid else None,
                 "reason": score.reason if score is not None else "not scored yet",
                 "role": roles.get((prompt.id, seed), ""),
+                "changed": changed,
             }
         )
     samples.sort(key=lambda each: (-_dsr(each), each["seed"]))
@@ -173,13 +176,15 @@ def _sets(layout: RunLayout) -> list[str]:
     return sorted(found, key=lambda name: (name != BASE, name))
 
 
-def _videos(layout: RunLayout, set: str) -> dict[str, list[int]]:
-    """The seeds of the videos in the folder of each prompt."""
+def _videos(layout: RunLayout, set: str) -> dict[str, list[tuple[int, int]]]:
+    """By the name of each prompt's folder: seed of each video, and when it was changed."""
     folder = layout.video_path(set, "any", 0).parent.parent
-    found: dict[str, list[int]] = {}
+    found: dict[str, list[tuple[int, int]]] = {}
     for video in folder.glob("*/*.mp4"):
-        if video.stem.isdecimal():
-            found.setdefault(video.parent.name, []).append(int(video.stem))
+        with contextlib.suppress(OSError):  # deleted meanwhile
+            if video.stem.isdecimal():
+                entry = int(video.stem), video.stat().st_mtime_ns // 1_000_000
+                found.setdefault(video.parent.name, []).append(entry)
     return found
 
 
