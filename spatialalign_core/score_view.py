@@ -17,14 +17,16 @@ from .tracks import Track
 _DIGITS = 4
 
 
-def score_view(track: Track, change: RelationChange | None = None, score: Score | None = None) -> dict[str, Any]:
+def score_view(
+    track: Track, change: RelationChange | None = None, score: Score | None = None
+) -> dict[str, Any]:
     """frames: length of the video. title: the result in a few words, good: whether it obeys (None without a score).
 
     lines: two of {words, values}, one value a frame, None where a frame does not count: SSR of the first and the last
     relation (low -1, high 1), or without `change` how sure the detector is of both things (0 to 1).
-    gaps: stretches [{from, to, reason}] of frames that do not count, in order. bridged: frames with a box that was drawn
-    between its neighbours. parts: of the score, {name, text, answer, value}; empty without one. reason: why the video
-    does not count, or None.
+    gaps: stretches [{from, to, reason}] of frames that do not count, in order. bridged: frames with a box that was
+    drawn between its neighbours. parts: of the score, {name, text, answer, value}; empty without one. reason: why the
+    video does not count, or None.
     """
     if change is None:
         title, good = _found(track), None

@@ -1,6 +1,7 @@
 // The pack's one extension. ComfyUI loads every .js file below this folder; only this one does anything by itself.
 import { app } from "../../scripts/app.js";
 import { showText } from "./node_text.js";
+import { showScore } from "./score_node.js";
 import { openTab } from "./sidebar.js";
 import { attachTraining } from "./training_node.js";
 
@@ -33,7 +34,8 @@ app.registerExtension({
     const before = node.onExecuted;
     node.onExecuted = function (output) {
       before?.apply(this, arguments);
-      showText(this, [output?.text ?? []].flat().join("\n"));
+      // The chart says the same and more.
+      if (!showScore(this, output)) showText(this, [output?.text ?? []].flat().join("\n"));
     };
   },
 });

@@ -8,7 +8,8 @@ const MARGIN = { left: 40, right: 12, top: 8, bottom: 20 };
  *   label     what the chart shows, also for screen readers
  *   height    in pixels
  *   read(x)   the words below the chart for the place of the cursor, or for none (null)
- *   moved(x)  called when the reader moves the cursor; with it the cursor stays where it is left
+ *   moved(x, meant)  called when the reader moves the cursor; with it the cursor stays where it is left.
+ *             meant: by key or press, not by a mouse that only passes over
  *   unit      what x counts: "step", "frame"
  * show(data) draws: { lines: [{ points: [[x, y], ...], kind }], first, last, low, high, ticks, bands, marks }
  *   kind      class of the line: "one", "two", "raw", ...; y may be null where the line breaks; dots: marks its points
@@ -151,16 +152,16 @@ export class LineChart {
 
   grab(event) {
     this.area.setPointerCapture?.(event.pointerId);
-    this.point(event);
+    this.point(event, true);
   }
 
-  point(event) {
+  point(event, meant = event.buttons > 0) {
     if (!this.data || !this.width) return;
     const box = this.area.getBoundingClientRect(); // the canvas may be zoomed
     const inside = ((event.clientX - box.left) / box.width) * this.width;
     const { first, last } = this.data;
     const share = (inside - MARGIN.left) / (this.width - MARGIN.left - MARGIN.right);
-    this.go(Math.round(first + Math.max(0, Math.min(1, share)) * (last - first)));
+    this.go(Math.round(first + Math.max(0, Math.min(1, share)) * (last - first)), meant);
   }
 
   leave() {
@@ -177,13 +178,13 @@ export class LineChart {
     const wanted = { ...steps, ...jumps }[event.key];
     if (wanted === undefined) return;
     event.preventDefault();
-    this.go(Math.max(first, Math.min(last, wanted)));
+    this.go(Math.max(first, Math.min(last, wanted)), true);
   }
 
-  go(x) {
-    if (x === this.at) return;
+  go(x, meant) {
+    if (x === this.at && !meant) return;
     this.put(x);
-    this.moved?.(x);
+    this.moved?.(x, meant);
   }
 }
 
