@@ -48,7 +48,7 @@ def run_folder(name: str) -> Path:
     plain = name.strip()
     if not re.fullmatch(r"[^/\\:*?\"<>|\x00-\x1f]+", plain) or plain.strip(". ") != plain:
         raise SpatialAlignError(
-            f"The run folder {name!r} must be a plain name such as 'my run', without '..' or slashes; "
+            f"run_folder must be a plain name such as 'my run', without '..' or slashes, and not {name!r}; "
             "it lies in ComfyUI's output folder under 'spatialalign'."
         )
     return contained(folder_paths.get_output_directory(), "spatialalign", plain)

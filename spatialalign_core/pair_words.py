@@ -70,7 +70,7 @@ def _advice(only_winners: int, only_losers: int, nothing: int, too_close: int, d
             "raise the threshold" if not only_losers else "or raise it for the prompts that always win"
         )
     if too_close:
-        steps.append("lower the smallest margin")
+        steps.append("lower the smallest margin (min_margin)")
     if dropped:
         steps.append("keep some of the pairs that were dropped by hand")
     if nothing:

@@ -66,7 +66,7 @@ class RunLayout:
 
     def lora_path(self, name: str = DEFAULT_LORA) -> Path:
         """The LoRA file of that name. SpatialAlignError for a name that is not plain, such as one with ".."."""
-        return self.folder / "lora" / f"{_plain(name, 'LoRA')}.safetensors"
+        return self.folder / "lora" / f"{_plain(name, 'LoRA', 'lora_name')}.safetensors"
 
     def prompts(self, split: str | None = None) -> list[DsrPrompt]:
         """The prompts, or those of one split ("train", "held_out"). SpatialAlignError when there are none."""
@@ -117,7 +117,10 @@ class RunLayout:
         return read_training_log(self.training_file)
 
 
-def _plain(name: str, what: str) -> str:
+def _plain(name: str, what: str, setting: str = "") -> str:
     if not name or safe_name(name) != name:
-        raise SpatialAlignError(f"{name!r} cannot name a {what}; use letters, digits, '-' and '_' only.")
+        where = f" for {setting}" if setting else ""
+        raise SpatialAlignError(
+            f"{name!r} cannot name a {what}; use only letters, digits, '-' and '_'{where}."
+        )
     return name

@@ -90,7 +90,7 @@ def _check_sizes(layout: RunLayout, used: Sequence[tuple[str, int]]) -> None:
         elif shape != first[1]:
             raise SpatialAlignError(
                 f"{first[0]} and {video} differ in size or length, and training takes videos of one size; delete those "
-                "of the other size, or collect them into another run folder."
+                "of the other size, or collect them into another run_folder."
             )
 
 
