@@ -110,7 +110,7 @@ class Compare(io.ComfyNode):
         accuracy = read_comparison(folder)["accuracy"]
         with Image.open(folder / "picture.png") as file:
             picture = to_image(np.asarray(file.convert("RGB")))
-        said = shown(cls, "\n".join([message, *warnings, f"Picture: {folder / 'picture.png'}"]), picture)
+        said = shown(cls, "\n".join([message, *warnings, f"Picture: {folder / 'picture.png'}"]))
         said["spatialalign_comparison"] = ({"run": run.run.folder.name, "name": folder.name},)
         values = (float(accuracy[side]["value"]) for side in "ab")
         return io.NodeOutput(picture, str(folder / "picture.png"), *values, ui=said)

@@ -1,5 +1,6 @@
 // The pack's one extension. ComfyUI loads every .js file below this folder; only this one does anything by itself.
 import { app } from "../../scripts/app.js";
+import { attachComparison, showComparison } from "./compare_node.js";
 import { showText } from "./node_text.js";
 import { showScore } from "./score_node.js";
 import { openTab } from "./sidebar.js";
@@ -7,6 +8,7 @@ import { attachTraining } from "./training_node.js";
 
 const PREFIX = "SpatialAlign_";
 const TRAINER = "SpatialAlign_TrainLora";
+const COMPARE = "SpatialAlign_Compare";
 
 app.registerExtension({
   name: "SpatialAlign",
@@ -31,11 +33,12 @@ app.registerExtension({
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith(PREFIX)) return;
     if (node.comfyClass === TRAINER) attachTraining(node);
+    if (node.comfyClass === COMPARE) attachComparison(node);
     const before = node.onExecuted;
     node.onExecuted = function (output) {
       before?.apply(this, arguments);
-      // The chart says the same and more.
-      if (!showScore(this, output)) showText(this, [output?.text ?? []].flat().join("\n"));
+      // The chart and the table say the same and more.
+      if (!showScore(this, output) && !showComparison(this, output)) showText(this, [output?.text ?? []].flat().join("\n"));
     };
   },
 });

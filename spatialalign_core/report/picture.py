@@ -163,9 +163,9 @@ def _pair(sheet: _Sheet, pair: SamplePair, tau: float, names: tuple[str, str]) -
         draw, obeys = sheet.draw, words.obeys(sample.score, tau)
         draw.rectangle((_EDGE, sheet.y, _EDGE + 5, sheet.y + height), colour)
         lines = [
-            *wrapped(name, font(17), beside - 30, 2),
+            *wrapped(name, font(16), beside - 30, 2),
             f"score {words.score_number(sample.score.dsr)}" if sample.score.valid else "no score",
-            *wrapped("obeys" if obeys else words.verdict(sample.score, prompt.change, tau), font(15), beside - 30, 3),
+            *wrapped("obeys" if obeys else words.verdict(sample.score, prompt.change, tau), font(16), beside - 30, 3),
         ]  # fmt: skip
         for number, line in enumerate(lines):
             draw.text(
@@ -185,9 +185,15 @@ def _stills(video: Path | None) -> list[Picture]:
 
 
 def _change(code: str) -> str:
-    return words.change_words(RelationChange.parse(code))
+    return _plain(words.change_words(RelationChange.parse(code)))
 
 
 def _plain(text: str) -> str:
-    """Pillow's letters have no narrow space."""
-    return text.replace("\N{NARROW NO-BREAK SPACE}", " ")
+    """In signs that Pillow's letters have."""
+    for sign, instead in (
+        ("\N{NARROW NO-BREAK SPACE}", " "),
+        ("\N{MINUS SIGN}", "-"),
+        ("\N{RIGHTWARDS ARROW}", "to"),
+    ):
+        text = text.replace(sign, instead)
+    return text
