@@ -5,7 +5,9 @@ import { stripUrl } from "./shared/server.js";
 import { score } from "./shared/words.js";
 
 const TILE = 210; // pixels that a tile has at least, with the gap
-const ROW = 122;
+const WIDEST = 380;
+const AROUND = 58; // pixels of a row that are no picture: the sentence above, the caption below, the gaps
+const SHAPE = 4.5; // width by height of three frames of the usual shape
 const ROLES = { winner: "winner", loser: "loser" };
 
 /** show({ run, set, threshold, prompts }), see the route "samples". chosen(prompt, sample): one was pressed. */
@@ -14,7 +16,7 @@ export class SampleGrid {
     this.chosen = chosen;
     this.marked = "";
     this.list = new LongList({
-      rowHeight: ROW,
+      rowHeight: AROUND + 50,
       label: "Videos by prompt, best score first",
       render: (row) => this.row(row),
       release: (element) => element.querySelectorAll("img").forEach((image) => image.removeAttribute("src")),
@@ -23,6 +25,7 @@ export class SampleGrid {
     this.element.classList.add("sa-grid-list");
     this.element.addEventListener("keydown", (event) => this.key(event));
     this.columns = 0;
+    this.room = 0;
     this.watcher = new ResizeObserver(() => this.fit());
     this.watcher.observe(this.element);
   }
@@ -45,19 +48,30 @@ export class SampleGrid {
   }
 
   fit() {
-    const columns = Math.max(1, Math.floor((this.element.clientWidth - 8) / TILE));
-    if (columns === this.columns) return;
-    this.columns = columns;
+    const room = this.element.clientWidth - 8;
+    if (room === this.room || room <= 0) return;
+    this.room = room;
     this.lay();
   }
 
+  /** As many tiles in a row as there is room for, but no more than a prompt has. */
+  measure() {
+    const longest = Math.max(1, ...(this.view?.prompts ?? []).map(({ samples }) => samples.length));
+    this.columns = this.room ? Math.max(1, Math.min(longest, Math.floor(this.room / TILE))) : 0;
+    const width = Math.min(WIDEST, (this.room ?? 0) / (this.columns || 1)) - 18;
+    const height = Math.round(Math.max(40, width / SHAPE));
+    this.element.style.setProperty("--sa-strip", `${height}px`);
+    this.list.rowHeight = AROUND + height;
+  }
+
   lay() {
+    this.measure();
     const rows = [];
     for (const prompt of (this.columns && this.view?.prompts) || []) {
       for (let start = 0; start < prompt.samples.length; start += this.columns) {
         const samples = prompt.samples.slice(start, start + this.columns);
         const { id, text } = prompt;
-        rows.push({ run: this.view.run, set: this.view.set, id, text: start ? "" : text, start, note: start ? "" : note(prompt), samples });
+        rows.push({ run: this.view.run, set: this.view.set, columns: this.columns, id, text: start ? "" : text, start, note: start ? "" : note(prompt), samples });
       }
     }
     this.prompts = new Map((this.view?.prompts ?? []).map((prompt) => [prompt.id, prompt]));
@@ -113,10 +127,10 @@ export class SampleGrid {
     const row = rows[at];
     if (!row) return;
     const { seed } = row.samples[Math.min(column, row.samples.length - 1)];
-    const top = at * ROW;
+    const top = at * this.list.rowHeight;
     const { scrollTop, clientHeight } = this.element;
     if (top < scrollTop) this.element.scrollTop = top;
-    else if (top + ROW > scrollTop + clientHeight) this.element.scrollTop = top + ROW - clientHeight;
+    else if (top + this.list.rowHeight > scrollTop + clientHeight) this.element.scrollTop = top + this.list.rowHeight - clientHeight;
     this.list.draw();
     [...this.element.querySelectorAll(".sa-tile")].find((each) => each.dataset.name === name(row.id, seed))?.focus({ preventScroll: true });
   }
