@@ -68,8 +68,10 @@ def _away(claim: str, gap: float, start: float) -> Part:
         answer, why = "yes", ""
     elif gap >= _LITTLE:
         answer, why = "partly", "it moves away only a little"
+    elif gap <= -_LITTLE:
+        answer, why = "no", "it goes there instead"
     elif start < _SOMEWHAT:
-        answer, why = "no", "it was never there" if gap > -_LITTLE else "it goes there instead"
+        answer, why = "no", "it was never there"
     else:
         answer, why = "no", "it stays there"
     return Part("initial_gap", claim, answer, why, gap)  # type: ignore[arg-type]

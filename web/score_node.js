@@ -6,7 +6,7 @@ import { viewUrl } from "./shared/server.js";
 import { score } from "./shared/words.js";
 
 const WIDGET = "spatialalign_score";
-const LEAST = 420;
+const LEAST = 450;
 const MARKS = { yes: "✓", partly: "~", no: "✗" };
 
 /** Show the chart that a node's output holds; nodes without one stay as they are. Returns whether there is one. */

@@ -21,6 +21,7 @@ export function openTab(root) {
   );
   const head = html("div", { class: "sa-tab-head" }, html("h2", {}, "SpatialAlign"), choice, note, browse);
   const tab = shield(html("div", { class: "spatialalign sa-tab" }, head, panel.element));
+  root.style.height = "100%";
   fill(root, tab);
   let names = [];
 

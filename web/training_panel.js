@@ -9,10 +9,10 @@ import { lazyVideo, release, toggle } from "./shared/video.js";
 import { bytes, duration, number, percent, score } from "./shared/words.js";
 
 const CHARTS = [
-  { title: "Loss", names: ["loss"], about: "Falls while the model learns to tell winners from losers." },
-  { title: "Margin", names: ["margin"], about: "How much more the model prefers winners than before. Should rise." },
-  { title: "Implicit accuracy", names: ["accuracy"], share: true, about: "Share of training pairs told apart." },
-  { title: "Held-out score", names: ["held_out_score"], share: true, about: "DSR-Score of videos of prompts it never trains on. This is what counts." },
+  { title: "Loss", name: "loss", about: "Falls while the model learns to tell winners from losers." },
+  { title: "Margin", name: "margin", about: "How much more the model prefers winners than before. Should rise." },
+  { title: "Implicit accuracy", name: "accuracy", top: 1, words: percent, about: "Share of training pairs told apart." },
+  { title: "Held-out score", name: "held_out_score", top: 1, words: score, about: "DSR-Score of videos of prompts it never trains on. This is what counts." },
 ];
 
 const BUTTONS = [
@@ -35,8 +35,11 @@ export class TrainingPanel {
     this.buttons = new Map(BUTTONS.map((button) => [button[0], this.button(...button)]));
     this.message = html("p", { class: "sa-message", role: "status" });
     this.charts = CHARTS.map((chart) => new TrainingChart(chart));
-    this.videos = new Videos();
-    this.body = html(
+    this.element = shield(html("section", { class: "spatialalign sa-training", "aria-label": "Training" }));
+    this.element.dataset.captureWheel = "true"; // tells Nodes 2.0 that this scrolls, the canvas does not zoom
+    this.element.addEventListener("wheel", (event) => event.stopPropagation());
+    this.videos = new Videos(this.element);
+    const body = html(
       "div",
       { class: "sa-body" },
       html("div", { class: "sa-head" }, this.state, this.steps),
@@ -47,7 +50,7 @@ export class TrainingPanel {
       html("div", { class: "sa-charts" }, this.charts.map((chart) => chart.element)),
       this.videos.element,
     );
-    this.element = shield(html("section", { class: "spatialalign sa-training", "aria-label": "Training" }, this.body));
+    this.element.append(body);
     this.draw({ view: null, looks: null, error: "", news: null });
   }
 
@@ -124,12 +127,12 @@ export class TrainingPanel {
 }
 
 class TrainingChart {
-  constructor({ title, names, share = false, about }) {
-    Object.assign(this, { title, names, share });
-    this.lines = new Map();
+  constructor({ title, name, top = null, words = number, about }) {
+    Object.assign(this, { name, top, words });
     this.value = html("span", { class: "sa-value" });
     const head = html("div", { class: "sa-chart-head", title: about }, html("span", {}, title), this.value);
-    this.chart = new LineChart({ label: title, height: 110, read: (x) => this.read(x) });
+    const tickWords = words === percent ? percent : undefined;
+    this.chart = new LineChart({ label: title, height: 108, reading: this.value, read: (x) => this.read(x), tickWords });
     this.element = html("div", { class: "sa-chart-box" }, head, this.chart.element);
   }
 
@@ -138,41 +141,41 @@ class TrainingChart {
   }
 
   show(view, base) {
-    const curve = view?.curves[this.names[0]];
+    const curve = view?.curves[this.name];
     this.element.hidden = !curve;
     if (!curve) return;
     this.curve = curve;
-    const latest = view.latest[this.names[0]];
-    say(this.value, this.share ? percent(latest) : number(latest));
     const values = curve.raw.map(([, y]) => y);
-    const held = this.names[0] === "held_out_score";
+    const held = this.name === "held_out_score";
     const levels = held && base !== null ? [{ y: base, words: `base ${score(base)}` }] : [];
-    let [low, high] = this.share ? [0, 1] : [Math.min(0, ...values), Math.max(0, ...values)];
+    let [low, high] = this.top === null ? [Math.min(0, ...values), Math.max(0, ...values)] : [0, this.top];
     if (high <= low) high = low + 1;
     const lines = [{ points: curve.raw, kind: curve.mean ? "raw" : "one", dots: curve.raw.length <= 40 }];
     if (curve.mean) lines.push({ points: curve.mean, kind: "one" });
     // All charts over the same steps, so that they can be read against each other.
     const first = view.curves.loss?.raw[0][0] ?? curve.raw[0][0];
-    this.chart.show({ lines, levels, first, last: Math.max(view.step, first), low, high });
+    const ticks = this.top === 1 ? [0, 0.5, 1] : undefined;
+    this.chart.show({ lines, levels, first, last: Math.max(view.step, first), low, high, ticks });
   }
 
   read(x) {
-    if (x === null || !this.curve) return "";
+    if (!this.curve) return "";
+    const { raw, mean } = this.curve;
     const near = (points) => points.reduce((a, b) => (Math.abs(b[0] - x) < Math.abs(a[0] - x) ? b : a));
-    const [step, value] = near(this.curve.raw);
-    const words = (y) => (this.share ? score(y) : number(y));
-    const mean = this.curve.mean ? `, around it ${words(near(this.curve.mean)[1])}` : "";
-    return `step ${step}: ${words(value)}${mean}`;
+    if (x === null) return this.words((mean ?? raw).at(-1)[1]); // one step alone says little
+    const [step, value] = near(raw);
+    return `step ${step}: ${this.words(value)}${mean ? `, mean ${this.words(near(mean)[1])}` : ""}`;
   }
 }
 
 /** The held-out videos, newest look first: base and aligned of the same prompt and seed in a row. */
 class Videos {
-  constructor() {
+  constructor(scroller) {
     this.choice = html("select", { class: "sa-select", "aria-label": "Show the videos of", onchange: () => this.fill() });
     this.count = html("span", { class: "sa-quiet" });
     this.list = new LongList({
       rowHeight: 190,
+      scroller,
       label: "Held-out videos",
       render: (row) => this.row(row),
       release: (element) => element.querySelectorAll("video").forEach(release),

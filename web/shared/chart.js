@@ -11,14 +11,16 @@ const MARGIN = { left: 40, right: 12, top: 8, bottom: 20 };
  *   moved(x, meant)  called when the reader moves the cursor; with it the cursor stays where it is left.
  *             meant: by key or press, not by a mouse that only passes over
  *   unit      what x counts: "step", "frame"
+ *   reading   an element for the words; without one they stand below the chart
+ *   tickWords how a number on the axis is written
  * show(data) draws: { lines: [{ points: [[x, y], ...], kind }], first, last, low, high, ticks, bands, marks }
  *   kind      class of the line: "one", "two", "raw", ...; y may be null where the line breaks; dots: marks its points
  *   bands     [{ from, to }] stretches of x that are greyed
  *   levels    [{ y, words }] dashed lines across
  */
 export class LineChart {
-  constructor({ label, height = 120, read, moved = null, unit = "step" }) {
-    Object.assign(this, { label, height, read, moved, unit });
+  constructor({ label, height = 120, read, moved = null, unit = "step", reading = null, tickWords = plain }) {
+    Object.assign(this, { label, height, read, moved, unit, tickWords });
     this.data = null;
     this.at = null;
     this.width = 0;
@@ -37,8 +39,8 @@ export class LineChart {
     });
     this.area.style.height = `${height}px`;
     this.area.append(this.canvas);
-    this.reading = html("div", { class: "sa-reading" });
-    this.element = html("div", { class: "sa-chart" }, this.area, this.reading);
+    this.reading = reading ?? html("div", { class: "sa-reading" });
+    this.element = html("div", { class: "sa-chart" }, this.area, reading ? null : this.reading);
     this.watcher = new ResizeObserver(() => this.fit());
     this.watcher.observe(this.area);
   }
@@ -95,7 +97,7 @@ export class LineChart {
     for (const tick of ticks ?? niceTicks(low, high)) {
       const y = this.y(tick);
       parts.push(svg("line", { class: tick === 0 ? "sa-zero" : "sa-grid", x1: MARGIN.left, x2: right, y1: y, y2: y }));
-      parts.push(svg("text", { class: "sa-tick", x: MARGIN.left - 6, y: y + 3.5, "text-anchor": "end" }, tickWords(tick)));
+      parts.push(svg("text", { class: "sa-tick", x: MARGIN.left - 6, y: y + 3.5, "text-anchor": "end" }, this.tickWords(tick)));
     }
     parts.push(svg("text", { class: "sa-tick", x: MARGIN.left, y: this.height - 5 }, `${this.unit} ${first}`));
     if (last > first) {
@@ -108,7 +110,7 @@ export class LineChart {
       parts.push(svg("text", at, words));
     }
     for (const { points, kind, dots } of lines) {
-      parts.push(svg("path", { class: `sa-line sa-${kind}`, d: this.path(points) }));
+      parts.push(svg("path", { class: `sa-line sa-${kind}`, d: this.path(kind === "raw" ? thinned(points, (right - MARGIN.left) / 2) : points) }));
       const seen = points.filter(([, y]) => y !== null);
       if (dots || seen.length === 1) {
         for (const [x, y] of seen) parts.push(svg("circle", { class: `sa-dot sa-${kind}`, cx: this.x(x), cy: this.y(y), r: 2.5 }));
@@ -202,6 +204,20 @@ export function niceTicks(low, high) {
   return ticks;
 }
 
-function tickWords(tick) {
+/** As many points as there are pixels: of each stretch its lowest and its highest. */
+export function thinned(points, most) {
+  if (points.length <= most) return points;
+  const size = Math.ceil((2 * points.length) / most);
+  const kept = [];
+  for (let start = 0; start < points.length; start += size) {
+    const stretch = points.slice(start, start + size);
+    const low = stretch.reduce((a, b) => (b[1] < a[1] ? b : a));
+    const high = stretch.reduce((a, b) => (b[1] > a[1] ? b : a));
+    kept.push(...(low === high ? [low] : low[0] < high[0] ? [low, high] : [high, low]));
+  }
+  return kept;
+}
+
+function plain(tick) {
   return String(Number(tick.toPrecision(3)));
 }

@@ -4,21 +4,20 @@ import { fill, html } from "./dom.js";
 const SPARE = 2; // rows above and below the view
 
 /**
- * rowHeight: of every row, in pixels. render(item): its element. release(element): before it leaves the page.
- * show(items, key) gives it the items; rows whose key(item) stays are kept as they are.
+ * rowHeight: of every row, in pixels. scroller: the element that scrolls and holds the list, perhaps among other things.
+ * render(item): the element of an item. release(element): called before it leaves the page.
+ * show(items, key) gives it the items; rows whose key(item) and content stay are kept as they are.
  */
 export class LongList {
-  constructor({ rowHeight, render, release = () => {}, label }) {
-    Object.assign(this, { rowHeight, render, release });
+  constructor({ rowHeight, scroller, render, release = () => {}, label }) {
+    Object.assign(this, { rowHeight, scroller, render, release });
     this.items = [];
     this.rows = new Map();
-    this.space = html("div", { class: "sa-list-space", role: "list" });
-    this.element = html("div", { class: "sa-list", tabindex: "0", role: "region", "aria-label": label }, this.space);
-    this.element.dataset.captureWheel = "true"; // tells Nodes 2.0 that this scrolls, the canvas does not zoom
-    this.element.addEventListener("scroll", () => this.later(), { passive: true });
-    this.element.addEventListener("wheel", (event) => this.element.scrollHeight > this.element.clientHeight && event.stopPropagation());
-    this.watcher = new ResizeObserver(() => this.later());
-    this.watcher.observe(this.element);
+    this.element = html("div", { class: "sa-list", role: "list", "aria-label": label });
+    this.scrolled = () => this.later();
+    scroller.addEventListener("scroll", this.scrolled, { passive: true });
+    this.watcher = new ResizeObserver(this.scrolled);
+    this.watcher.observe(scroller);
   }
 
   show(items, key) {
@@ -35,15 +34,16 @@ export class LongList {
       }
     });
     for (const row of known.values()) this.drop(row);
-    this.space.style.height = `${items.length * this.rowHeight}px`;
+    this.element.style.height = `${items.length * this.rowHeight}px`;
     this.draw();
   }
 
   close() {
     this.watcher.disconnect();
+    this.scroller.removeEventListener("scroll", this.scrolled);
     for (const row of this.rows.values()) this.drop(row);
     this.rows.clear();
-    fill(this.space);
+    fill(this.element);
   }
 
   later() {
@@ -56,9 +56,7 @@ export class LongList {
   }
 
   draw() {
-    const top = this.element.scrollTop;
-    const from = Math.max(0, Math.floor(top / this.rowHeight) - SPARE);
-    const to = Math.min(this.items.length, Math.ceil((top + this.element.clientHeight) / this.rowHeight) + SPARE);
+    const { from, to } = this.inView();
     for (const [index, row] of this.rows) {
       if (index < from || index >= to) {
         this.drop(row);
@@ -72,8 +70,18 @@ export class LongList {
       const row = { print: JSON.stringify(item), key: this.key(item), element };
       this.place(row, index);
       this.rows.set(index, row);
-      this.space.insertBefore(element, this.after(index, to)); // in order, for keyboard and screen reader
+      this.element.insertBefore(element, this.after(index, to)); // in order, for keyboard and screen reader
     }
+  }
+
+  /** The rows in view, and a few more. Pixels of the screen, because the canvas may be zoomed. */
+  inView() {
+    const view = this.scroller.getBoundingClientRect();
+    const list = this.element.getBoundingClientRect();
+    const row = list.height / Math.max(1, this.items.length);
+    if (!(row > 0) || !view.height) return { from: 0, to: 0 };
+    const from = Math.max(0, Math.floor((view.top - list.top) / row) - SPARE);
+    return { from, to: Math.min(this.items.length, Math.ceil((view.bottom - list.top) / row) + SPARE) };
   }
 
   after(index, to) {
