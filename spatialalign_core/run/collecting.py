@@ -90,10 +90,10 @@ def with_prompt(prompts: Sequence[DsrPrompt], prompt: DsrPrompt) -> list[DsrProm
     return [*prompts, prompt]
 
 
-def is_complete(video: Path, model: VideoModel) -> bool:
-    """Whether the sample has latents of this model, or is none that could be given them."""
+def is_complete(video: Path, model: str) -> bool:
+    """Whether the sample has latents of the model with this fingerprint, or is none that could be given them."""
     metadata = sample_metadata(video)
-    return metadata.get("origin") != COLLECTED or metadata.get("model") == model.fingerprint
+    return metadata.get("origin") != COLLECTED or metadata.get("model") == model
 
 
 @torch.no_grad()

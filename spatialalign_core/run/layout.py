@@ -1,13 +1,15 @@
 """The run folder: where everything lies in it, and what is there already.
 
 prompts.csv
-samples/<set>/<prompt>/<seed>.mp4 and .safetensors      <set> is "base" or "aligned"
+samples/<set>/<prompt>/<seed>.mp4 and .safetensors      <set>: "base", "aligned", or a LoRA's, see `comparing`
 tracks/<set>/<prompt>/<seed>.json
 scores.csv
+rulings.json                                            pairs kept or dropped by hand
 pairs/
 lora/<name>.safetensors, lora/checkpoints/, training.csv
 control/                                                requests to a training that runs, see `control`
 report.html, report.json
+comparisons/<set>--<set>/                               two LoRAs or strengths side by side, see `comparing`
 """
 
 from __future__ import annotations
@@ -46,9 +48,11 @@ class RunLayout:
         self.folder = Path(folder).expanduser().resolve()
         self.prompts_file = self.folder / "prompts.csv"
         self.scores_file = self.folder / "scores.csv"
+        self.rulings_file = self.folder / "rulings.json"
         self.pairs_folder = self.folder / "pairs"
         self.training_file = self.folder / "training.csv"
         self.control = TrainControl(self.folder)
+        self.comparisons_folder = self.folder / "comparisons"
         self.report_html = self.folder / "report.html"
         self.report_json = self.folder / "report.json"
 
