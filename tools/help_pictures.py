@@ -90,7 +90,7 @@ def _photograph(seen: Seen, nodes: list[int]) -> bytes:
         nodes,
     )
     seen.settle(1200)
-    seen.page.wait_for_function("[...document.images].every((each) => each.complete)")
+    seen.page.wait_for_load_state("networkidle")
     clip = {
         "x": left - _MARGIN,
         "y": top - _MARGIN,
@@ -203,7 +203,7 @@ def _pick_best(graph: Graph) -> list[Added]:
         clips=2,
     )
     graph.column(width=300)
-    return [first, second, batch, detector, node, graph.add("PreviewImage", tall=320, images=node["images"])]
+    return [detector, node, graph.add("PreviewImage", tall=320, images=node["images"])]
 
 
 def _collect(graph: Graph) -> list[Added]:
@@ -265,6 +265,15 @@ def _loop(stage: str) -> Callable[[Graph], list[Added]]:
             return [pairs, last, plot]
         graph.column(width=480)
         trained = last
+        if stage == "Compare":
+            last = graph.add(
+                "SpatialAlign_Compare",
+                tall=900,
+                run=last["run"],
+                video_model=model["video_model"],
+                detector=detector["detector"],
+            )
+            return [trained, last]
         last = graph.add(
             "SpatialAlign_Evaluate",
             tall=800,
@@ -296,7 +305,16 @@ GRAPHS: dict[str, Callable[[Graph], list[Added]]] = {
     "SpatialAlign_CollectSample": _collect,
     **{
         f"SpatialAlign_{stage}": _loop(stage)
-        for stage in ("LoadVideoModel", "Generate", "Detect", "Score", "ExportPairs", "TrainLora", "Evaluate")
+        for stage in (
+            "LoadVideoModel",
+            "Generate",
+            "Detect",
+            "Score",
+            "ExportPairs",
+            "TrainLora",
+            "Evaluate",
+            "Compare",
+        )
     },
 }
 

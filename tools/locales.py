@@ -53,7 +53,8 @@ def locale(schemas: dict[str, Any], language: str) -> dict[str, Any]:
     ours = {name: each for name, each in sorted(schemas.items()) if name.startswith(_PREFIX)}
     nodes = {name: _node(each, say) for name, each in ours.items()}
     categories = {part: say(part) for each in ours.values() for part in each["category"].split("/")}
-    return {"nodeDefs.json": nodes, "main.json": {"nodeCategories": categories}}
+    main = {"nodeCategories": categories, "spatialalign": {"errors": phrases(f"{language}.errors")}}
+    return {"nodeDefs.json": nodes, "main.json": main}
 
 
 def differences(schemas: dict[str, Any], language: str) -> tuple[set[str], set[str]]:
@@ -67,9 +68,9 @@ def differences(schemas: dict[str, Any], language: str) -> tuple[set[str], set[s
     return said - known, known - said
 
 
-def phrases(language: str) -> dict[str, str]:
-    """English phrase -> its translation."""
-    file = WORDS / f"{language}.json"
+def phrases(name: str) -> dict[str, str]:
+    """English phrase -> its translation; in the tables of errors {0}, {1} stand for what changes."""
+    file = WORDS / f"{name}.json"
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
 

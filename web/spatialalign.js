@@ -1,6 +1,7 @@
 // The pack's one extension. ComfyUI loads every .js file below this folder; only this one does anything by itself.
 import { app } from "../../scripts/app.js";
 import { attachComparison, showComparison } from "./compare_node.js";
+import { translateErrors } from "./errors.js";
 import { showText } from "./node_text.js";
 import { showScore } from "./score_node.js";
 import { openTab } from "./sidebar.js";
@@ -13,6 +14,7 @@ const COMPARE = "SpatialAlign_Compare";
 app.registerExtension({
   name: "SpatialAlign",
   setup() {
+    translateErrors();
     let close = null;
     app.extensionManager?.registerSidebarTab?.({
       id: "spatialalign",
