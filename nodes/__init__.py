@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from comfy_api.latest import ComfyExtension, io
+from comfy_api.latest import ComfyAPI, ComfyExtension, io
+from server import PromptServer
 
+from . import renamed
 from .collect_sample import CollectSample
+from .compare import Compare
 from .detect import Detect
 from .detect_track import DetectTrack
 from .draw_tracks import DrawTracks
@@ -14,8 +17,10 @@ from .generate import Generate
 from .load_detector import LoadDetector
 from .load_video_model import LoadVideoModel
 from .pick_best import PickBest
+from .places import run_folder, runs_folder
 from .prompt_sentence import PromptFromSentence
 from .prompt_set import PromptSet
+from .routes import Places, add_routes
 from .score import Score
 from .score_video import ScoreVideo
 from .sprite_clip import SpriteClip
@@ -33,6 +38,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     ExportPairs,
     TrainLora,
     Evaluate,
+    Compare,
     ScoreVideo,
     PickBest,
     DetectTrack,
@@ -43,6 +49,10 @@ NODES: tuple[type[io.ComfyNode], ...] = (
 
 class SpatialAlignExtension(ComfyExtension):
     """What ComfyUI asks for the pack's nodes."""
+
+    async def on_load(self) -> None:
+        add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder))
+        await renamed.register(ComfyAPI(), io)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return list(NODES)

@@ -11,15 +11,19 @@ from comfy_api.latest import io
 from ..spatialalign_core.detect.given import given_boxes, given_masks
 from ..spatialalign_core.detect.tracker import detect_track
 from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED, find_rule
+from ..spatialalign_core.draw_tracks import Drawing, draw_tracks
 from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.score import score_track
 from ..spatialalign_core.summary import describe_track
 from ..spatialalign_core.tracks import Track
 from .driving import watched
 from .pictures import frames_of, shown
+from .score_chart import chart_of, rate_of, shrunk
 from .sentences import understood
 from .sockets import CATEGORY, BoxesSockets, DetectorSocket, LoadedDetector, TrackSocket
 
 _NAME = "Detect & Track"
+_PREVIEW = Drawing(shortest=256)
 
 
 class DetectTrack(io.ComfyNode):
@@ -127,12 +131,17 @@ class DetectTrack(io.ComfyNode):
         )
         with loaded.in_use():
             track = detect_track(finder, frames, *words, find_rule(rule), keep_masks, mask_tracker)
-        return _output(cls, track)
+        text = describe_track(track)
+        chart = _chart(frames, track, sentence, rate_of(video))
+        return io.NodeOutput(track, track.reason is None, text, ui={**shown(cls, text), **chart})
 
 
-def _output(cls: type[io.ComfyNode], track: Track) -> io.NodeOutput:
-    text = describe_track(track)
-    return io.NodeOutput(track, track.reason is None, text, ui=shown(cls, text))
+def _chart(frames: np.ndarray, track: Track, sentence: str, fps: float | None) -> dict[str, Any]:
+    """With the sentence's relations, where there is one."""
+    change = understood(sentence).change if sentence.strip() else None
+    score = None if change is None else score_track(track, change)
+    small = np.stack([shrunk(frame, len(frames)) for frame in frames])
+    return chart_of(draw_tracks(small, track, drawing=_PREVIEW), track, change, score, fps)
 
 
 def _words(subject: str, object: str, sentence: str) -> tuple[str, str]:

@@ -6,13 +6,16 @@ from typing import Any
 
 import comfy.model_management
 import comfy.utils
+import numpy as np
 import torch
 from comfy_api.latest import io
 
 from ..spatialalign_core.draw_tracks import Drawing, draw_tracks
 from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.score import score_track
 from ..spatialalign_core.tracks import Track
 from .pictures import frames_of
+from .score_chart import chart_of, rate_of, shrunk
 from .sentences import understood
 from .sockets import CATEGORY, TrackSocket
 
@@ -83,6 +86,7 @@ class DrawTracks(io.ComfyNode):
             change = prompt.change
         frames = frames_of(images, video, "Draw Tracks")
         drawn: torch.Tensor | None = None
+        small: list[np.ndarray] = []
         bar = comfy.utils.ProgressBar(len(frames), node_id=cls.hidden.unique_id)
         for index, picture in enumerate(
             draw_tracks(frames, track, change, Drawing(boxes=boxes, masks=masks, trail=trail))
@@ -91,5 +95,7 @@ class DrawTracks(io.ComfyNode):
             if drawn is None:
                 drawn = torch.empty((len(frames), *picture.shape))
             drawn[index] = torch.from_numpy(picture.copy()).float() / 255
+            small.append(shrunk(picture, len(frames)))
             bar.update(1)
-        return io.NodeOutput(drawn)
+        score = None if change is None else score_track(track, change)
+        return io.NodeOutput(drawn, ui=chart_of(small, track, change, score, rate_of(video)))

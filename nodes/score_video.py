@@ -13,6 +13,7 @@ from ..spatialalign_core.score import score_track
 from ..spatialalign_core.summary import describe_score
 from .driving import watched
 from .pictures import frames_of, shown, to_image
+from .score_chart import chart_of, rate_of, shrunk
 from .sentences import understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector
 
@@ -70,12 +71,13 @@ class ScoreVideo(io.ComfyNode):
             track = detect_track(finder, frames, prompt.subject, prompt.object, mask_tracker=mask_tracker)
         score = score_track(track, prompt.change)
         text = describe_score(prompt, track, score)
-        picture = to_image(chart(track, prompt.change, score))
+        annotated = annotate(frames, track)
+        previews = (shrunk(picture, len(annotated)) for picture in annotated)
         return io.NodeOutput(
             score.dsr if score.dsr is not None else 0.0,
             score.valid,
-            picture,
-            to_image(annotate(frames, track)),
+            to_image(chart(track, prompt.change, score)),
+            to_image(annotated),
             text,
-            ui=shown(cls, text, picture),
+            ui={**shown(cls, text), **chart_of(previews, track, prompt.change, score, rate_of(video))},
         )

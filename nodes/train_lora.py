@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import shutil
 import time
@@ -10,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import comfy.model_management
 import folder_paths
 from comfy_api.latest import io
 from PIL import Image
 
 from ..spatialalign_core.draw import Picture, curve
-from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.errors import SpatialAlignError, StopRequested
 from ..spatialalign_core.files import atomic_path, contained
 from ..spatialalign_core.progress import Progress
 from ..spatialalign_core.run.held_out import HeldOutCheck
@@ -24,6 +26,7 @@ from ..spatialalign_core.run.training_log import HELD_OUT, read_training_log
 from ..spatialalign_core.train.plans import PLANS
 from ..spatialalign_core.train.settings import PRESETS
 from .driving import drive, watched
+from .events import told
 from .pictures import shown, to_image
 from .places import working_in
 from .sockets import (
@@ -143,14 +146,19 @@ class TrainLora(io.ComfyNode):
             learning_rate=learning_rate or chosen.learning_rate,
             seed=seed,
         )
-        plot = _LossPlot(run.run.training_file)
+        plot, node = _LossPlot(run.run.training_file), cls.hidden.unique_id
         with working_in(run.run.folder):
             with contextlib.ExitStack() as using:
                 if detector is not None and check is not None:
                     using.enter_context(detector.in_use())
                 model = using.enter_context(video_model.in_use(training=True))
                 work = run.run.train(model, settings, lora_name, check, memory_plan)
-                outcome = drive(work, cls.hidden.unique_id, plot)
+                try:
+                    outcome = drive(told(work, "train", run.run, node), node, plot)
+                except StopRequested as stopped:
+                    # As ComfyUI's own cancel: no error in the artist's face.
+                    logging.info("SpatialAlign: %s", stopped)
+                    raise comfy.model_management.InterruptProcessingException from None
             listed = _list_for_load_lora(
                 run.run.lora_path(lora_name), f"{run.run.folder.name}-{lora_name}.safetensors"
             )

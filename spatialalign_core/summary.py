@@ -6,6 +6,7 @@ from collections import Counter
 
 from .prompts import DsrPrompt
 from .score import Score
+from .score_words import Part, score_parts
 from .tracks import Track
 
 GOOD = 0.7  # accuracy@0.7: the published line between a winner and a loser
@@ -20,13 +21,11 @@ def describe_score(prompt: DsrPrompt, track: Track, score: Score) -> str:
     )
     if score.dsr is None:
         return f"{asked}\nNo score: {score.reason}.\n{_frames(track, score)}"
-    assert score.initial_ssr is not None and score.final_ssr is not None
     verdict = "obeys the sentence" if score.dsr >= GOOD else "does not obey the sentence"
     lines = [
         asked,
         f"DSR-Score {score.dsr:.2f} of 1: the video {verdict} (the line is {GOOD}).",
-        f"Start: {_there(score.initial_ssr, prompt.subject, change.initial.place, prompt.object)}.",
-        f"End: {_there(score.final_ssr, prompt.subject, change.final.place, prompt.object)}.",
+        *(f"{part}." for part in map(_sentence, score_parts(track, change, score))),
         _frames(track, score),
     ]
     return "\n".join(lines)
@@ -48,16 +47,9 @@ def describe_track(track: Track) -> str:
     return "\n".join(lines)
 
 
-def _there(ssr: float, subject: str, place: str, object: str) -> str:
-    if ssr >= 0.5:
-        words = "is clearly"
-    elif ssr >= 0.2:
-        words = "is somewhat"
-    elif ssr > -0.2:
-        words = "is not really"
-    else:
-        words = "is not at all"
-    return f"the {subject} {words} {place} the {object} ({ssr:+.2f})"
+def _sentence(part: Part) -> str:
+    words = str(part)
+    return words[0].upper() + words[1:]
 
 
 def _frames(track: Track, score: Score) -> str:

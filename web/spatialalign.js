@@ -1,49 +1,48 @@
-// Shows on a SpatialAlign node what it says in plain words after it has run.
+// The pack's one extension. ComfyUI loads every .js file below this folder; only this one does anything by itself.
 import { app } from "../../scripts/app.js";
+import { attachComparison, showComparison } from "./compare_node.js";
+import { translateErrors } from "./errors.js";
+import { showText } from "./node_text.js";
+import { showScore } from "./score_node.js";
+import { openTab } from "./sidebar.js";
+import { attachTraining } from "./training_node.js";
 
 const PREFIX = "SpatialAlign_";
-const WIDGET = "spatialalign_summary";
+const TRAINER = "SpatialAlign_TrainLora";
+const COMPARE = "SpatialAlign_Compare";
 
 app.registerExtension({
-  name: "SpatialAlign.Summary",
+  name: "SpatialAlign",
+  setup() {
+    translateErrors();
+    let close = null;
+    app.extensionManager?.registerSidebarTab?.({
+      id: "spatialalign",
+      icon: "pi pi-chart-line",
+      title: "SpatialAlign",
+      tooltip: "SpatialAlign: trainings and their videos",
+      type: "custom",
+      render(root) {
+        close?.();
+        close = openTab(root);
+      },
+      destroy() {
+        close?.();
+        close = null;
+      },
+    });
+  },
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith(PREFIX)) return;
+    // Nodes 2.0 takes the picture of a node that has a video input for a video, unless told.
+    node.previewMediaType ??= "image";
+    if (node.comfyClass === TRAINER) attachTraining(node);
+    if (node.comfyClass === COMPARE) attachComparison(node);
     const before = node.onExecuted;
     node.onExecuted = function (output) {
       before?.apply(this, arguments);
-      const text = [output?.text ?? []].flat().join("\n");
-      if (text) show(this, text);
+      // The chart and the table say the same and more.
+      if (!showScore(this, output) && !showComparison(this, output)) showText(this, [output?.text ?? []].flat().join("\n"));
     };
   },
 });
-
-function show(node, text) {
-  const widget = node.widgets?.find((each) => each.name === WIDGET) ?? create(node);
-  widget.element.textContent = text;
-  // Grow to hold the words, never shrink what the artist has made larger.
-  const [width, height] = node.computeSize();
-  node.setSize([Math.max(node.size[0], width), Math.max(node.size[1], height)]);
-  node.setDirtyCanvas?.(true, true);
-}
-
-function create(node) {
-  const element = document.createElement("div");
-  Object.assign(element.style, {
-    boxSizing: "border-box",
-    padding: "6px 8px",
-    overflowY: "auto",
-    whiteSpace: "pre-wrap",
-    font: "12px/1.45 sans-serif",
-    color: "var(--input-text, #ddd)",
-    background: "var(--comfy-input-bg, #222)",
-    borderRadius: "6px",
-    userSelect: "text",
-  });
-  const widget = node.addDOMWidget(WIDGET, "spatialalign_summary", element, {
-    serialize: false, // results are no setting: they stay out of the workflow file
-    hideOnZoom: false,
-    getMinHeight: () => 110,
-  });
-  widget.serialize = false;
-  return widget;
-}

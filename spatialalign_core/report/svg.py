@@ -6,14 +6,13 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from ..curves import Point, running_mean, thinned
 from ..evaluate import Comparison, Estimate, Evaluation
 from .text import percent
 
 _WIDTH, _HEIGHT = 640, 340
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60, 14, 16, 44
 _POINTS = 300
-
-Point = tuple[float, float]
 
 
 def accuracy_curve(evaluation: Evaluation) -> str:
@@ -61,7 +60,7 @@ def bar(estimate: Estimate, kind: str) -> str:
 def training_curve(steps: Sequence[float], values: Sequence[float], share: bool, caption: str) -> str:
     """One value over training steps: every step faintly, its running mean on top. share: the axis is 0 to 100 %."""
     points = [(s, v) for s, v in zip(steps, values, strict=True) if math.isfinite(s) and math.isfinite(v)]
-    smooth = list(zip((s for s, _ in points), _running_mean([v for _, v in points]), strict=True))
+    smooth = list(zip((s for s, _ in points), running_mean([v for _, v in points]), strict=True))
     if share:
         low, high = 0.0, 1.0
     else:
@@ -81,7 +80,7 @@ def training_curve(steps: Sequence[float], values: Sequence[float], share: bool,
         parts.append(_text(x, y + 22, f"step {step:g}", anchor))
     for name, line in (("raw", points), ("line aligned", smooth)):
         parts.append(
-            f'<polyline class="{name}" points="{_points([at(*point) for point in _thinned(line)])}"/>'
+            f'<polyline class="{name}" points="{_points([at(*point) for point in thinned(line, _POINTS)])}"/>'
         )
     return _svg("".join(parts), caption)
 
@@ -127,21 +126,3 @@ def _points(points: Sequence[Point]) -> str:
 
 def _n(value: float) -> str:
     return f"{value:.1f}" if math.isfinite(value) else "0"
-
-
-def _running_mean(values: Sequence[float]) -> list[float]:
-    """Mean over a window of a twentieth of the length, centred, shorter at the ends."""
-    half = max(1, len(values) // 40)
-    sums = [0.0]
-    for value in values:
-        sums.append(sums[-1] + value)
-    result = []
-    for index in range(len(values)):
-        start, end = max(0, index - half), min(len(values), index + half + 1)
-        result.append((sums[end] - sums[start]) / (end - start))
-    return result
-
-
-def _thinned(points: Sequence[Point]) -> Sequence[Point]:
-    step = max(1, math.ceil(len(points) / _POINTS))
-    return [*points[:-1:step], points[-1]]

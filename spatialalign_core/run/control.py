@@ -3,21 +3,36 @@
 control/pause       while it is there, the training rests between two steps, with everything saved
 control/save        save a checkpoint and the LoRA of this step; taken away when done
 control/sample      make and score the held-out videos of this step; taken away when done
-control/state.json  what the training says of itself: {"state", "step", "total", "plan"}
+control/stop        save everything and end here; the next run goes on after this step
+control/state.json  what the training says of itself: {"state", "step", "total", "plan"} and how it fares, see `Health`
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import SpatialAlignError
 from ..files import atomic_write
 
-REQUESTS = ("pause", "save", "sample")
-ACTIONS = ("pause", "resume", "save", "sample")
+REQUESTS = ("pause", "save", "sample", "stop")
+ACTIONS = ("pause", "resume", "save", "sample", "stop")
+_HEARTBEAT = 2.0  # seconds between two state.json of the same state
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a training fares. seconds_left: None where it cannot be known yet. memory, memory_total: bytes in use and in
+    all, on `device`."""
+
+    seconds_left: float | None
+    memory: int
+    memory_total: int
+    device: str
 
 
 class TrainControl:
@@ -48,12 +63,16 @@ class TrainControl:
         with contextlib.suppress(OSError):
             (self.folder / request).unlink(missing_ok=True)
 
-    def tell(self, state: str, step: int, total: int, plan: str) -> None:
-        """Write state.json where the state has changed ("training", "paused", "sampling", "stopped", "finished")."""
-        news = {"state": state, "step": step, "total": total, "plan": plan}
-        if self._told.get("state") != state or self._told.get("plan") != plan:
-            self._told = news
-            atomic_write(self.folder / "state.json", json.dumps(news) + "\n")
+    def tell(self, state: str, step: int, total: int, plan: str, health: Health | None = None) -> None:
+        """Write state.json: at once where the state has changed ("training", "paused", "sampling", "stopped",
+        "finished"), else only every few seconds."""
+        now = time.time()
+        changed = (self._told.get("state"), self._told.get("plan")) != (state, plan)
+        if not changed and (health is None or abs(now - self._told["time"]) < _HEARTBEAT):
+            return
+        news = {"state": state, "step": step, "total": total, "plan": plan, "time": now}
+        self._told = news | (asdict(health) if health else {})
+        atomic_write(self.folder / "state.json", json.dumps(self._told) + "\n")
 
     def state(self) -> dict[str, Any]:
         """What the training said last; empty before the first."""

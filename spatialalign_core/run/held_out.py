@@ -82,38 +82,54 @@ class HeldOutCheck:
         ]
 
 
+def look_set(step: int) -> str:
+    """Name of the set of videos that a look at this step makes; that of step 0 is by the model without any LoRA."""
+    return f"step-{step:06d}"
+
+
 def look(
     layout: RunLayout, model: VideoModel, check: HeldOutCheck, lora: Path | None, step: int
 ) -> Generator[Progress, None, dict[str, float]]:
-    """Make, find and score the set `step-000123`; returns the numbers by the names in `HELD_OUT`.
+    """Make, find and score the set `step-000123`, and `step-000000` where it is missing; returns the numbers of the
+    former by the names in `HELD_OUT`.
 
     lora: None for a LoRA that changes nothing yet. The model must be free of adapters.
     """
     prompts = {prompt.id: prompt for prompt in layout.prompts("held_out")}
     ids, count = list(prompts), min(check.prompts, len(prompts))
     chosen = [prompts[ids[index * len(ids) // count]] for index in range(count)]
-    set = f"step-{step:06d}"
     settings = check.settings or model.defaults
-    for stage in (
-        generate_stage(
-            layout, model, chosen, check.seeds, set, settings, check.batch_size, lora, 1.0, check.workers
-        ),
-        detect_stage(
-            layout,
-            check.detector,
-            prompts,
-            set,
-            "held_out",
-            check.rule,
-            check.seeds,
-            False,
-            check.mask_tracker,
-        ),
-        score_stage(layout, prompts, set, "held_out", check.seeds),
-    ):
-        yield from _without_gradients(stage)
+    # The untrained model first, once: what every later look is compared with.
+    for set, adapter in ((look_set(0), None), (look_set(step), lora)):
+        for stage in (
+            generate_stage(
+                layout,
+                model,
+                chosen,
+                check.seeds,
+                set,
+                settings,
+                check.batch_size,
+                adapter,
+                1.0,
+                check.workers,
+            ),
+            detect_stage(
+                layout,
+                check.detector,
+                prompts,
+                set,
+                "held_out",
+                check.rule,
+                check.seeds,
+                False,
+                check.mask_tracker,
+            ),
+            score_stage(layout, prompts, set, "held_out", check.seeds),
+        ):
+            yield from _without_gradients(stage)
     wanted = {(prompt.id, seed) for prompt in chosen for seed in range(check.seeds)}
-    scores = [score for key, score in layout.scores(set, "held_out").items() if key in wanted]
+    scores = [score for key, score in layout.scores(look_set(step), "held_out").items() if key in wanted]
     mean = sum(score.dsr or 0.0 for score in scores if score.valid) / len(scores)
     valid = sum(score.valid for score in scores) / len(scores)
     return dict(zip(HELD_OUT, (mean, accuracy_at(scores, _TAU), valid), strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -11,6 +12,7 @@ from typing import IO
 from ..errors import SpatialAlignError
 
 _NAME = ".lock"
+_TRIES, _NAP = 5, 0.02  # `is_locked` holds the lock for an instant
 
 
 @contextlib.contextmanager
@@ -24,21 +26,39 @@ def locked(folder: Path) -> Iterator[None]:
         file = open(folder / _NAME, "a+", encoding="utf-8")  # noqa: SIM115 - closed below, which also unlocks
     except OSError as error:
         raise SpatialAlignError(
-            f"Cannot write into the run folder {folder}: {error.strerror or error}. Choose another folder or change "
-            "its permissions."
+            f"Cannot write into the run folder {folder}: {error.strerror or error}. Choose another run_folder or "
+            "change its permissions."
         ) from error
     with file:
-        if not _take(file):
+        if not _take_soon(file):
             file.seek(0)
             holder = file.read().strip()
             raise SpatialAlignError(
                 f"Another process{f' (number {holder})' if holder else ''} is working in the run folder {folder}. Wait "
-                "until it has finished, stop it, or choose another folder."
+                "until it has finished, stop it, or choose another run_folder."
             )
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process, this one included, works in the folder right now. Does not make the folder."""
+    try:
+        file = open(folder / _NAME, "r+", encoding="utf-8")  # noqa: SIM115 - closed below, which also unlocks
+    except OSError:
+        return False
+    with file:
+        return not _take(file)
+
+
+def _take_soon(file: IO[str]) -> bool:
+    for _ in range(_TRIES - 1):
+        if _take(file):
+            return True
+        time.sleep(_NAP)
+    return _take(file)
 
 
 def _take(file: IO[str]) -> bool:

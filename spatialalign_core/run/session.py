@@ -10,20 +10,21 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..errors import SpatialAlignError
+from ..errors import SpatialAlignError, StopRequested
 from ..progress import Progress
 from ..train.checkpoint import save_checkpoint
 from ..train.guard import TrainingStopped
 from ..train.lora import read_lora, save_lora
-from ..train.memory import is_out_of_memory, tidy
+from ..train.memory import is_out_of_memory, tidy, used_memory
 from ..train.plans import leaner
 from ..train.trainer import StepLog, Trainer
-from .control import TrainControl
+from .control import Health, TrainControl
 from .held_out import HeldOutCheck
 from .training_log import HELD_OUT, TrainingLog
 
 Look = Callable[[Path | None, int], Generator[Progress, None, dict[str, float]]]
 _NAP = 0.1
+_PACE = 20  # steps whose mean time is the pace
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,19 @@ class TrainingSession:
         self.good = trainer.state()
         self.saved = trainer.step
         self._told: set[str] = set()
+        self._look_seconds = 0.0
 
     def run(self) -> Iterator[Progress]:
-        """To the last step, or to where nothing gets better. However it ends, what is whole is saved."""
+        """To the last step, or to where nothing gets better. However it ends, what is whole is saved.
+
+        Raises StopRequested where the control folder says so.
+        """
         try:
-            self._tell("training")
-            yield from self._look_if_due()
-            while self.trainer.step < self.total and not self._gave_up():
-                yield from self._step()
+            with contextlib.closing(self._to_the_end()) as work:
+                for item in work:
+                    yield item
+                    if self.control.asked("stop"):
+                        raise self._stop()
             self.log.flush()
         except TrainingStopped as stopped:
             raise self._stopped(stopped) from None
@@ -86,6 +92,12 @@ class TrainingSession:
     def _best_file(self) -> Path:
         return self.checkpoints / "best.safetensors"
 
+    def _to_the_end(self) -> Generator[Progress, None, None]:
+        self._tell("training")
+        yield from self._look_if_due()
+        while self.trainer.step < self.total and not self._gave_up():
+            yield from self._step()
+
     def _step(self) -> Iterator[Progress]:
         trainer = self.trainer
         log: StepLog | None = None
@@ -105,6 +117,7 @@ class TrainingSession:
             if name not in self._told:
                 self._told.add(name)
                 yield Progress("train", log.step, self.total, reason, warning=True)
+        self._tell("training")
         yield Progress("train", log.step, self.total, _message(log), values=_values(log))
         yield from self._look_if_due()
         yield from self._answer()
@@ -115,6 +128,7 @@ class TrainingSession:
         self._save()
         self._tell("paused")
         while self.control.asked("pause"):
+            self._tell("paused")
             yield Progress("train", self.trainer.step, self.total, f"paused after step {self.trainer.step}")
             yield from self._answer()
             time.sleep(_NAP)
@@ -156,8 +170,10 @@ class TrainingSession:
         else:
             path = None
         self._tell("sampling")
+        began = time.monotonic()
         with trainer.lifted():
             numbers = yield from self._in_own_terms(self.watching.look(path, step))
+        self._look_seconds = time.monotonic() - began
         self.log.amend(numbers)
         if path and self.watching.check.best(self.log.rows) == step:
             save_lora(self._best_file, tensors, {"step": str(step)})
@@ -203,6 +219,13 @@ class TrainingSession:
         )
         return Progress("train", trainer.step, self.total, text, warning=True)
 
+    def _stop(self) -> StopRequested:
+        self.control.answered("stop")
+        return StopRequested(
+            f"The training was stopped at step {self.trainer.step}, as asked. Everything is saved; run it again and it "
+            "goes on from there."
+        )
+
     def _stopped(self, stopped: TrainingStopped) -> SpatialAlignError:
         """Keep the last good weights, also as a LoRA to try, and say so."""
         if stopped.sound:
@@ -244,7 +267,19 @@ class TrainingSession:
         return int(self.log.rows[-1]["step"]) if self.log.rows else 0
 
     def _tell(self, state: str) -> None:
-        self.control.tell(state, self.trainer.step, self.total, self.trainer.plan.name)
+        trainer = self.trainer
+        memory = used_memory(trainer.device)
+        health = Health(self._seconds_left(), *memory, str(trainer.device))
+        self.control.tell(state, trainer.step, self.total, trainer.plan.name, health)
+
+    def _seconds_left(self) -> float | None:
+        """Steps at the pace of the last ones, and the looks that the schedule still asks for."""
+        recent = [row["seconds"] for row in self.log.rows[-_PACE:] if "seconds" in row]
+        if not recent:
+            return None
+        step, every = self.trainer.step, self.watching.check.every if self.watching else 0
+        looks = -(-self.total // every) - step // every if every and step < self.total else 0
+        return (self.total - step) * sum(recent) / len(recent) + looks * self._look_seconds
 
 
 def _changes_something(tensors: dict[str, Tensor]) -> bool:

@@ -19,6 +19,14 @@ def free_memory(device: torch.device) -> int:
     return min([_available(), *_limits()])
 
 
+def used_memory(device: torch.device) -> tuple[int, int]:
+    """Bytes that this process holds on the device, and how many it could hold at most."""
+    if device.type == "cuda":
+        return torch.cuda.memory_reserved(device), torch.cuda.mem_get_info(device)[1]
+    used = _resident()
+    return used, used + free_memory(device)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the error says that memory ran out, on any device."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
@@ -31,6 +39,18 @@ def tidy(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def _resident() -> int:
+    with contextlib.suppress(ImportError):
+        import psutil
+
+        return int(psutil.Process().memory_info().rss)
+    with contextlib.suppress(ImportError, OSError, ValueError, IndexError):
+        import resource
+
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return 0
 
 
 def _available() -> int:

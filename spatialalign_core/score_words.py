@@ -1,0 +1,111 @@
+"""A score's four parts in words: "starts left: yes", "ends right: no, it stops in front of the stump"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from .relations import Relation, RelationChange
+from .score import Floats, Score, ssr, ssr_sequences
+from .tracks import Track
+
+Answer = Literal["yes", "partly", "no"]
+
+_SIDES = {Relation.LEFT: "left", Relation.RIGHT: "right", Relation.TOP: "on top"}
+_GOALS = {Relation.LEFT: "to the left", Relation.RIGHT: "to the right", Relation.TOP: "on top"}
+_PLACES = {Relation.LEFT: "left of", Relation.RIGHT: "right of", Relation.TOP: "on top of"}
+_CLEARLY, _SOMEWHAT = 0.5, 0.2  # SSR of a place
+_MUCH, _LITTLE = 0.25, 0.1  # gap: half of how far an SSR moved; 1 is from one side all the way to the other
+_ENDS = 3  # frames that the score looks at on either end
+_NEARER = 0.1  # of the object's height
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a DSR-Score. name: as in `Score`. claim: what the prompt wants. why: where it is not so, else ""."""
+
+    name: str
+    claim: str
+    answer: Answer
+    why: str
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.claim}: {self.answer}" + (f", {self.why}" if self.why else "")
+
+
+def score_parts(track: Track, change: RelationChange, score: Score) -> list[Part]:
+    """The four parts in the order of the video; none for a video without a score."""
+    if score.dsr is None:
+        return []
+    assert score.initial_ssr is not None and score.final_ssr is not None
+    assert score.initial_gap is not None and score.final_gap is not None
+    first, last = ssr_sequences(track, change)
+    frames = np.flatnonzero(np.isfinite(first))
+    began, stopped = frames[:_ENDS], frames[-_ENDS:]
+    start, end = _SIDES[change.initial], _SIDES[change.final]
+    return [
+        _place("initial_ssr", f"starts {start}", "starts", score.initial_ssr, track, began),
+        _away(f"leaves {_leaving(change.initial)}", score.initial_gap, score.initial_ssr),
+        _towards(f"goes {_GOALS[change.final]}", score.final_gap, float(last[stopped[-1]])),
+        _place("final_ssr", f"ends {end}", "stops", score.final_ssr, track, stopped),
+    ]
+
+
+def _place(name: str, claim: str, verb: str, value: float, track: Track, frames: np.ndarray) -> Part:
+    if value >= _CLEARLY:
+        return Part(name, claim, "yes", "", value)
+    where = place_words(track.subject_boxes[frames], track.object_boxes[frames], track.object)
+    if value >= _SOMEWHAT:
+        return Part(name, claim, "partly", f"it {verb} {where}", value)
+    return Part(name, claim, "no", f"it {verb} {where}", value)
+
+
+def _away(claim: str, gap: float, start: float) -> Part:
+    if gap >= _MUCH:
+        answer, why = "yes", ""
+    elif gap >= _LITTLE:
+        answer, why = "partly", "it moves away only a little"
+    elif gap <= -_LITTLE:
+        answer, why = "no", "it goes there instead"
+    elif start < _SOMEWHAT:
+        answer, why = "no", "it was never there"
+    else:
+        answer, why = "no", "it stays there"
+    return Part("initial_gap", claim, answer, why, gap)  # type: ignore[arg-type]
+
+
+def _towards(claim: str, gap: float, end: float) -> Part:
+    if gap >= _MUCH:
+        answer, why = "yes", ""
+    elif gap >= _LITTLE:
+        answer, why = "partly", "it moves there only a little"
+    elif gap <= -_LITTLE:
+        answer, why = "no", "it moves away from there"
+    else:
+        answer, why = "no", "it is there all along" if end >= _CLEARLY else "it comes no nearer"
+    return Part("final_gap", claim, answer, why, gap)  # type: ignore[arg-type]
+
+
+def place_words(subject: Floats, object: Floats, noun: str) -> str:
+    """Where the subject is, such as "left of the box". subject, object: xyxy boxes of some frames, (N, 4).
+
+    Where both overlap, what reaches lower in the picture stands nearer to the camera.
+    """
+    values = {relation: float(np.mean(ssr(subject, object, relation))) for relation in Relation}
+    relation = max(values, key=lambda each: values[each])
+    if values[relation] >= _CLEARLY:
+        return f"{_PLACES[relation]} the {noun}"
+    if -values[Relation.TOP] >= _CLEARLY:
+        return f"below the {noun}"
+    if values[relation] >= _SOMEWHAT:
+        return f"only a little {_PLACES[relation]} the {noun}"
+    lower = float(np.mean(subject[:, 3] - object[:, 3]))
+    height = float(np.mean(object[:, 3] - object[:, 1]))
+    return f"{'behind' if lower < -_NEARER * height else 'in front of'} the {noun}"
+
+
+def _leaving(relation: Relation) -> str:
+    return "the top" if relation == Relation.TOP else f"the {_SIDES[relation]}"

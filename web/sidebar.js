@@ -1,0 +1,70 @@
+// The pack's tab in ComfyUI's sidebar: any run of the output folder, while it trains or long after.
+import { openBrowser } from "./run_browser.js";
+import { fill, html, say, shield } from "./shared/dom.js";
+import { hear, look } from "./shared/server.js";
+import { addStyle } from "./shared/style.js";
+import { TrainingPanel } from "./training_panel.js";
+
+const CHOSEN = "spatialalign.run"; // remembered by the browser, so that a reload shows the same run
+const OFTEN = 15000;
+
+/** Fill the tab's element; returns a function that ends it. */
+export function openTab(root) {
+  addStyle();
+  const panel = new TrainingPanel();
+  const choice = html("select", { class: "sa-select", "aria-label": "Run", onchange: () => choose(choice.value) });
+  const note = html("p", { class: "sa-quiet" });
+  const browse = html(
+    "button",
+    { type: "button", class: "sa-button", onclick: () => openBrowser(panel.run, choose) },
+    "Browse videos and pairs",
+  );
+  const head = html("div", { class: "sa-tab-head" }, html("h2", {}, "SpatialAlign"), choice, note, browse);
+  const tab = shield(html("div", { class: "spatialalign sa-tab" }, head, panel.element));
+  root.style.height = "100%";
+  fill(root, tab);
+  let names = [];
+
+  function choose(run) {
+    localStorage.setItem(CHOSEN, run);
+    choice.value = run;
+    panel.show(run || null);
+  }
+
+  async function list() {
+    let runs;
+    try {
+      ({ runs } = await look("runs"));
+    } catch (refused) {
+      return say(note, refused.message);
+    }
+    const wanted = panel.run ?? localStorage.getItem(CHOSEN);
+    names = runs.map((run) => run.name);
+    // A run that was deleted stays chosen, so that the panel can say so.
+    const gone = panel.run !== null && !names.includes(panel.run) ? [panel.run] : [];
+    fill(
+      choice,
+      runs.map(({ name, state }) => html("option", { value: name }, state === "none" ? name : `${name} (${state})`)),
+      gone.map((name) => html("option", { value: name }, `${name} (deleted)`)),
+    );
+    choice.hidden = !names.length && !gone.length;
+    browse.hidden = choice.hidden;
+    say(note, choice.hidden ? "No runs yet. Queue the Quickstart template: what it makes shows here." : "");
+    const best = names.includes(wanted) || gone.length ? wanted : (names[0] ?? null);
+    if (best !== null && best !== panel.run) choose(best);
+    else if (panel.run !== null) choice.value = panel.run;
+  }
+
+  const deaf = hear((event) => {
+    if (event.kind === "train" && !names.includes(event.run)) list();
+    if (event.ended) list();
+  });
+  const timer = setInterval(() => document.visibilityState === "visible" && list(), OFTEN);
+  list();
+  return () => {
+    clearInterval(timer);
+    deaf();
+    panel.close();
+    fill(root);
+  };
+}

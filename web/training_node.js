@@ -1,0 +1,71 @@
+// The training panel on a Train LoRA node: of the run that the node before it names.
+import { addElement, grow } from "./node_text.js";
+import { hear, look } from "./shared/server.js";
+import { TrainingPanel } from "./training_panel.js";
+
+const WIDGET = "spatialalign_training";
+const REMEMBERED = "spatialalign_run"; // a property of the node, for runs whose name is not a widget's value
+const WIDEST = 430;
+const LEAST = 330;
+
+/** Let a trainer node show how its training goes, from when there is something to show. */
+export function attachTraining(node) {
+  const deaf = hear(({ kind, run, node: id }) => {
+    if (kind !== "train" || !run || String(id) !== String(node.id)) return;
+    node.properties[REMEMBERED] = run;
+    open(node, run);
+  });
+  const configured = node.onConfigure;
+  node.onConfigure = function () {
+    const result = configured?.apply(this, arguments);
+    // Links are known a moment later.
+    setTimeout(() => openIfTrained(this), 0);
+    return result;
+  };
+  const connected = node.onConnectionsChange;
+  node.onConnectionsChange = function () {
+    const result = connected?.apply(this, arguments);
+    setTimeout(() => openIfTrained(this), 0);
+    return result;
+  };
+  const removed = node.onRemoved;
+  node.onRemoved = function () {
+    deaf();
+    this.spatialalignTraining?.close();
+    this.spatialalignTraining = null;
+    return removed?.apply(this, arguments);
+  };
+}
+
+async function openIfTrained(node) {
+  const run = runOf(node) ?? node.properties?.[REMEMBERED];
+  if (!run || !node.graph) return;
+  if (node.spatialalignTraining) return open(node, run);
+  const view = await look("training", { run, points: 20 }).catch(() => null); // no such run yet
+  if (view && view.state !== "none" && node.graph) open(node, run);
+}
+
+function open(node, run) {
+  if (!node.spatialalignTraining) {
+    node.spatialalignTraining = new TrainingPanel();
+    addElement(node, WIDGET, node.spatialalignTraining.element, LEAST);
+    if (node.size[0] < WIDEST) node.setSize([WIDEST, node.size[1]]);
+    grow(node);
+  }
+  node.spatialalignTraining.show(run);
+}
+
+/** The run folder that a node upstream of this one writes into; null where no widget says it. */
+function runOf(node, seen = new Set()) {
+  if (!node || seen.has(node)) return null;
+  seen.add(node);
+  const widget = node.widgets?.find((each) => each.name === "run_folder");
+  if (widget?.value) return String(widget.value).trim();
+  for (let slot = 0; slot < (node.inputs?.length ?? 0); slot += 1) {
+    const input = node.inputs[slot];
+    if (input.type !== "SPATIALALIGN_RUN" && input.type !== "*") continue;
+    const run = runOf(node.getInputNode?.(slot), seen);
+    if (run) return run;
+  }
+  return null;
+}

@@ -1,0 +1,246 @@
+// How a training goes: its curves, its held-out videos beside those of the base, and buttons to steer it.
+import { LineChart } from "./shared/chart.js";
+import { fill, html, say, shield } from "./shared/dom.js";
+import { LongList } from "./shared/long_list.js";
+import { change, videoUrl } from "./shared/server.js";
+import { addStyle } from "./shared/style.js";
+import { follow, refresh } from "./shared/training.js";
+import { lazyVideo, release, toggle } from "./shared/video.js";
+import { bytes, duration, number, percent, score } from "./shared/words.js";
+
+const CHARTS = [
+  { title: "Loss", name: "loss", about: "Falls while the model learns to tell winners from losers." },
+  { title: "Margin", name: "margin", about: "How much more the model prefers winners than before. Should rise." },
+  { title: "Implicit accuracy", name: "accuracy", top: 1, words: percent, about: "Share of training pairs told apart." },
+  { title: "Held-out score", name: "held_out_score", top: 1, words: score, about: "DSR-Score of videos of prompts it never trains on. This is what counts." },
+];
+
+const BUTTONS = [
+  ["pause", "Pause", "Rest between two steps, with everything saved"],
+  ["resume", "Resume", "Go on"],
+  ["save", "Save now", "Save a checkpoint and the LoRA of this step"],
+  ["sample", "Sample now", "Make and score the held-out videos of this step"],
+  ["stop", "Stop", "Save everything and end here; the next run goes on after this step"],
+];
+
+/** A panel that shows one run at a time. show(run) chooses it, close() ends it; element is what to put into the page. */
+export class TrainingPanel {
+  constructor() {
+    addStyle();
+    this.run = null;
+    this.state = html("span", { class: "sa-state" });
+    this.steps = html("span", { class: "sa-steps" });
+    this.bar = html("progress", { class: "sa-progress", "aria-label": "Steps done", max: "1", value: "0" });
+    this.facts = html("dl", { class: "sa-facts" });
+    this.buttons = new Map(BUTTONS.map((button) => [button[0], this.button(...button)]));
+    this.message = html("p", { class: "sa-message", role: "status" });
+    this.charts = CHARTS.map((chart) => new TrainingChart(chart));
+    this.element = shield(html("section", { class: "spatialalign sa-training", "aria-label": "Training" }));
+    this.element.dataset.captureWheel = "true"; // tells Nodes 2.0 that this scrolls, the canvas does not zoom
+    this.element.addEventListener("wheel", (event) => event.stopPropagation());
+    this.videos = new Videos(this.element);
+    const body = html(
+      "div",
+      { class: "sa-body" },
+      html("div", { class: "sa-head" }, this.state, this.steps),
+      this.bar,
+      this.facts,
+      html("div", { class: "sa-buttons", role: "group", "aria-label": "Steer the training" }, [...this.buttons.values()]),
+      this.message,
+      html("div", { class: "sa-charts" }, this.charts.map((chart) => chart.element)),
+      this.videos.element,
+    );
+    this.element.append(body);
+    this.draw({ view: null, looks: null, error: "", news: null });
+  }
+
+  /** Follow this run from now on; null shows none. */
+  show(run) {
+    if (run === this.run) return;
+    this.unfollow?.();
+    this.run = run;
+    this.refused = "";
+    this.videos.show(null, null);
+    this.draw({ view: null, looks: null, error: "", news: null });
+    this.unfollow = run === null ? null : follow(run, (training) => this.draw(training));
+  }
+
+  close() {
+    this.show(null);
+    this.videos.close();
+    for (const chart of this.charts) chart.close();
+  }
+
+  button(action, words, tooltip) {
+    const attributes = { type: "button", class: "sa-button", title: tooltip, onclick: () => this.act(action) };
+    return html("button", attributes, words);
+  }
+
+  async act(action) {
+    try {
+      await change("training", { run: this.run, action });
+      this.refused = "";
+    } catch (refused) {
+      this.refused = refused.message;
+      say(this.message, refused.message);
+    }
+    refresh(this.run);
+  }
+
+  draw({ view, looks, error, news }) {
+    this.element.dataset.state = error ? "error" : (view?.state ?? "none");
+    const waiting = this.run === null ? "No run chosen" : "Looking…";
+    say(this.state, error && !view ? "Not there" : (sentence(view?.about) ?? waiting));
+    say(this.steps, view?.total ? `step ${view.step} of ${view.total}` : "");
+    this.bar.hidden = !view?.total;
+    this.bar.max = view?.total || 1;
+    this.bar.value = view?.step ?? 0;
+    this.tellFacts(view);
+    const working = view?.at_work ?? false;
+    const pausing = view?.state === "paused" || view?.asked.includes("pause");
+    for (const [action, button] of this.buttons) {
+      button.hidden = (action === "pause" && pausing) || (action === "resume" && !pausing);
+      button.disabled = !working || (view.asked.includes(action) && action !== "pause");
+    }
+    this.buttons.get("stop").parentElement.hidden = !working;
+    const asked = (view?.asked ?? []).filter((each) => !(each === "pause" && view.state === "paused"));
+    const soon = asked.length ? `Asked to ${asked.join(" and ")}; it does so after this step.` : "";
+    say(this.message, error || this.refused || soon || (working && news?.run === this.run ? (news.message ?? "") : ""));
+    this.message.classList.toggle("sa-error", Boolean(error || this.refused));
+    for (const chart of this.charts) chart.show(view, looks?.base_score ?? null);
+    this.videos.show(this.run, looks);
+  }
+
+  tellFacts(view) {
+    const facts = [
+      ["time left", view?.at_work && duration(view.seconds_left ?? NaN)],
+      ["a step", duration(view?.seconds_per_step ?? NaN)],
+      ["memory", view?.at_work && view.memory && `${bytes(view.memory)} of ${bytes(view.memory_total)}`],
+      ["memory plan", view?.plan],
+      ["best step", view?.best !== null && view?.best !== undefined && String(view.best)],
+    ].filter(([, value]) => value);
+    const print = JSON.stringify(facts);
+    if (print === this.told) return;
+    this.told = print;
+    fill(this.facts, facts.map(([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value))));
+  }
+}
+
+class TrainingChart {
+  constructor({ title, name, top = null, words = number, about }) {
+    Object.assign(this, { name, top, words });
+    this.value = html("span", { class: "sa-value" });
+    const head = html("div", { class: "sa-chart-head", title: about }, html("span", {}, title), this.value);
+    const tickWords = words === percent ? percent : undefined;
+    this.chart = new LineChart({ label: title, height: 108, reading: this.value, read: (x) => this.read(x), tickWords });
+    this.element = html("div", { class: "sa-chart-box" }, head, this.chart.element);
+  }
+
+  close() {
+    this.chart.close();
+  }
+
+  show(view, base) {
+    const curve = view?.curves[this.name];
+    this.element.hidden = !curve;
+    if (!curve) return;
+    this.curve = curve;
+    const values = curve.raw.map(([, y]) => y);
+    const held = this.name === "held_out_score";
+    const levels = held && base !== null ? [{ y: base, words: `base ${score(base)}` }] : [];
+    let [low, high] = this.top === null ? [Math.min(0, ...values), Math.max(0, ...values)] : [0, this.top];
+    if (high <= low) high = low + 1;
+    const lines = [{ points: curve.raw, kind: curve.mean ? "raw" : "one", dots: curve.raw.length <= 40 }];
+    if (curve.mean) lines.push({ points: curve.mean, kind: "one" });
+    // All charts over the same steps, so that they can be read against each other.
+    const first = view.curves.loss?.raw[0][0] ?? curve.raw[0][0];
+    const ticks = this.top === 1 ? [0, 0.5, 1] : undefined;
+    this.chart.show({ lines, levels, first, last: Math.max(view.step, first), low, high, ticks });
+  }
+
+  read(x) {
+    if (!this.curve) return "";
+    const { raw, mean } = this.curve;
+    const near = (points) => points.reduce((a, b) => (Math.abs(b[0] - x) < Math.abs(a[0] - x) ? b : a));
+    if (x === null) return this.words((mean ?? raw).at(-1)[1]); // one step alone says little
+    const [step, value] = near(raw);
+    return `step ${step}: ${this.words(value)}${mean ? `, mean ${this.words(near(mean)[1])}` : ""}`;
+  }
+}
+
+/** The held-out videos, newest look first: base and aligned of the same prompt and seed in a row. */
+class Videos {
+  constructor(scroller) {
+    this.choice = html("select", { class: "sa-select", "aria-label": "Show the videos of", onchange: () => this.fill() });
+    this.count = html("span", { class: "sa-quiet" });
+    this.list = new LongList({
+      rowHeight: 190,
+      scroller,
+      label: "Held-out videos",
+      render: (row) => this.row(row),
+      release: (element) => element.querySelectorAll("video").forEach(release),
+    });
+    const head = html("div", { class: "sa-videos-head" }, html("h3", {}, "Held-out videos"), this.choice, this.count);
+    this.element = html("div", { class: "sa-videos" }, head, this.list.element);
+    this.element.hidden = true;
+  }
+
+  close() {
+    this.list.close();
+  }
+
+  show(run, looks) {
+    const print = JSON.stringify([run, looks]);
+    if (print === this.shown) return;
+    this.shown = print;
+    this.run = run;
+    this.looks = looks;
+    this.element.hidden = !looks?.rows.length;
+    if (this.element.hidden) return this.list.show([], keyOf);
+    const ids = [...new Set(looks.rows.map((row) => row.aligned.prompt))].sort();
+    const before = this.choice.value;
+    fill(
+      this.choice,
+      html("option", { value: "" }, "all prompts"),
+      ids.map((id) => html("option", { value: `=${id}` }, looks.prompts[id] ?? id)),
+    );
+    this.choice.value = ids.includes(before.slice(1)) ? before : "";
+    this.fill();
+  }
+
+  fill() {
+    const chosen = this.choice.value.slice(1);
+    const rows = this.looks.rows.filter((row) => !chosen || row.aligned.prompt === chosen);
+    say(this.count, `${rows.length} ${rows.length === 1 ? "pair" : "pairs"}, newest first`);
+    this.list.show(rows, keyOf);
+  }
+
+  row({ step, aligned, base }) {
+    const text = this.looks.prompts[aligned.prompt] ?? aligned.prompt;
+    const after = step === null ? "trained" : `step ${step}`;
+    const both = [base && this.side("base", base, text), this.side(after, aligned, text)].filter(Boolean);
+    const videos = both.map((side) => side.video);
+    const play = () => toggle(videos);
+    const words = `Play base and ${after} together: ${text}, seed ${aligned.seed}`;
+    return [
+      html("p", { class: "sa-prompt", title: text }, text),
+      html("button", { type: "button", class: "sa-pair", "aria-label": words, title: "Play both, or stop", onclick: play }, both.map((side) => side.element)),
+    ];
+  }
+
+  side(name, sample, text) {
+    const video = lazyVideo(videoUrl(this.run, sample), `${name}: ${text}`);
+    const dsr = Number.isFinite(sample.dsr) ? `score ${score(sample.dsr)}` : sample.reason ? "no score" : "not scored";
+    const tells = Number.isFinite(sample.dsr) ? (sample.dsr >= 0.7 ? "sa-good" : "sa-poor") : "sa-quiet";
+    const caption = html("span", { class: "sa-caption", title: sample.reason }, `${name}, seed ${sample.seed}`, html("b", { class: tells }, dsr));
+    return { video, element: html("span", { class: "sa-side" }, video, caption) };
+  }
+}
+
+function keyOf({ aligned }) {
+  return JSON.stringify([aligned.set, aligned.prompt, aligned.seed]);
+}
+
+function sentence(words) {
+  return words ? words[0].toUpperCase() + words.slice(1) : undefined;
+}
