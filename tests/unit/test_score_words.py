@@ -35,7 +35,11 @@ def way(*stops, reasons=(), reason=None):
 @pytest.mark.parametrize(
     ("change", "stops", "said"),
     [
-        ("LR", [LEFT, RIGHT], "starts left: yes; leaves the left: yes; goes to the right: yes; ends right: yes"),
+        (
+            "LR",
+            [LEFT, RIGHT],
+            "starts left: yes; leaves the left: yes; goes to the right: yes; ends right: yes",
+        ),
         (
             "LR",
             [LEFT, FRONT],
@@ -108,7 +112,7 @@ def test_parts_carry_the_numbers_of_the_score():
 
 def test_ends_are_those_that_count():
     """The last frames do not count, so the words are about those before."""
-    gone = {frame: "the fox was not found" for frame in (8, 9)}
+    gone = dict.fromkeys((8, 9), "the fox was not found")
     track = way(LEFT, RIGHT, reasons=gone)
     parts = score_parts(track, RelationChange.parse("LR"), score_track(track, RelationChange.parse("LR")))
     assert str(parts[-1]) == "ends right: yes"
