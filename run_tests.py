@@ -1,8 +1,8 @@
 """All checks in one command: `python3 run_tests.py [pytest arguments]`.
 
 Makes the same environment as quickstart.py with the test tools added, then runs ruff, the type checker and pytest: the
-unit tests and the tests that start a real ComfyUI. Everything runs even when something before it failed; the exit code
-is 0 only when all of it passed.
+unit tests, the tests that start a real ComfyUI and those that look at it in a browser. Everything runs even when
+something before it failed; the exit code is 0 only when all of it passed.
 """
 
 import sys

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from comfy_api.latest import ComfyExtension, io
+from comfy_api.latest import ComfyAPI, ComfyExtension, io
 from server import PromptServer
 
+from . import renamed
 from .collect_sample import CollectSample
+from .compare import Compare
 from .detect import Detect
 from .detect_track import DetectTrack
 from .draw_tracks import DrawTracks
@@ -36,6 +38,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     ExportPairs,
     TrainLora,
     Evaluate,
+    Compare,
     ScoreVideo,
     PickBest,
     DetectTrack,
@@ -49,6 +52,7 @@ class SpatialAlignExtension(ComfyExtension):
 
     async def on_load(self) -> None:
         add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder))
+        await renamed.register(ComfyAPI(), io)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return list(NODES)

@@ -29,6 +29,8 @@ from ..spatialalign_core.models.loading import BUNDLED
 
 _NO_FILE = "none"
 NO_MASKS = "none"
+NO_LORA = "none"
+OWN_LORA = "of this run"
 _DOWNLOAD = "download "
 
 _known: dict[
@@ -46,7 +48,7 @@ def run_folder(name: str) -> Path:
     plain = name.strip()
     if not re.fullmatch(r"[^/\\:*?\"<>|\x00-\x1f]+", plain) or plain.strip(". ") != plain:
         raise SpatialAlignError(
-            f"The run folder {name!r} must be a plain name such as 'my run', without '..' or slashes; "
+            f"run_folder must be a plain name such as 'my run', without '..' or slashes, and not {name!r}; "
             "it lies in ComfyUI's output folder under 'spatialalign'."
         )
     return contained(folder_paths.get_output_directory(), "spatialalign", plain)
@@ -112,6 +114,19 @@ def csv_names() -> list[str]:
 def csv_file(name: str) -> Path | None:
     """One of `csv_names` as a path; None for `none`."""
     return None if name == _NO_FILE else contained(folder_paths.get_input_directory(), name)
+
+
+def lora_names() -> list[str]:
+    """`none`, the run's own, then what Load LoRA lists."""
+    return [NO_LORA, OWN_LORA, *folder_paths.get_filename_list("loras")]
+
+
+def lora_file(name: str) -> Path:
+    """One of Load LoRA's list as a path. SpatialAlignError when it is not there (any more)."""
+    found = folder_paths.get_full_path("loras", name) if name in lora_names() else None
+    if found is None:
+        raise SpatialAlignError(f"There is no LoRA {name!r} in ComfyUI's loras folders; choose another one.")
+    return Path(found)
 
 
 class Download(NamedTuple):

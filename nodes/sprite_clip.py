@@ -49,7 +49,8 @@ class SpriteClip(io.ComfyNode):
         for word, known, kind in ((prompt.subject, SUBJECTS, "animal"), (prompt.object, OBJECTS, "thing")):
             if word not in known:
                 raise SpatialAlignError(
-                    f"The sprite world has no {kind} called {word!r}; write one of: {', '.join(known)}."
+                    f"The sprite world has no {kind} called {word!r}; write one of these into the sentence: "
+                    f"{', '.join(known)}."
                 )
         scene = prompt.scene.lower() if prompt.scene.lower() in SCENES else SCENES[0]
         clip = render(prompt.subject, prompt.object, scene, prompt.change, seed, frames)

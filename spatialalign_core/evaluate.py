@@ -98,16 +98,25 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """The summary first, then every table; plain JSON values, null for NaN."""
+        return {**self.summary(), **self.tables()}
+
+    def tables(self, names: tuple[str, str] = ("base", "aligned")) -> dict[str, Any]:
+        """Every table, each figure under these names and "difference"."""
+
+        def table(comparison: Comparison) -> dict[str, Any]:
+            figures = (comparison.base, comparison.aligned, comparison.difference)
+            named = zip((*names, "difference"), map(_estimate, figures), strict=True)
+            return {**dict(named), "prompts": comparison.prompts}
+
         return {
-            **self.summary(),
             "verdict": self.verdict,
             "prompts": self.prompts,
             "videos_per_model": self.videos,
-            "accuracy": _comparison(self.accuracy),
-            "curve": [{"tau": t, **_comparison(c)} for t, c in zip(self.taus, self.curve, strict=True)],
-            "by_change": {code: _comparison(c) for code, c in self.by_change.items()},
-            "mean_dsr_of_valid": _comparison(self.mean_dsr),
-            "invalid_share": _comparison(self.invalid),
+            "accuracy": table(self.accuracy),
+            "curve": [{"tau": t, **table(c)} for t, c in zip(self.taus, self.curve, strict=True)],
+            "by_change": {code: table(c) for code, c in self.by_change.items()},
+            "mean_dsr_of_valid": table(self.mean_dsr),
+            "invalid_share": table(self.invalid),
             "bootstrap": {"resamples": self.bootstrap, "seed": self.seed, "level": 0.95, "unit": "prompt"},
         }
 
@@ -118,18 +127,19 @@ def evaluate(
     tau: float = 0.7,
     bootstrap: int = 2000,
     seed: int = 0,
+    names: tuple[str, str] = ("base", "aligned"),
 ) -> Evaluation:
     """Compare two sets of samples of the same prompts and seeds, in any order.
 
     tau: DSR-Score from which a video counts as obeying, 0..1; INVALID videos never do. bootstrap: resamples behind
-    each interval. The same arguments give the same numbers. SpatialAlignError when a set is empty or a sample has no
-    counterpart.
+    each interval. names: of the two sets, where they are called otherwise. The same arguments give the same numbers.
+    SpatialAlignError when a set is empty or a sample has no counterpart.
     """
     if not 0 <= tau <= 1:
         raise SpatialAlignError(f"The threshold tau must lie between 0 and 1, got {tau}.")
     if bootstrap < 1:
         raise SpatialAlignError(f"The number of bootstrap resamples must be 1 or more, got {bootstrap}.")
-    pairs = paired(base, aligned)
+    pairs = paired(base, aligned, names)
     ids = sorted({b.prompt.id for b, _ in pairs})
     row = {prompt_id: number for number, prompt_id in enumerate(ids)}
     prompt = np.array([row[b.prompt.id] for b, _ in pairs])
@@ -175,11 +185,13 @@ def evaluate(
 
 
 def paired(
-    base: Sequence[ScoredSample], aligned: Sequence[ScoredSample]
+    base: Sequence[ScoredSample],
+    aligned: Sequence[ScoredSample],
+    names: tuple[str, str] = ("base", "aligned"),
 ) -> list[tuple[ScoredSample, ScoredSample]]:
     """(base, aligned) of the same prompt and seed, sorted by both. SpatialAlignError when one lacks its counterpart."""
-    before, after = _by_key(base, "base"), _by_key(aligned, "aligned")
-    for name, own, other in (("aligned", before, after), ("base", after, before)):
+    before, after = _by_key(base, names[0]), _by_key(aligned, names[1])
+    for name, own, other in ((names[1], before, after), (names[0], after, before)):
         missing = sorted(own.keys() - other.keys())
         if missing:
             prompt_id, seed = missing[0]
@@ -241,14 +253,6 @@ def _ratios(numerators: Floats, denominators: Floats) -> Floats:
 def _ordered(codes: set[str]) -> list[str]:
     known = [change.code for change in CHANGES]
     return sorted(codes, key=lambda code: (known.index(code) if code in known else len(known), code))
-
-
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    names = ("base", "aligned", "difference")
-    return {
-        **{name: _estimate(getattr(comparison, name)) for name in names},
-        "prompts": comparison.prompts,
-    }
 
 
 def _estimate(estimate: Estimate) -> dict[str, float | None]:

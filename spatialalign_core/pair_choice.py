@@ -6,11 +6,13 @@ Choosing is a pure function of the scores. `pairs` writes what was chosen to dis
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from .errors import SpatialAlignError
+from .pair_words import explain
+from .rulings import Ruling
 from .score import Score
 
 Mode = Literal["all", "best_worst"]
@@ -37,7 +39,13 @@ class Pair:
 
     @property
     def margin(self) -> float:
+        """At least 0 but for a pair that was kept by hand against its scores."""
         return self.winner_score - self.loser_score
+
+    @property
+    def key(self) -> tuple[str, str, int, int]:
+        """As `Ruling.key`."""
+        return self.prompt_id, self.told, self.winner_seed, self.loser_seed
 
 
 def retold_id(prompt_id: str, told: str) -> str:
@@ -82,13 +90,18 @@ class PairSettings:
 
 @dataclass(frozen=True)
 class PromptCount:
-    """What became of one prompt's videos under its own text; retold: pairs under other texts."""
+    """What became of one prompt's videos under its own text; retold: pairs under other texts.
+
+    kept, dropped: pairs of the prompt about which that was decided by hand, under any text.
+    """
 
     winners: int
     losers: int
     invalid: int
     pairs: int
     retold: int = 0
+    kept: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,33 +118,45 @@ def choose_pairs(
     scores: Mapping[tuple[str, int], Score],
     settings: PairSettings = PairSettings(),
     retold: Mapping[tuple[str, str], Mapping[int, Score]] | None = None,
+    rulings: Sequence[Ruling] = (),
 ) -> PairSelection:
     """Pairs of every text that has winners and losers; INVALID videos are neither.
 
     scores: (prompt id, seed) -> score. retold: (prompt id, change code) -> seed -> score of the same videos under that
-    change; used when `settings.retell`. The result does not depend on the order of the mappings. When no text has both
-    kinds the selection is empty and its explanation says why and what to do; nothing is raised.
+    change; used when `settings.retell`. rulings: what was decided by hand; a pair that was dropped leaves its room to
+    the next one, a pair that was kept comes on top of what the settings choose. The result does not depend on the
+    order of the mappings. When no text has both kinds the selection is empty and its explanation says why and what to
+    do; nothing is raised.
     """
     own: dict[str, dict[int, Score]] = {}
     for (prompt_id, seed), score in sorted(scores.items(), key=lambda item: item[0]):
         own.setdefault(prompt_id, {})[seed] = score
-    others = sorted(retold or {}) if settings.retell else []
+    others = sorted((retold or {}).items(), key=lambda item: item[0]) if settings.retell else []
 
     pairs: list[Pair] = []
     counts: dict[str, PromptCount] = {}
     for prompt_id, videos in own.items():
-        winners, losers = _split(videos, settings)
-        chosen = _pairs_of(prompt_id, "", winners, losers, settings)
-        under_others = [
+        texts = {"": videos} | {told: other for (other_id, told), other in others if other_id == prompt_id}
+        ruled = [ruling for ruling in rulings if ruling.prompt_id == prompt_id]
+        chosen = [
             pair
-            for other, told in others
-            if other == prompt_id
-            for pair in _pairs_of(prompt_id, told, *_split((retold or {})[other, told], settings), settings)
+            for told, scored in texts.items()
+            for pair in _pairs_of(prompt_id, told, scored, settings, [r for r in ruled if r.told == told])
         ]
-        pairs += chosen + under_others
-        invalid = len(videos) - len(winners) - len(losers)
-        counts[prompt_id] = PromptCount(len(winners), len(losers), invalid, len(chosen), len(under_others))
-    return PairSelection(tuple(pairs), _explain(counts, settings), counts, settings)
+        pairs += chosen
+        winners, losers = _split(videos, settings)
+        keys = {pair.key for pair in chosen}
+        own_pairs = sum(not pair.told for pair in chosen)
+        counts[prompt_id] = PromptCount(
+            winners=len(winners),
+            losers=len(losers),
+            invalid=len(videos) - len(winners) - len(losers),
+            pairs=own_pairs,
+            retold=len(chosen) - own_pairs,
+            kept=sum(ruling.keep and ruling.key in keys for ruling in ruled),
+            dropped=sum(not ruling.keep and ruling.told in texts for ruling in ruled),
+        )
+    return PairSelection(tuple(pairs), explain(counts, settings), counts, settings)
 
 
 def _split(
@@ -151,81 +176,35 @@ def _valid_dsr(score: Score) -> float | None:
 def _pairs_of(
     prompt_id: str,
     told: str,
-    winners: list[tuple[int, float]],
-    losers: list[tuple[int, float]],
+    videos: Mapping[int, Score],
     settings: PairSettings,
+    rulings: Sequence[Ruling],
 ) -> list[Pair]:
-    if settings.mode == "best_worst" and winners and losers:
-        winners = [min(winners, key=lambda video: (-video[1], video[0]))]
-        losers = [min(losers, key=lambda video: (video[1], video[0]))]
+    """The pairs of one text, by falling margin."""
+
+    def pair(winner: tuple[int, float], loser: tuple[int, float]) -> Pair:
+        return Pair(prompt_id, winner[0], loser[0], winner[1], loser[1], told)
+
+    ruled_out = {ruling.turned if ruling.keep else ruling.key for ruling in rulings}
+    winners, losers = _split(videos, settings)
     pairs = [
-        Pair(prompt_id, winner_seed, loser_seed, winner_score, loser_score, told)
-        for winner_seed, winner_score in winners
-        for loser_seed, loser_score in losers
-        if winner_score - loser_score >= settings.min_margin
+        each
+        for each in (pair(winner, loser) for winner in winners for loser in losers)
+        if each.margin >= settings.min_margin and each.key not in ruled_out
     ]
-    pairs.sort(key=lambda pair: (-pair.margin, pair.winner_seed, pair.loser_seed))
-    return pairs[: settings.max_pairs_per_prompt]
+    if settings.mode == "best_worst":
+        pairs.sort(key=lambda p: (-p.winner_score, p.winner_seed, p.loser_score, p.loser_seed))
+        del pairs[1:]
+    pairs = sorted(pairs, key=_by_margin)[: settings.max_pairs_per_prompt]
+    known = {each.key for each in pairs}
+    valid = dict(winners + losers)
+    pairs += [
+        pair((r.winner_seed, valid[r.winner_seed]), (r.loser_seed, valid[r.loser_seed]))
+        for r in rulings
+        if r.keep and r.key not in known and {r.winner_seed, r.loser_seed} <= valid.keys()
+    ]
+    return sorted(pairs, key=_by_margin)
 
 
-def _explain(counts: Mapping[str, PromptCount], settings: PairSettings) -> str:
-    pairs = sum(count.pairs for count in counts.values())
-    retold = sum(count.retold for count in counts.values())
-    if not counts:
-        return (
-            "No pairs: no video has been scored yet. Generate, detect and score the training prompts first."
-        )
-    both = sum(c.winners > 0 and c.losers > 0 for c in counts.values())
-    only_winners = sum(c.winners > 0 and not c.losers for c in counts.values())
-    only_losers = sum(c.losers > 0 and not c.winners for c in counts.values())
-    nothing = sum(not c.winners and not c.losers for c in counts.values())
-    too_close = sum(c.winners > 0 and c.losers > 0 and not c.pairs for c in counts.values())
-    rest = "; ".join(
-        words
-        for number, words in (
-            (only_winners, f"{_prompts(only_winners)} had only winners (every valid video scores "
-                           f"{settings.threshold:g} or more)"),
-            (only_losers, f"{_prompts(only_losers)} had only losers (every valid video scores below "
-                          f"{settings.threshold:g})"),
-            (nothing, f"{_prompts(nothing)} had no valid video"),
-            (too_close, f"{_prompts(too_close)} had no two videos that lie {settings.min_margin:g} apart"),
-        )
-        if number
-    )  # fmt: skip
-    if pairs or retold:
-        used = sum(c.pairs > 0 for c in counts.values())
-        text = f"{_pairs(pairs)} from {used} of {_prompts(len(counts))}."
-        if retold:
-            text += f" {_pairs(retold)} more under texts that tell of another change, which some videos obey instead."
-        return f"{text} Not used: {rest}." if rest else text
-    start = (
-        "No pairs: none of the videos can be paired"
-        if both
-        else "No pairs: no prompt has a winner and a loser"
-    )
-    return f"{start}. Of {_prompts(len(counts))}, {rest}. {_advice(only_winners, only_losers, nothing, too_close)}"
-
-
-def _advice(only_winners: int, only_losers: int, nothing: int, too_close: int) -> str:
-    steps = []
-    if only_winners or only_losers:
-        steps.append("generate more seeds for each prompt")
-    if only_losers:
-        steps.append("lower the threshold")
-    if only_winners:
-        steps.append(
-            "raise the threshold" if not only_losers else "or raise it for the prompts that always win"
-        )
-    if too_close:
-        steps.append("lower the smallest margin")
-    if nothing:
-        steps.append("look at the videos without a valid one: the detector must find both nouns in them")
-    return f"What helps: {', '.join(steps)}."
-
-
-def _pairs(number: int) -> str:
-    return "1 pair" if number == 1 else f"{number} pairs"
-
-
-def _prompts(number: int) -> str:
-    return "1 prompt" if number == 1 else f"{number} prompts"
+def _by_margin(pair: Pair) -> tuple[float, int, int]:
+    return -pair.margin, pair.winner_seed, pair.loser_seed

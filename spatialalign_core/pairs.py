@@ -42,6 +42,7 @@ class PairData:
     """An exported pairs folder, opened. Tensors are read when asked for; the last 256 MiB of them are kept.
 
     pairs: in the order of the file. texts: text id -> prompt text. explanation: how the pairs were chosen.
+    model: fingerprint of the model that the latents and the embeddings are of; empty in old exports.
     """
 
     def __init__(
@@ -52,10 +53,28 @@ class PairData:
         self.texts = texts
         self.explanation = str(about.get("explanation", ""))
         self.fingerprint = str(about.get("fingerprint", ""))
+        self.model = str(about.get("model", ""))
+        self._about = about
         self._cache: OrderedDict[tuple[str, str], torch.Tensor] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.pairs)
+
+    @property
+    def settings(self) -> PairSettings:
+        """How the pairs were chosen. SpatialAlignError where the folder does not say it."""
+        try:
+            return PairSettings(**self._about["settings"])  # type: ignore[arg-type]
+        except (KeyError, TypeError) as error:
+            raise SpatialAlignError(
+                f"{self.folder} does not say how its pairs were chosen ({error}). {_AGAIN}"
+            ) from error
+
+    @property
+    def prompts(self) -> frozenset[str]:
+        """Ids of the prompts that were looked at, with or without pairs."""
+        found = self._about.get("prompts")
+        return frozenset(found) if isinstance(found, dict) else frozenset()
 
     def latents(self, prompt_id: str, seed: int) -> torch.Tensor:
         """Normalised latents (C, F', H', W'). SpatialAlignError when the file is missing or damaged."""
@@ -136,12 +155,13 @@ def export_pairs(
     load_latents: Callable[[str, int], Mapping[str, torch.Tensor]],
     text_embeddings: Mapping[str, torch.Tensor],
     fingerprint: str = "",
+    model: str = "",
 ) -> None:
     """Write a pairs folder, whole or not at all; an older export stays in place until the new one is complete.
 
     prompts, text_embeddings: by the pairs' `text_id`, so with the retold ones; embeddings are (L, D), the negative
     prompt's under "". load_latents: (prompt id, seed) -> "latents", "noise" where it is known, (C, F', H', W') each.
-    fingerprint: kept in the folder for whoever asks whether it is up to date.
+    fingerprint, model: kept in the folder for whoever asks whether it is up to date, and of which model.
     An empty selection writes a folder without rows that carries the explanation (`datasets` itself loads no empty
     split). SpatialAlignError when a prompt or
     its embedding is missing, when `folder` holds something else than an export, or when the disk refuses.
@@ -178,7 +198,7 @@ def export_pairs(
         rows = [_row(pair, by_id[pair.text_id]) for pair in selection.pairs]
         atomic_write(temporary / "train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         about = {
-            "format": _FORMAT, "fingerprint": fingerprint, "explanation": selection.explanation,
+            "format": _FORMAT, "fingerprint": fingerprint, "model": model, "explanation": selection.explanation,
             "settings": asdict(selection.settings),
             "prompts": {prompt_id: asdict(count) for prompt_id, count in selection.counts.items()},
         }  # fmt: skip

@@ -132,7 +132,7 @@ def build_prompts(
     if both:
         word = sorted(both)[0]
         raise SpatialAlignError(
-            f"The word {word!r} is among the subjects and the objects; take it out of one list."
+            f"The word {word!r} is among the subjects and the objects; take it out of one of the two lists."
         )
     if not changes:
         raise SpatialAlignError(
@@ -221,7 +221,7 @@ def _fill(
     if count > most:
         raise SpatialAlignError(
             f"These words make at most {most} {spoken} prompts, not {count}; add words, change the held-out share or"
-            " ask for fewer."
+            f" ask for fewer ({'held_out_prompts' if split == 'held_out' else 'train_prompts'})."
         )
     turns = {change: [c for c in combinations if c[2] == change] for change in changes}
     prompts = []

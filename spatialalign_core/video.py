@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -94,6 +95,27 @@ def read_video(path: str | Path) -> tuple[np.ndarray, float]:
         raise SpatialAlignError(f"The video {path} may not be read; change its permissions.") from error
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise SpatialAlignError(damaged) from error
+
+
+def read_stills(path: str | Path, count: int) -> list[np.ndarray]:
+    """So many frames of a video, evenly from the first to the last, uint8 (H, W, 3) each; fewer of a shorter one.
+
+    Holds no more than these in memory where the file says how long it is. Errors as `read_video`.
+    """
+    path = Path(path)
+    with contextlib.suppress(av.error.FFmpegError, OSError, ValueError), av.open(str(path)) as container:
+        length = container.streams.video[0].frames if container.streams.video else 0
+        wanted = _evenly(length, count)
+        pictures = enumerate(container.decode(video=0)) if length else iter(())
+        found = [frame.to_ndarray(format="rgb24") for index, frame in pictures if index in wanted]
+        if length and len(found) == len(wanted):
+            return found
+    frames, _ = read_video(path)  # which also says what is wrong with it
+    return [frames[index] for index in sorted(_evenly(len(frames), count))]
+
+
+def _evenly(length: int, count: int) -> set[int]:
+    return {round(number) for number in np.linspace(0, max(length - 1, 0), count)}
 
 
 def to_uint8_frames(images: Any) -> np.ndarray:

@@ -1,4 +1,5 @@
 // The pack's tab in ComfyUI's sidebar: any run of the output folder, while it trains or long after.
+import { openBrowser } from "./run_browser.js";
 import { fill, html, say, shield } from "./shared/dom.js";
 import { hear, look } from "./shared/server.js";
 import { addStyle } from "./shared/style.js";
@@ -13,7 +14,12 @@ export function openTab(root) {
   const panel = new TrainingPanel();
   const choice = html("select", { class: "sa-select", "aria-label": "Run", onchange: () => choose(choice.value) });
   const note = html("p", { class: "sa-quiet" });
-  const head = html("div", { class: "sa-tab-head" }, html("h2", {}, "SpatialAlign"), choice, note);
+  const browse = html(
+    "button",
+    { type: "button", class: "sa-button", onclick: () => openBrowser(panel.run, choose) },
+    "Browse videos and pairs",
+  );
+  const head = html("div", { class: "sa-tab-head" }, html("h2", {}, "SpatialAlign"), choice, note, browse);
   const tab = shield(html("div", { class: "spatialalign sa-tab" }, head, panel.element));
   root.style.height = "100%";
   fill(root, tab);
@@ -42,6 +48,7 @@ export function openTab(root) {
       gone.map((name) => html("option", { value: name }, `${name} (deleted)`)),
     );
     choice.hidden = !names.length && !gone.length;
+    browse.hidden = choice.hidden;
     say(note, choice.hidden ? "No runs yet. Queue the Quickstart template: what it makes shows here." : "");
     const best = names.includes(wanted) || gone.length ? wanted : (names[0] ?? null);
     if (best !== null && best !== panel.run) choose(best);

@@ -1,5 +1,7 @@
 // The pack's one extension. ComfyUI loads every .js file below this folder; only this one does anything by itself.
 import { app } from "../../scripts/app.js";
+import { attachComparison, showComparison } from "./compare_node.js";
+import { translateErrors } from "./errors.js";
 import { showText } from "./node_text.js";
 import { showScore } from "./score_node.js";
 import { openTab } from "./sidebar.js";
@@ -7,10 +9,12 @@ import { attachTraining } from "./training_node.js";
 
 const PREFIX = "SpatialAlign_";
 const TRAINER = "SpatialAlign_TrainLora";
+const COMPARE = "SpatialAlign_Compare";
 
 app.registerExtension({
   name: "SpatialAlign",
   setup() {
+    translateErrors();
     let close = null;
     app.extensionManager?.registerSidebarTab?.({
       id: "spatialalign",
@@ -31,12 +35,15 @@ app.registerExtension({
   },
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith(PREFIX)) return;
+    // Nodes 2.0 takes the picture of a node that has a video input for a video, unless told.
+    node.previewMediaType ??= "image";
     if (node.comfyClass === TRAINER) attachTraining(node);
+    if (node.comfyClass === COMPARE) attachComparison(node);
     const before = node.onExecuted;
     node.onExecuted = function (output) {
       before?.apply(this, arguments);
-      // The chart says the same and more.
-      if (!showScore(this, output)) showText(this, [output?.text ?? []].flat().join("\n"));
+      // The chart and the table say the same and more.
+      if (!showScore(this, output) && !showComparison(this, output)) showText(this, [output?.text ?? []].flat().join("\n"));
     };
   },
 });

@@ -20,6 +20,8 @@ _ABOUT = f"""
         prompts -> generate -> detect -> score -> pairs -> train -> generate, detect, score -> evaluate
                    (base)                                           (aligned)
 
+    Two LoRAs or strengths against each other: compare.
+
     See the whole loop on the small bundled model:   {_COMMAND} quickstart
     Read about one stage:                            {_COMMAND} train --help
 """
@@ -150,6 +152,18 @@ _HELP: dict[str, tuple[str, str]] = {
         Examples:
           evaluate runs/first
           evaluate runs/first --tau 0.6
+        """,
+    ),
+    "compare": (
+        "compare two LoRAs, or two strengths, side by side",
+        """
+        Make, find and score videos of the same prompts and noise with LoRA A and with LoRA B, or without any, and write
+        comparisons/<a>--<b>/: comparison.json with accuracies and their 95 % intervals, and picture.png to share.
+        Leave a LoRA out to compare with the model as it is. Finished videos are not made again.
+
+        Examples:
+          compare runs/first --lora-b runs/first/lora/spatialalign.safetensors
+          compare runs/first --lora-a my.safetensors --strength-a 0.5 --lora-b my.safetensors --strength-b 1
         """,
     ),
     "quickstart": (
@@ -358,6 +372,22 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _compare(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    _model(parser)
+    _split(parser, "held_out")
+    add = parser.add_argument
+    for side in "ab":
+        add(f"--lora-{side}", metavar="FILE", help=f"LoRA of side {side} (default: none)")
+        add(f"--strength-{side}", type=float, default=1.0, metavar="X", help="its strength (default 1)")
+    add("--seeds", type=int, default=2, metavar="N", help="videos of each prompt, each way (default 2)")
+    add("--tau", type=float, default=0.7, help="a video obeys from this score on (default 0.7)")
+    add("--batch", type=int, default=8, metavar="N", help="videos at once (default 8)")
+    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit)")
+    add("--detector", default="sprites", metavar="NAME", help="default: sprites, for the sprite world")
+    add("--rule", default="published", help="what counts: published or default (default published)")
+
+
 def _quickstart(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", default="runs/quickstart", metavar="FOLDER", help="default: runs/quickstart")
     _model(parser)
@@ -380,6 +410,7 @@ _ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "train": _train,
     "control": _control,
     "evaluate": _evaluate,
+    "compare": _compare,
     "quickstart": _quickstart,
 }
 

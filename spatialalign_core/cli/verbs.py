@@ -276,6 +276,41 @@ def evaluate(options: argparse.Namespace) -> int:
     return code
 
 
+def compare(options: argparse.Namespace) -> int:
+    """Compare two LoRAs, or two strengths."""
+    from ..compare import ComparePlan
+    from ..compare import compare as comparison
+    from ..detect.loading import load_detector
+    from ..detect.validity import find_rule
+    from ..run import Run, Side
+    from ..run.comparing import check_sides, comparison_folder, read_comparison
+    from .console import Stopped
+
+    def side(lora: str | None, strength: float) -> Side:
+        return Side(Path(lora).expanduser().resolve() if lora else None, strength if lora else 1.0)
+
+    run = Run(options.run)
+    a, b = side(options.lora_a, options.strength_a), side(options.lora_b, options.strength_b)
+    check_sides(a, b)  # mistakes are told before a model loads
+    run.prompts(options.split)
+    plan = ComparePlan(options.split, options.seeds, options.tau, options.batch, rule=find_rule(options.rule))
+    detector = load_detector(options.detector)
+    console = _console()
+    try:
+        with console.stoppable():
+            for part, stage in comparison(
+                run, _load_model(options), detector, a, b, plan, workers=options.workers
+            ):
+                console.show(stage, part)
+    except Stopped:
+        return _stopped()
+    folder = comparison_folder(run, a, b)
+    data = read_comparison(folder)
+    print(folder / "picture.png")
+    print(json.dumps({key: data[key] for key in ("a", "b", "tau", "verdict", "accuracy")}))
+    return 0
+
+
 def quickstart(options: argparse.Namespace) -> int:
     """The whole loop on the pocket model."""
     from ..detect.loading import load_detector
@@ -313,7 +348,19 @@ def quickstart(options: argparse.Namespace) -> int:
 
 VERBS = {
     verb.__name__: verb
-    for verb in (prompts, generate, collect, detect, score, pairs, train, control, evaluate, quickstart)
+    for verb in (
+        prompts,
+        generate,
+        collect,
+        detect,
+        score,
+        pairs,
+        train,
+        control,
+        evaluate,
+        compare,
+        quickstart,
+    )
 }
 
 

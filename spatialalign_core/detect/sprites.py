@@ -49,7 +49,7 @@ class SpriteDetector:
         if unknown:
             raise SpatialAlignError(
                 f"The detector 'sprites' does not know {', '.join(map(repr, unknown))}; "
-                f"it knows: {', '.join(_NOUNS)}. Use one of these words."
+                f"it knows: {', '.join(_NOUNS)}. Use these words, or choose a GroundingDINO as detector."
             )
         asked = tuple(dict.fromkeys(nouns))
         return (_detect_frame(frame, asked) for frame in frames)

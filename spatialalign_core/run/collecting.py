@@ -59,7 +59,7 @@ def collect_sample(
         return "there already"
     if state == "other" and not is_collected(video):
         raise SpatialAlignError(
-            f"{video} was made by Generate and is not overwritten; choose another run folder or another seed."
+            f"{video} was made by Generate and is not overwritten; choose another run_folder or another seed."
         )
     write_video(video, frames, fps)
     metadata = {
@@ -84,16 +84,16 @@ def with_prompt(prompts: Sequence[DsrPrompt], prompt: DsrPrompt) -> list[DsrProm
         if other.id.casefold() == prompt.id.casefold():
             if other.text != prompt.text:
                 raise SpatialAlignError(
-                    f"The run has another prompt called {other.id!r}: {other.text!r}. Choose another run folder."
+                    f"The run has another prompt called {other.id!r}: {other.text!r}. Choose another run_folder."
                 )
             return list(prompts)
     return [*prompts, prompt]
 
 
-def is_complete(video: Path, model: VideoModel) -> bool:
-    """Whether the sample has latents of this model, or is none that could be given them."""
+def is_complete(video: Path, model: str) -> bool:
+    """Whether the sample has latents of the model with this fingerprint, or is none that could be given them."""
     metadata = sample_metadata(video)
-    return metadata.get("origin") != COLLECTED or metadata.get("model") == model.fingerprint
+    return metadata.get("origin") != COLLECTED or metadata.get("model") == model
 
 
 @torch.no_grad()

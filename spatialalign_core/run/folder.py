@@ -24,11 +24,14 @@ from ..plan import USUAL, GenerateOptions
 from ..progress import Progress
 from ..prompts import Combination, DsrPrompt, write_prompts
 from ..train.settings import TrainSettings
+from .choosing import choose, rule
 from .collecting import Collected, collect_sample, with_prompt
+from .comparing import Side, compare_stage
+from .encoders import ModelEncoder, last_export
 from .held_out import HeldOutCheck, look
 from .layout import ALIGNED, BASE, DEFAULT_LORA, SETS, RunLayout, SampleKey
 from .lock import locked
-from .pairing import pairs_stage, select_pairs
+from .pairing import pairs_stage
 from .planning import AUTO
 from .samples import is_collected
 from .session import Watching
@@ -141,7 +144,20 @@ class Run(RunLayout):
 
     def choose_pairs(self, settings: PairSettings, split: str | None = "train") -> PairSelection:
         """Which pairs the base videos of a split give. Writes nothing."""
-        return select_pairs(self, self.prompts(split), settings, self._held_out())
+        return choose(self, self.prompts(split), settings, self._held_out()).selection
+
+    def rule_pair(
+        self, prompt_id: str, winner_seed: int, loser_seed: int, keep: bool | None, told: str = ""
+    ) -> None:
+        """Keep or drop a pair by hand, over what scores and settings say; None forgets what was decided.
+
+        told: as in `Pair`. Takes effect when the pairs are exported again; needs no lock. SpatialAlignError for a
+        prompt that is not there, and for a video without a score.
+        """
+        prompt = next((prompt for prompt in self.prompts() if prompt.id == prompt_id), None)
+        if prompt is None:
+            raise SpatialAlignError(f"There is no prompt {prompt_id!r} in {self.folder}; choose another one.")
+        rule(self, prompt, winner_seed, loser_seed, keep, told, self._held_out())
 
     def export_pairs(
         self, model: VideoModel, settings: PairSettings | None = None, split: str | None = "train"
@@ -152,7 +168,18 @@ class Run(RunLayout):
         """
         with self._writing():
             chosen = settings or PairSettings()
-            yield from pairs_stage(self, model, self.prompts(split), chosen, self._held_out())
+            yield from pairs_stage(self, ModelEncoder(model), self.prompts(split), chosen, self._held_out())
+
+    def export_again(self) -> Iterator[Progress]:
+        """The last `export_pairs` once more, without a model: enough after pairs were kept or dropped by hand.
+
+        SpatialAlignError where something was never encoded, and where nothing was exported before.
+        """
+        with self._writing():
+            last = last_export(self.pairs_folder)
+            splits = {prompt.split for prompt in self.prompts() if prompt.id in last.prompts}
+            prompts = self.prompts(splits.pop() if len(splits) == 1 else None)
+            yield from pairs_stage(self, last, prompts, last.settings, self._held_out())
 
     def train(
         self,
@@ -203,6 +230,23 @@ class Run(RunLayout):
         """Compare the scores of both sets; write report.html and report.json. settings: what the report lists."""
         with self._writing():
             yield from evaluate_stage(self, tau, split, seeds, bootstrap, settings or {})
+
+    def compare(
+        self,
+        a: Side,
+        b: Side,
+        tau: float = 0.7,
+        split: str | None = "held_out",
+        seeds: int | None = None,
+        bootstrap: int = 2000,
+        settings: Mapping[str, object] | None = None,
+    ) -> Iterator[Progress]:
+        """Compare the scores of two sides; write comparison.json and picture.png, the path of the last item.
+
+        The videos must be there and scored; `compare.compare` makes them too. settings: what comparison.json lists.
+        """
+        with self._writing():
+            yield from compare_stage(self, a, b, tau, split, seeds, bootstrap, settings or {})
 
     def _collected_prompts(self) -> list[DsrPrompt]:
         if not self.prompts_file.exists():

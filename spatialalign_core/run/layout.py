@@ -1,13 +1,15 @@
 """The run folder: where everything lies in it, and what is there already.
 
 prompts.csv
-samples/<set>/<prompt>/<seed>.mp4 and .safetensors      <set> is "base" or "aligned"
+samples/<set>/<prompt>/<seed>.mp4 and .safetensors      <set>: "base", "aligned", or a LoRA's, see `comparing`
 tracks/<set>/<prompt>/<seed>.json
 scores.csv
+rulings.json                                            pairs kept or dropped by hand
 pairs/
 lora/<name>.safetensors, lora/checkpoints/, training.csv
 control/                                                requests to a training that runs, see `control`
 report.html, report.json
+comparisons/<set>--<set>/                               two LoRAs or strengths side by side, see `comparing`
 """
 
 from __future__ import annotations
@@ -46,9 +48,11 @@ class RunLayout:
         self.folder = Path(folder).expanduser().resolve()
         self.prompts_file = self.folder / "prompts.csv"
         self.scores_file = self.folder / "scores.csv"
+        self.rulings_file = self.folder / "rulings.json"
         self.pairs_folder = self.folder / "pairs"
         self.training_file = self.folder / "training.csv"
         self.control = TrainControl(self.folder)
+        self.comparisons_folder = self.folder / "comparisons"
         self.report_html = self.folder / "report.html"
         self.report_json = self.folder / "report.json"
 
@@ -62,7 +66,7 @@ class RunLayout:
 
     def lora_path(self, name: str = DEFAULT_LORA) -> Path:
         """The LoRA file of that name. SpatialAlignError for a name that is not plain, such as one with ".."."""
-        return self.folder / "lora" / f"{_plain(name, 'LoRA')}.safetensors"
+        return self.folder / "lora" / f"{_plain(name, 'LoRA', 'lora_name')}.safetensors"
 
     def prompts(self, split: str | None = None) -> list[DsrPrompt]:
         """The prompts, or those of one split ("train", "held_out"). SpatialAlignError when there are none."""
@@ -113,7 +117,10 @@ class RunLayout:
         return read_training_log(self.training_file)
 
 
-def _plain(name: str, what: str) -> str:
+def _plain(name: str, what: str, setting: str = "") -> str:
     if not name or safe_name(name) != name:
-        raise SpatialAlignError(f"{name!r} cannot name a {what}; use letters, digits, '-' and '_' only.")
+        where = f" for {setting}" if setting else ""
+        raise SpatialAlignError(
+            f"{name!r} cannot name a {what}; use only letters, digits, '-' and '_'{where}."
+        )
     return name

@@ -26,8 +26,8 @@ def locked(folder: Path) -> Iterator[None]:
         file = open(folder / _NAME, "a+", encoding="utf-8")  # noqa: SIM115 - closed below, which also unlocks
     except OSError as error:
         raise SpatialAlignError(
-            f"Cannot write into the run folder {folder}: {error.strerror or error}. Choose another folder or change "
-            "its permissions."
+            f"Cannot write into the run folder {folder}: {error.strerror or error}. Choose another run_folder or "
+            "change its permissions."
         ) from error
     with file:
         if not _take_soon(file):
@@ -35,7 +35,7 @@ def locked(folder: Path) -> Iterator[None]:
             holder = file.read().strip()
             raise SpatialAlignError(
                 f"Another process{f' (number {holder})' if holder else ''} is working in the run folder {folder}. Wait "
-                "until it has finished, stop it, or choose another folder."
+                "until it has finished, stop it, or choose another run_folder."
             )
         file.truncate(0)
         file.write(str(os.getpid()))

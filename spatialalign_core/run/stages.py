@@ -65,7 +65,7 @@ def generate_stage(
             state = sample_state(video, print_)
             if state == "other" and is_collected(video):
                 raise SpatialAlignError(
-                    f"{video} was collected from another workflow and is not overwritten; choose another run folder."
+                    f"{video} was collected from another workflow and is not overwritten; choose another run_folder."
                 )
             wanted.append(Wanted(job, video, print_, make=state != "whole"))
             outdated += state == "other"

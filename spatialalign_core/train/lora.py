@@ -131,7 +131,7 @@ def save_lora(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) ->
     """Write a native LoRA file whole. SpatialAlignError when it would change nothing."""
     if not any(name.endswith("lora_B.weight") and value.abs().max() > 0 for name, value in state.items()):
         raise SpatialAlignError(
-            f"The LoRA for {path.name} would change nothing, so it was not saved; train longer or raise learning_rate."
+            f"The LoRA for {path.name} would change nothing, so it was not saved; raise steps or learning_rate."
         )
     with atomic_path(path) as temporary:
         save_file(state, temporary, metadata=metadata)

@@ -42,6 +42,8 @@ def main() -> None:
     _save(_detect_a_video(), "Detect a video")
     _save(_best_of_n(), "Best of N with ComfyUI's own Wan nodes")
     _save(_collect_samples(), "Collect samples from ComfyUI's own Wan nodes")
+    _save(_evaluate_a_lora(), "Evaluate a LoRA")
+    _save(_align_wan(), "Align Wan2.1-1.3B on one GPU")
 
 
 def _quickstart(run: Run) -> Image.Image:
@@ -113,6 +115,40 @@ def _collect_samples() -> Image.Image:
     words = [f"seed {seed}: {'winner' if won else 'loser'}" for seed, won in enumerate(good)]
     frame = {index: _WINNER if won else _LOSER for index, won in enumerate(good)}
     return _rows("Your own videos as pairs", [frames for frames, _ in clips], words, frame)
+
+
+def _evaluate_a_lora() -> Image.Image:
+    """Clips of the same seeds, as they could be without and with a LoRA that helps."""
+    clips = [_clip(code, seed) for code, seed in (("LT", 1), ("LR", 1), ("RL", 2), ("LR", 2))]
+    words = [
+        f"{word}: {_scored(score)}" for word, (_, score) in zip(("without", "with") * 2, clips, strict=True)
+    ]
+    return _rows("Does the LoRA help?", [frames for frames, _ in clips], words, {1: _WINNER, 3: _WINNER})
+
+
+def _align_wan() -> Image.Image:
+    """What the loop does, in four steps."""
+    steps = ("1 generate", "2 detect", "3 score and pair", "4 train, evaluate")
+    good, bad = (_clip(code, seed) for code, seed in (("LR", 3), ("RL", 4)))
+    found = detect_track(load_detector("sprites"), good[0], "fox", "box")
+    picture = Image.new("RGB", (_SIZE, _SIZE), _PAPER)
+    draw = ImageDraw.Draw(picture)
+    draw.text((20, 16), "Wan2.1 1.3B: the whole loop", _INK, ImageFont.load_default(30))
+    for row, step in enumerate(steps):
+        draw.text((20, 76 + row * 140), step, _INK, ImageFont.load_default(24))
+    boxes = annotate(good[0], found, 256)
+    rows = [(good[0], None, 76), (boxes, None, 216), (good[0], _WINNER, 340), (bad[0], _LOSER, 425)]
+    for frames, colour, y in rows:
+        height = 78 if colour else 120
+        for column, frame in enumerate(frames[np.linspace(1, len(frames) - 2, 3).round().astype(int)]):
+            tile = Image.fromarray(frame).crop((24, 0, 360, 256))
+            width = round(height * tile.width / tile.height)
+            picture.paste(tile.resize((width, height), Image.Resampling.LANCZOS), (262 + column * 122, y))
+        if colour:
+            draw.rectangle((256, y - 3, 262 + 2 * 122 + width + 6, y + height + 3), outline=colour, width=4)
+    draw.text((262, 520), "a LoRA for ComfyUI's own\nLoad LoRA, and a report\nof before and after", _INK,
+              ImageFont.load_default(26))  # fmt: skip
+    return picture
 
 
 def _clip(code: str, seed: int) -> tuple[np.ndarray, Score]:

@@ -28,6 +28,16 @@ export function videoUrl(run, { set, prompt, seed }) {
   return api.apiURL(address("video", { run, set, prompt, seed }));
 }
 
+/** Where the first, middle and last frame of a sample are found in one small picture. changed: when it was made. */
+export function stripUrl(run, { set, prompt, seed, changed }) {
+  return api.apiURL(address("strip", { run, set, prompt, seed, changed }));
+}
+
+/** Where the picture of a comparison is found. */
+export function pictureUrl(run, name) {
+  return api.apiURL(address("picture", { run, name }));
+}
+
 /** Where a player finds a file in ComfyUI's own folders: { filename, subfolder, type }. */
 export function viewUrl({ filename, subfolder, type }) {
   return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);

@@ -1,0 +1,323 @@
+"""Makes web/docs/pictures/ in a real ComfyUI: `python tools/help_pictures.py [node id ...]`.
+
+Each picture shows a node at work in its smallest graph, and carries that graph: dropped on ComfyUI's canvas, the
+picture opens it. Needs what the browser tests need; takes some minutes, most of them for a small training.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from browsing import PACK, Seen, chromium, find_chromium
+from graphs import Added, Graph, Wire
+from server import Server, find_comfyui
+
+PICTURES = PACK / "web" / "docs" / "pictures"
+_FOX = "In a meadow, a fox is on the left of a box, then the fox jumps to the right of the box."
+_VIEW = (2000, 1500)
+_MARGIN = 24
+_COLOURS = 96
+_QUIET = {
+    "Comfy.Minimap.Visible": False,
+    "Comfy.Graph.CanvasInfo": False,
+    "LiteGraph.Canvas.MinFontSizeForLOD": 0,
+}
+
+Schemas = dict[str, Any]
+
+
+def main() -> None:
+    wanted = set(sys.argv[1:])
+    with tempfile.TemporaryDirectory(prefix="spatialalign-help-") as base:
+        comfyui, browser = find_comfyui(Path(base) / "ComfyUI"), find_chromium()
+        if isinstance(comfyui, str) or browser is None:
+            raise SystemExit(
+                f"Cannot make pictures: {comfyui if isinstance(comfyui, str) else 'no Chromium'}."
+            )
+        server = Server(comfyui, Path(base))
+        server.start()
+        try:
+            with chromium(browser) as started:
+                make(started, server, wanted)
+        finally:
+            server.stop()
+
+
+def make(browser: Any, server: Server, wanted: set[str]) -> None:
+    """All pictures, or those of the nodes named."""
+    schemas = server.get("/object_info")
+    seen = Seen.open_in(browser, server, "vue", size=_VIEW, settings=_QUIET)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for name, draw in GRAPHS.items():
+        if not wanted or name in wanted:
+            graph = Graph(name, schemas, note_height=0)
+            shown = draw(graph)
+            seen.load(graph.as_json(), name)
+            seen.run(timeout=1800)
+            _save(name, graph, _photograph(seen, [each.number for each in shown]))
+            print(name, flush=True)
+    seen.close()
+
+
+def _photograph(seen: Seen, nodes: list[int]) -> bytes:
+    """These nodes in the middle of the view, and nothing but them."""
+    left, top, width, height = seen.page.evaluate(
+        """(numbers) => {
+            const { canvas, graph } = window.app;
+            const boxes = numbers.map((each) => graph.getNodeById(each).getBounding());
+            const left = Math.min(...boxes.map((b) => b[0])), top = Math.min(...boxes.map((b) => b[1]));
+            const right = Math.max(...boxes.map((b) => b[0] + b[2]));
+            const bottom = Math.max(...boxes.map((b) => b[1] + b[3]));
+            const view = canvas.canvas.getBoundingClientRect();
+            canvas.ds.scale = 1;
+            canvas.ds.offset[0] = 300 - left;
+            canvas.ds.offset[1] = 200 - top;
+            canvas.setDirty(true, true);
+            return [view.x + 300, view.y + 200, right - left, bottom - top];
+        }""",
+        nodes,
+    )
+    seen.settle(1200)
+    seen.page.wait_for_load_state("networkidle")
+    clip = {
+        "x": left - _MARGIN,
+        "y": top - _MARGIN,
+        "width": width + 2 * _MARGIN,
+        "height": height + 2 * _MARGIN,
+    }
+    return bytes(seen.page.screenshot(clip=clip))
+
+
+def _save(name: str, graph: Graph, picture: bytes) -> None:
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    notes = PngInfo()
+    notes.add_text("workflow", json.dumps(graph.as_json()))
+    few = image.quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few.save(PICTURES / f"{name}.png", optimize=True, pnginfo=notes)
+
+
+def _sprite(graph: Graph, seed: int = 0) -> Added:
+    return graph.add("SpatialAlign_SpriteClip", sentence=_FOX, seed=seed, frames=36)
+
+
+def _kept(graph: Graph, wire: Wire) -> Added:
+    """What makes ComfyUI run a node that only hands something on."""
+    graph.column(width=300)
+    return graph.add("PreviewAny", source=wire)
+
+
+def _prompt_set(graph: Graph) -> list[Added]:
+    graph.column()
+    node = graph.add("SpatialAlign_PromptSet", tall=690)
+    _kept(graph, node["prompts"])
+    return [node]
+
+
+def _sentence(graph: Graph) -> list[Added]:
+    graph.column()
+    node = graph.add("SpatialAlign_PromptFromSentence", tall=300)
+    return [node, _kept(graph, node["text"])]
+
+
+def _clip(graph: Graph) -> list[Added]:
+    graph.column()
+    node = _sprite(graph)
+    graph.column()
+    return [node, graph.add("PreviewImage", tall=300, images=node["images"])]
+
+
+def _load_detector(graph: Graph) -> list[Added]:
+    graph.column()
+    clip = _sprite(graph)
+    detector = graph.add("SpatialAlign_LoadDetector")
+    graph.column(width=440)
+    node = graph.add(
+        "SpatialAlign_ScoreVideo",
+        tall=620,
+        images=clip["images"],
+        detector=detector["detector"],
+        sentence=_FOX,
+    )
+    return [clip, detector, node]
+
+
+def _detect_track(graph: Graph) -> list[Added]:
+    graph.column()
+    clip = _sprite(graph)
+    detector = graph.add("SpatialAlign_LoadDetector")
+    graph.column()
+    node = graph.add(
+        "SpatialAlign_DetectTrack",
+        tall=680,
+        images=clip["images"],
+        detector=detector["detector"],
+        sentence=_FOX,
+    )
+    return [clip, detector, node, _kept(graph, node["summary"])]
+
+
+def _draw_tracks(graph: Graph) -> list[Added]:
+    graph.column()
+    clip = _sprite(graph)
+    detector = graph.add("SpatialAlign_LoadDetector")
+    graph.column()
+    found = graph.add(
+        "SpatialAlign_DetectTrack",
+        tall=680,
+        images=clip["images"],
+        detector=detector["detector"],
+        sentence=_FOX,
+    )
+    graph.column()
+    node = graph.add("SpatialAlign_DrawTracks", track=found["track"], images=clip["images"], sentence=_FOX)
+    return [found, node, graph.add("PreviewImage", tall=420, images=node["images"])]
+
+
+def _pick_best(graph: Graph) -> list[Added]:
+    """Two clips in one batch, the second of which obeys."""
+    graph.column()
+    other = "In a meadow, a fox is on the right of a box, then the fox jumps on top of the box."
+    first = graph.add("SpatialAlign_SpriteClip", sentence=other)
+    second = graph.add("SpatialAlign_SpriteClip", sentence=_FOX)
+    batch = graph.add("ImageBatch", image1=first["images"], image2=second["images"])
+    graph.column(width=440)
+    detector = graph.add("SpatialAlign_LoadDetector")
+    node = graph.add(
+        "SpatialAlign_PickBest",
+        tall=560,
+        images=batch["IMAGE"],
+        detector=detector["detector"],
+        sentence=_FOX,
+        clips=2,
+    )
+    graph.column(width=300)
+    return [detector, node, graph.add("PreviewImage", tall=320, images=node["images"])]
+
+
+def _collect(graph: Graph) -> list[Added]:
+    graph.column()
+    clip = _sprite(graph)
+    graph.column()
+    return [
+        clip,
+        graph.add("SpatialAlign_CollectSample", tall=500, images=clip["images"], sentence=_FOX, fps=8.0),
+    ]
+
+
+def _loop(stage: str) -> Callable[[Graph], list[Added]]:
+    """The loop, small, as far as this stage; the stage and what stands before it are shown."""
+
+    def draw(graph: Graph) -> list[Added]:
+        graph.column()
+        model = graph.add("SpatialAlign_LoadVideoModel", tall=260)
+        detector = graph.add("SpatialAlign_LoadDetector")
+        prompts = graph.add("SpatialAlign_PromptSet", train_prompts=12, held_out_prompts=4)
+        graph.column()
+        last = graph.add(
+            "SpatialAlign_Generate",
+            tall=460,
+            video_model=model["video_model"],
+            prompts=prompts["prompts"],
+            run_folder="small",
+            seeds=3,
+        )
+        if stage == "LoadVideoModel":
+            return [model, last]
+        if stage == "Generate":
+            return [model, prompts, last, graph.add("PreviewImage", tall=420, images=last["preview"])]
+        graph.column()
+        made, last = (
+            last,
+            graph.add("SpatialAlign_Detect", tall=320, run=last["run"], detector=detector["detector"]),
+        )
+        if stage == "Detect":
+            return [made, last]
+        graph.column()
+        found, last = last, graph.add("SpatialAlign_Score", tall=320, run=last["run"])
+        if stage == "Score":
+            return [found, last]
+        graph.column()
+        scored = last
+        last = graph.add(
+            "SpatialAlign_ExportPairs", tall=460, run=last["run"], video_model=model["video_model"]
+        )
+        if stage == "ExportPairs":
+            return [scored, last]
+        graph.column()
+        pairs = last
+        last = graph.add(
+            "SpatialAlign_TrainLora", tall=560, run=last["run"], video_model=model["video_model"], steps=30
+        )
+        plot = graph.add("PreviewImage", "Loss", 380, images=last["loss_chart"])
+        if stage == "TrainLora":
+            return [pairs, last, plot]
+        graph.column(width=480)
+        trained = last
+        if stage == "Compare":
+            last = graph.add(
+                "SpatialAlign_Compare",
+                tall=900,
+                run=last["run"],
+                video_model=model["video_model"],
+                detector=detector["detector"],
+            )
+            return [trained, last]
+        last = graph.add(
+            "SpatialAlign_Evaluate",
+            tall=800,
+            run=last["run"],
+            video_model=model["video_model"],
+            detector=detector["detector"],
+            seeds=2,
+        )
+        return [trained, last]
+
+    def kept(graph: Graph) -> list[Added]:
+        shown = draw(graph)
+        if "run" in shown[-1].outputs:
+            _kept(graph, shown[-1]["run"])
+        return shown
+
+    return kept
+
+
+GRAPHS: dict[str, Callable[[Graph], list[Added]]] = {
+    "SpatialAlign_SpriteClip": _clip,
+    "SpatialAlign_PromptSet": _prompt_set,
+    "SpatialAlign_PromptFromSentence": _sentence,
+    "SpatialAlign_LoadDetector": _load_detector,
+    "SpatialAlign_ScoreVideo": _load_detector,
+    "SpatialAlign_DetectTrack": _detect_track,
+    "SpatialAlign_DrawTracks": _draw_tracks,
+    "SpatialAlign_PickBest": _pick_best,
+    "SpatialAlign_CollectSample": _collect,
+    **{
+        f"SpatialAlign_{stage}": _loop(stage)
+        for stage in (
+            "LoadVideoModel",
+            "Generate",
+            "Detect",
+            "Score",
+            "ExportPairs",
+            "TrainLora",
+            "Evaluate",
+            "Compare",
+        )
+    },
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Makes pictures/ for the README in a real ComfyUI: `python tools/readme_pictures.py`.
+
+The icon, two screenshots and a short clip: a video is scored, then its sentence is changed and the score falls.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
+
+from browsing import PACK, Seen, chromium, find_chromium
+from server import Server, find_comfyui
+
+PICTURES = PACK / "pictures"
+_SIZE = (1440, 860)
+_WIDTH = 960  # of the clip
+_QUIET = {"Comfy.Minimap.Visible": False, "Comfy.Graph.CanvasInfo": False}
+_SCORER = "SpatialAlign_ScoreVideo"
+_OTHER = "In a meadow, a fox is on the right of a box, then the fox jumps on top of the box."
+
+
+def main() -> None:
+    PICTURES.mkdir(exist_ok=True)
+    icon().save(PICTURES / "icon.png", optimize=True)
+    with tempfile.TemporaryDirectory(prefix="spatialalign-readme-") as base:
+        comfyui, browser = find_comfyui(Path(base) / "ComfyUI"), find_chromium()
+        if isinstance(comfyui, str) or browser is None:
+            raise SystemExit(
+                f"Cannot make pictures: {comfyui if isinstance(comfyui, str) else 'no Chromium'}."
+            )
+        server = Server(comfyui, Path(base))
+        server.start()
+        try:
+            with chromium(browser) as started:
+                make(started, server)
+        finally:
+            server.stop()
+
+
+def make(browser: Any, server: Server) -> None:
+    """The screenshots and the clip."""
+    seen = Seen.open_in(browser, server, "vue", "dark", _SIZE, _QUIET)
+    seen.open("Quickstart")
+    _fit(seen)
+    _save(_shot(seen), "quickstart")
+    seen.open("Score a video")
+    _fit(seen)
+    frames = [(_shot(seen), 1200)]
+    for sentence in (None, _OTHER):
+        if sentence:
+            seen.set(_SCORER, {"sentence": sentence})
+            seen.settle(600)
+            frames.append((_shot(seen), 1500))
+        number = seen.start()
+        for _ in range(3):
+            seen.settle(300)
+            frames.append((_shot(seen), 250))
+        server.wait(number, 600)
+        seen.settle(2500)
+        frames.append((_shot(seen), 2600))
+        if sentence is None:
+            _save(frames[-1][0], "score")
+    seen.close()
+    clip(frames, PICTURES / "score.webp")
+
+
+def clip(frames: list[tuple[Image.Image, int]], target: Path) -> None:
+    """An animated picture; frames with their milliseconds. Pictures that say the same are shown once, for longer."""
+    kept: list[tuple[Image.Image, int]] = []
+    for picture, milliseconds in frames:
+        small = picture.resize(
+            (_WIDTH, round(picture.height * _WIDTH / picture.width)), Image.Resampling.LANCZOS
+        )
+        if kept and np.array_equal(np.asarray(small), np.asarray(kept[-1][0])):
+            kept[-1] = (kept[-1][0], kept[-1][1] + milliseconds)
+        else:
+            kept.append((small, milliseconds))
+    first, *others = [picture for picture, _ in kept]
+    durations = [milliseconds for _, milliseconds in kept]
+    first.save(target, save_all=True, append_images=others, duration=durations, loop=0, quality=70, method=6)
+
+
+def icon(size: int = 400) -> Image.Image:
+    """The sprite world in one picture: a fox beside a box, and where it should go."""
+    from spatialalign_core.pocket.world import render
+    from spatialalign_core.relations import RelationChange
+
+    frame = render("fox", "box", "in a meadow", RelationChange.parse("LR"), 0).frames[1]
+    height = frame.shape[0]
+    square = Image.fromarray(frame[:, 8 : 8 + height]).resize((size, size), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(square)
+    draw.arc((0.2 * size, 0.16 * size, 0.82 * size, 0.84 * size), 200, 340, (255, 255, 255), size // 28)
+    tip = (0.82 * size, 0.41 * size)
+    wing = 0.07 * size
+    draw.polygon(
+        [(tip[0] - wing, tip[1] - wing), (tip[0] + wing, tip[1] - wing), (tip[0], tip[1] + wing)],
+        (255, 255, 255),
+    )
+    return square
+
+
+def _fit(seen: Seen) -> None:
+    """The whole workflow in view."""
+    seen.page.evaluate("() => window.app.extensionManager.command.execute('Comfy.Canvas.FitView')")
+    seen.settle(1500)
+
+
+def _shot(seen: Seen) -> Image.Image:
+    return Image.open(io.BytesIO(seen.page.screenshot())).convert("RGB")
+
+
+def _save(picture: Image.Image, name: str) -> None:
+    few = picture.quantize(160, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few.save(PICTURES / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()

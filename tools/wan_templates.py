@@ -1,0 +1,253 @@
+"""The templates with Wan: in ComfyUI's own nodes, and the loop on Wan2.1 1.3B. `templates.py` writes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphs import Added, Graph
+
+_CAT = "In a park, a cat is on the left of a wooden box, then the cat jumps to the right of the box."
+_DETECTOR = "download IDEA-Research/grounding-dino-tiny"
+_WAN = "wan2.1_t2v_1.3B_fp16.safetensors"
+# The negative prompt that Wan's authors recommend, as in ComfyUI's own template.
+_NOT = (
+    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，JPEG压缩残留，丑陋的，残缺的，"
+    "多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，"
+    "倒着走"
+)
+_SAMPLER = {"steps": 30, "cfg": 6.0, "sampler_name": "uni_pc", "scheduler": "simple"}
+
+
+def best_of_n(schemas: dict[str, Any]) -> tuple[Graph, float]:
+    """Several videos of one sentence with ComfyUI's own nodes."""
+    graph = Graph("Best of N with ComfyUI's own Wan nodes", schemas)
+    files = _wan_files(
+        graph,
+        "# Best of N\n\nMakes several videos of one sentence with ComfyUI's own Wan nodes, scores them, "
+        "and keeps the one that obeys it best. No training.\n\n**1. Models and sentence.** The three files "
+        "are those of ComfyUI's own Wan 2.1 template; it offers to download what is missing.",
+    )
+    graph.column(
+        "**2. Several at once**\n\n*How many* sets the batch of the empty latent and tells *Pick Best* how "
+        "many clips there are. When memory is short lower it, or make the videos smaller or shorter."
+    )
+    many = graph.add("PrimitiveInt", "How many", value=4)
+    parts = _wan_parts(graph, files, many)
+    graph.column(
+        "**3. Sampling**\n\nNothing special here. Put any other sampler or model in its place: *Pick Best* "
+        "only wants the frames."
+    )
+    _, frames = _wan_sample(graph, files, parts, files["model"], after="randomize")
+    graph.column(
+        "**4. Pick**\n\n*Load Detector* fetches GroundingDINO once (0.7 GB) into `models/grounding-dino`; "
+        "with one there already, choose it instead.\n\n*Pick Best* shows all scores. A video in which the "
+        "two things were not found never wins over one in which they were."
+    )
+    detector = graph.add("SpatialAlign_LoadDetector", detector=_DETECTOR)
+    best = graph.add(
+        "SpatialAlign_PickBest",
+        tall=700,
+        detector=detector["detector"],
+        images=frames["IMAGE"],
+        sentence=files["prompt"]["text"],
+        clips=many["INT"],
+    )
+    graph.column("**5. The winner**\n\nSaved in ComfyUI's output folder under `video`.", 520)
+    video = graph.add("CreateVideo", images=best["images"], fps=16.0)
+    graph.add("SaveVideo", tall=560, video=video["VIDEO"], filename_prefix="video/BestOfN")
+    return graph, 0.5
+
+
+def collect_samples(schemas: dict[str, Any]) -> tuple[Graph, float]:
+    """Pairs out of one's own workflow."""
+    graph = Graph("Collect samples from ComfyUI's own Wan nodes", schemas)
+    files = _wan_files(
+        graph,
+        "# Collect samples\n\nEvery *Run* makes one video with ComfyUI's own Wan nodes and keeps it, with "
+        "prompt and seed, in a run folder. From about eight videos of a sentence on there are mostly both "
+        "good and bad ones: pairs to learn from.\n\n**1. Models and sentence.** The files of ComfyUI's own "
+        "Wan 2.1 template.",
+    )
+    graph.column(
+        "**2. One seed for both**\n\n*Seed* goes to the sampler and to *Collect Sample*, and moves on by "
+        "one with every run. Queue as many runs as you like (the number beside *Run*)."
+    )
+    seed = graph.add("PrimitiveInt", "Seed", value=0, after="increment")
+    parts = _wan_parts(graph, files)
+    graph.column(
+        "**3. Collect**\n\n*Collect Sample* writes `output/spatialalign/wan/samples/...`, as *Generate* "
+        "does. With the sampler's latents connected nothing has to be encoded later."
+    )
+    latent, frames = _wan_sample(graph, files, parts, files["model"], seed=seed["INT"])
+    kept = graph.add(
+        "SpatialAlign_CollectSample",
+        tall=480,
+        images=frames["IMAGE"],
+        latent=latent["LATENT"],
+        prompts=files["prompt"]["prompts"],
+        seed=seed["INT"],
+        run_folder="wan",
+    )
+    graph.column(
+        "**4. Detect and score**\n\nOnly new videos are looked at. *Load Detector* fetches GroundingDINO "
+        "once (0.7 GB) into `models/grounding-dino`; with one there already, choose it instead."
+    )
+    detector = graph.add("SpatialAlign_LoadDetector", detector=_DETECTOR)
+    tracked = graph.add(
+        "SpatialAlign_Detect", tall=280, run=kept["run"], detector=detector["detector"], rule="default"
+    )
+    scored = graph.add("SpatialAlign_Score", tall=280, run=tracked["run"])
+    graph.add("PreviewAny", "Share of videos that obey", source=scored["accuracy"])
+    graph.column(
+        "**5. Train, when there are enough**\n\nThese four nodes are muted. Select them and press "
+        "**Ctrl+M**, choose the model that made the videos in *Load Video Model*, and run once more."
+    )
+    model = graph.add("SpatialAlign_LoadVideoModel", muted=True, model="pocket")
+    pairs = graph.add(
+        "SpatialAlign_ExportPairs",
+        muted=True,
+        tall=420,
+        run=scored["run"],
+        video_model=model["video_model"],
+    )
+    trained = graph.add(
+        "SpatialAlign_TrainLora",
+        muted=True,
+        tall=540,
+        run=pairs["run"],
+        video_model=model["video_model"],
+        lora_name="wan",
+    )
+    graph.column()
+    graph.add("PreviewImage", "Loss", 420, muted=True, images=trained["loss_chart"])
+    return graph, 0.5
+
+
+def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
+    """The whole loop on a real model."""
+    graph = Graph("Align Wan2.1-1.3B on one GPU", schemas)
+    graph.column(
+        "# Align Wan2.1 1.3B\n\nThe Quickstart's loop on a real model and one graphics card. It takes many "
+        "hours, most of them for making videos: start small, as set here, and let it run overnight. "
+        "*Cancel* keeps all that is done.\n\n**1. Model, detector, prompts.** Both are fetched once into "
+        "your models folder; if you have Wan2.1's files, choose them instead."
+    )
+    model = graph.add("SpatialAlign_LoadVideoModel", model="download Wan-AI/Wan2.1-T2V-1.3B-Diffusers")
+    detector = graph.add("SpatialAlign_LoadDetector", detector=_DETECTOR)
+    prompts = graph.add(
+        "SpatialAlign_PromptSet",
+        subjects="cat, dog, rabbit, goat, parrot, monkey",
+        objects="wooden box, tree stump, bench, suitcase, barrel, stone",
+        scenes="in a park, on a beach, in a garden, by a lake, in a living room, on a farm",
+        verbs="jumps, hops, leaps, runs, walks, moves",
+        train_prompts=48,
+        held_out_prompts=12,
+    )
+    graph.column(
+        "**2. Generate**\n\nEight videos of every prompt, one at a time; with memory to spare raise "
+        "*batch_size*. The model must sometimes do it right by itself, or there is no winner to learn "
+        "from. If *Score* shows less than some percent, raise *seeds*."
+    )
+    made = graph.add(
+        "SpatialAlign_Generate",
+        tall=440,
+        video_model=model["video_model"],
+        prompts=prompts["prompts"],
+        run_folder="wan-1.3b",
+        seeds=8,
+        batch_size=1,
+    )
+    graph.add("PreviewImage", "Some videos before training", 380, images=made["preview"])
+    graph.column(
+        "**3. Detect and score**\n\nGroundingDINO looks at every frame. Read what *Detect* says: when many "
+        "videos cannot be scored, lower *box_threshold* in *Load Detector* a little."
+    )
+    tracked = graph.add(
+        "SpatialAlign_Detect", tall=280, run=made["run"], detector=detector["detector"], rule="default"
+    )
+    scored = graph.add("SpatialAlign_Score", tall=280, run=tracked["run"])
+    graph.add("PreviewAny", "Share of videos that obey", source=scored["accuracy"])
+    graph.column(
+        "**4. Pairs**\n\nA *min_margin* of 0.2 leaves out pairs that differ too little to teach anything. "
+        "*retell* makes more of the same videos."
+    )
+    pairs = graph.add(
+        "SpatialAlign_ExportPairs",
+        tall=420,
+        run=scored["run"],
+        video_model=model["video_model"],
+        min_margin=0.2,
+    )
+    graph.column(
+        "**5. Train**\n\n*memory_plan* 'auto' takes the fastest that fits your card. Every 100 steps some "
+        "held-out videos are made and scored; the best LoRA is kept, and after four looks without progress "
+        "training stops."
+    )
+    trained = graph.add(
+        "SpatialAlign_TrainLora",
+        tall=540,
+        run=pairs["run"],
+        video_model=model["video_model"],
+        detector=detector["detector"],
+        preset="published",
+        lora_name="wan-1.3b",
+        check_every=100,
+        patience=4,
+    )
+    graph.add("PreviewImage", "Loss", 380, images=trained["loss_chart"])
+    graph.column(
+        "**6. Evaluate**\n\nThe held-out prompts without and with the LoRA, from the same noise. The LoRA "
+        "is on ComfyUI's own *Load LoRA* list: use it in any Wan2.1 1.3B workflow.",
+        480,
+    )
+    graph.add(
+        "SpatialAlign_Evaluate",
+        tall=850,
+        run=trained["run"],
+        video_model=model["video_model"],
+        detector=detector["detector"],
+        seeds=4,
+        batch_size=1,
+    )
+    return graph, 0.55
+
+
+def _wan_files(graph: Graph, note: str) -> dict[str, Added]:
+    graph.column(note)
+    return {
+        "model": graph.add("UNETLoader", unet_name=_WAN),
+        "clip": graph.add(
+            "CLIPLoader", clip_name="umt5_xxl_fp8_e4m3fn_scaled.safetensors", type="wan", device="default"
+        ),
+        "vae": graph.add("VAELoader", vae_name="wan_2.1_vae.safetensors"),
+        "prompt": graph.add("SpatialAlign_PromptFromSentence", tall=270, sentence=_CAT),
+    }
+
+
+def _wan_parts(graph: Graph, files: dict[str, Added], many: Added | None = None) -> dict[str, Added]:
+    """What a sampler wants besides the model. many: how many videos at once."""
+    clip = files["clip"]["CLIP"]
+    sizes: dict[str, Any] = {"width": 832, "height": 480, "length": 33}
+    return {
+        "positive": graph.add("CLIPTextEncode", "The sentence", clip=clip, text=files["prompt"]["text"]),
+        "negative": graph.add("CLIPTextEncode", "What not to show", 220, clip=clip, text=_NOT),
+        "latent": graph.add(
+            "EmptyHunyuanLatentVideo", **sizes, batch_size=many["INT"] if many is not None else 1
+        ),
+    }
+
+
+def _wan_sample(
+    graph: Graph, files: dict[str, Added], parts: dict[str, Added], model: Added, **more: Any
+) -> tuple[Added, Added]:
+    shift = graph.add("ModelSamplingSD3", model=model["MODEL"], shift=8.0)
+    latent = graph.add(
+        "KSampler",
+        model=shift["MODEL"],
+        positive=parts["positive"]["CONDITIONING"],
+        negative=parts["negative"]["CONDITIONING"],
+        latent_image=parts["latent"]["LATENT"],
+        **_SAMPLER,
+        **more,
+    )
+    return latent, graph.add("VAEDecode", samples=latent["LATENT"], vae=files["vae"]["VAE"])

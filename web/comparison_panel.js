@@ -1,0 +1,133 @@
+// Two LoRAs or strengths side by side: how often each obeys and how sure that is, and their videos in step.
+import { fill, html, say } from "./shared/dom.js";
+import { LongList } from "./shared/long_list.js";
+import { look, pictureUrl, videoUrl } from "./shared/server.js";
+import { SideBySide } from "./shared/side_by_side.js";
+import { percent, score } from "./shared/words.js";
+
+const SIDES = ["a", "b"];
+const PLACES = { L: "left", R: "right", T: "top" };
+const VERDICTS = {
+  better: "B obeys more often than A.",
+  worse: "A obeys more often than B.",
+  unclear: "No clear difference: the interval includes 0, so it may be chance. More prompts, or more seeds, would tell.",
+};
+
+/** show({ run, name }), or null. */
+export class ComparisonPanel {
+  constructor() {
+    this.message = html("p", { class: "sa-message sa-error", role: "status" });
+    this.verdict = html("p", { class: "sa-verdict" });
+    this.table = html("table", { class: "sa-table" });
+    this.players = new SideBySide();
+    this.text = html("p", { class: "sa-pair-text" });
+    this.list = new LongList({ rowHeight: 46, label: "Pairs of videos, the greatest difference first", render: (sample) => this.row(sample) });
+    this.picture = html("a", { class: "sa-button", target: "_blank", rel: "noopener", download: true }, "Picture to share");
+    this.body = html("div", { class: "sa-comparison-body" }, this.verdict, this.table, this.text, this.players.element, this.list.element, html("div", {}, this.picture));
+    this.element = html("section", { class: "sa-comparison", "aria-label": "Comparison" }, this.message, this.body);
+    this.show(null);
+  }
+
+  close() {
+    this.show(null);
+    this.list.close();
+  }
+
+  async show(chosen) {
+    this.chosen = chosen;
+    this.body.hidden = true;
+    this.players.show([]);
+    say(this.message, "");
+    if (!chosen) return;
+    try {
+      const data = await look("comparison", chosen);
+      if (this.chosen !== chosen) return;
+      this.data = data;
+      this.body.hidden = false;
+      this.draw();
+    } catch (refused) {
+      if (this.chosen === chosen) say(this.message, refused.message);
+    }
+  }
+
+  draw() {
+    const { data, chosen } = this;
+    say(this.verdict, `${VERDICTS[data.verdict] ?? ""} ${data.prompts} prompts, ${data.videos_per_model} videos each, from the same noise; a video obeys from a score of ${data.tau} on.`);
+    const head = ["", `A: ${data.a.name}`, `B: ${data.b.name}`, "difference"];
+    fill(
+      this.table,
+      html("thead", {}, html("tr", {}, head.map((words) => html("th", { scope: "col", title: words }, words)))),
+      html(
+        "tbody",
+        {},
+        figure("Videos that obey", data.accuracy, shares),
+        Object.entries(data.by_change).map(([code, each]) => figure(changeWords(code), each, shares, "sa-quiet")),
+        figure("Mean score", data.mean_dsr_of_valid, scores),
+        figure("Cannot be scored", data.invalid_share, shares),
+      ),
+    );
+    this.picture.href = pictureUrl(chosen.run, chosen.name);
+    this.picture.download = `${chosen.name}.png`;
+    const far = ({ a, b }) => Math.abs((b.dsr ?? 0) - (a.dsr ?? 0));
+    const samples = [...data.samples].sort((one, other) => far(other) - far(one));
+    this.list.show(samples, keyOf);
+    if (samples.length) this.play(samples[0]);
+  }
+
+  play(sample) {
+    const { data, chosen } = this;
+    this.playing = keyOf(sample);
+    say(this.text, `${data.texts[sample.prompt] ?? sample.prompt} (seed ${sample.seed})`);
+    this.players.show(
+      SIDES.map((side) => {
+        const { dsr, reason } = sample[side];
+        const url = videoUrl(chosen.run, { set: data[side].set, prompt: sample.prompt, seed: sample.seed });
+        const kind = Number.isFinite(dsr) ? (dsr >= data.tau ? "sa-good" : "sa-poor") : "sa-quiet";
+        return { url, title: `${side.toUpperCase()}: ${data[side].name}`, words: Number.isFinite(dsr) ? `score ${score(dsr)}` : "no score", kind, about: reason };
+      }),
+    );
+    for (const button of this.list.element.querySelectorAll(".sa-pair-row")) button.setAttribute("aria-current", String(button.dataset.key === this.playing));
+  }
+
+  row(sample) {
+    const said = (side) => (Number.isFinite(sample[side].dsr) ? score(sample[side].dsr) : "no score");
+    const text = this.data.texts[sample.prompt] ?? sample.prompt;
+    const button = html(
+      "button",
+      { type: "button", class: "sa-pair-row", "aria-current": String(keyOf(sample) === this.playing), onclick: () => this.play(sample) },
+      html("span", { class: "sa-prompt", title: text }, text),
+      html("span", { class: "sa-pair-line" }, html("span", { class: "sa-quiet" }, `seed ${sample.seed}`), html("b", {}, `A ${said("a")}, B ${said("b")}`)),
+    );
+    button.dataset.key = keyOf(sample);
+    return button;
+  }
+}
+
+function figure(name, { a, b, difference, prompts }, words, kind = null) {
+  const changed = difference.low > 0 || difference.high < 0;
+  const cells = [a, b].map((each) => html("td", {}, html("span", {}, words.value(each.value)), " ", html("small", {}, words.span(each))));
+  const delta = html("td", { class: changed ? "sa-sure" : "sa-quiet" }, html("span", {}, words.signed(difference.value)), " ", html("small", {}, words.span(difference, true)));
+  return html("tr", { class: kind }, html("th", { scope: "row", title: `${prompts} prompts` }, name), cells, delta);
+}
+
+const known = (...values) => values.every((value) => Number.isFinite(value));
+const points = (value) => `${value > 0 ? "+" : value < 0 ? "\u2212" : "\u00b1"}${Math.abs(Math.round(100 * value))}`;
+
+const shares = {
+  value: (value) => (known(value) ? percent(value) : "–"),
+  signed: (value) => (known(value) ? `${points(value)} points` : "–"),
+  span: ({ low, high }, signed = false) => (known(low, high) ? (signed ? `${points(low)} to ${points(high)}` : `${Math.round(100 * low)} to ${percent(high)}`) : ""),
+};
+const scores = {
+  value: (value) => (known(value) ? score(value) : "–"),
+  signed: (value) => (known(value) ? score(value, true) : "–"),
+  span: ({ low, high }, signed = false) => (known(low, high) ? `${score(low, signed)} to ${score(high, signed)}` : ""),
+};
+
+function changeWords(code) {
+  return `${PLACES[code[0]] ?? code[0]} \u2192 ${PLACES[code[1]] ?? code[1]}`;
+}
+
+function keyOf({ prompt, seed }) {
+  return `${seed} ${prompt}`;
+}

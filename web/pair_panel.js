@@ -1,0 +1,192 @@
+// Two videos of a prompt side by side, the pairs that one of them is in, and the artist's word on each pair.
+import { fill, html, say } from "./shared/dom.js";
+import { LongList } from "./shared/long_list.js";
+import { change, look, videoUrl } from "./shared/server.js";
+import { SideBySide } from "./shared/side_by_side.js";
+import { score } from "./shared/words.js";
+
+const RULINGS = [
+  ["keep", "Keep", "k", "Use this pair whatever the scores say (K)"],
+  ["drop", "Drop", "d", "Never use this pair (D)"],
+  ["", "As scored", "a", "Forget what was decided by hand (A)"],
+];
+const SAID = { keep: "kept by hand", drop: "dropped by hand" };
+
+/** show({ run, set, threshold, prompt, seed }), or null. ruled(): a pair was kept or dropped; refused(sentence). */
+export class PairPanel {
+  constructor({ ruled, refused }) {
+    Object.assign(this, { ruled, refused, prompt: null, pairs: [], pair: null });
+    this.text = html("p", { class: "sa-pair-text" });
+    this.players = new SideBySide();
+    this.state = html("p", { class: "sa-pair-state", role: "status" });
+    this.beside = html("select", { class: "sa-select", "aria-label": "The other video", onchange: () => this.put(this.pair.winner, Number(this.beside.value)) });
+    this.swap = html("button", { type: "button", class: "sa-button", title: "The other one is better (S)", onclick: () => this.turn() }, "Swap");
+    this.buttons = RULINGS.map(([ruling, words, , title]) =>
+      html("button", { type: "button", class: "sa-button", title, "aria-pressed": "false", onclick: () => this.rule(ruling) }, words),
+    );
+    this.ruling = html("div", { class: "sa-buttons", role: "group", "aria-label": "Decide on this pair" }, this.buttons, this.swap, this.beside);
+    this.list = new LongList({ rowHeight: 52, label: "Pairs with this video", render: (pair) => this.row(pair) });
+    this.hint = html("p", { class: "sa-quiet" }, "Press a video to play it beside its counterpart.");
+    this.body = html("div", { class: "sa-pair-body" }, this.text, this.players.element, this.state, this.ruling, this.list.element);
+    this.element = html("section", { class: "sa-pair-panel", "aria-label": "Side by side" }, this.hint, this.body);
+    this.element.addEventListener("keydown", (event) => this.key(event));
+    this.show(null);
+  }
+
+  close() {
+    this.show(null);
+    this.list.close();
+  }
+
+  async show(chosen) {
+    this.hint.hidden = chosen !== null;
+    this.body.hidden = chosen === null;
+    this.prompt = chosen?.prompt ?? null;
+    this.pairs = [];
+    this.pair = null;
+    if (!chosen) return this.players.show([]);
+    Object.assign(this, chosen);
+    const { prompt, set, seed } = chosen;
+    const own = set === "base" && prompt.split !== "held_out";
+    this.ruling.hidden = !own;
+    this.list.element.hidden = !own;
+    // Beside what it was before training, or beside the farthest of its own prompt until the pairs are known.
+    this.put(seed, own || set === "base" ? this.farthest(seed) : seed);
+    if (own && (await this.load()) && this.seed === seed && this.pairs.length) this.choose(this.pairs[0]);
+  }
+
+  async load() {
+    const { run, prompt, seed } = this;
+    try {
+      const { pairs } = await look("pairs", { run, prompt: prompt.id, seed });
+      if (this.prompt?.id !== prompt.id || this.run !== run) return false;
+      this.pairs = pairs;
+      this.list.show(pairs, keyOf);
+      return true;
+    } catch (refused) {
+      this.refused(refused.message);
+      return false;
+    }
+  }
+
+  farthest(seed) {
+    const own = this.sample(seed)?.dsr;
+    const others = this.prompt.samples.filter((each) => each.seed !== seed && Number.isFinite(each.dsr));
+    const far = (each) => Math.abs(each.dsr - (own ?? 0));
+    return others.reduce((best, each) => (!best || far(each) > far(best) ? each : best), null)?.seed ?? null;
+  }
+
+  sample(seed) {
+    return this.prompt.samples.find((each) => each.seed === seed);
+  }
+
+  /** Show these two, the better one first, as the pair that they are, if they are one. */
+  put(winner, loser, told = "") {
+    const known = (one, other) => this.pairs.find((each) => each.told === told && each.winner === one && each.loser === other);
+    const better = (this.sample(winner)?.dsr ?? -1) >= (this.sample(loser)?.dsr ?? -1);
+    const [one, other] = known(winner, loser) || (better && !known(loser, winner)) ? [winner, loser] : [loser, winner];
+    this.choose(known(one, other) ?? { told, winner: one, loser: other, ruling: "", text: this.prompt.text });
+  }
+
+  choose(pair) {
+    this.pair = pair;
+    this.draw();
+  }
+
+  turn() {
+    const { told, winner, loser, text } = this.pair;
+    this.choose(this.pairs.find((each) => each.told === told && each.winner === loser && each.loser === winner) ?? { told, winner: loser, loser: winner, ruling: "", text });
+  }
+
+  draw() {
+    const { pair, prompt, set } = this;
+    say(this.text, pair.text || prompt.text);
+    const two = set !== "base" ? [["base", pair.winner], [set, pair.winner]] : [["base", pair.winner], ["base", pair.loser]];
+    this.players.show(two.filter(([, seed]) => seed !== null).map(([each, seed], index) => this.side(each, seed, index)));
+    for (const [index, [ruling]] of RULINGS.entries()) this.buttons[index].setAttribute("aria-pressed", String(pair.ruling === ruling));
+    const lone = pair.loser === null || pair.winner === null;
+    for (const button of [...this.buttons, this.swap]) button.disabled = lone || !this.scored(pair.winner) || !this.scored(pair.loser);
+    fill(
+      this.beside,
+      prompt.samples.filter(({ seed }) => seed !== pair.winner).map((each) => html("option", { value: each.seed }, `beside seed ${each.seed}, ${Number.isFinite(each.dsr) ? score(each.dsr) : "no score"}`)),
+    );
+    this.beside.value = String(pair.loser);
+    say(this.state, this.sentence());
+    for (const button of this.list.element.querySelectorAll(".sa-pair-row")) button.setAttribute("aria-current", String(button.dataset.key === keyOf(pair)));
+  }
+
+  side(set, seed, index) {
+    const { pair, run, prompt } = this;
+    const title = this.set === "base" ? `seed ${seed}` : set === "base" ? `without LoRA, seed ${seed}` : `${set}, seed ${seed}`;
+    const url = videoUrl(run, { set, prompt: prompt.id, seed });
+    if (this.set !== "base") {
+      const known = set === this.set ? this.sample(seed) : null;
+      return { url, title, words: known ? (Number.isFinite(known.dsr) ? `score ${score(known.dsr)}` : "no score") : "", about: known?.reason };
+    }
+    const own = this.sample(seed);
+    const under = pair.margin === undefined ? own?.dsr : index ? pair.loser_score : pair.winner_score;
+    const words = Number.isFinite(under) ? `${index ? "loser" : "winner"}, ${score(under)}` : "no score";
+    return { url, title, words, kind: index ? "sa-poor" : "sa-good", about: own?.reason ?? "" };
+  }
+
+  scored(seed) {
+    return Number.isFinite(this.sample(seed)?.dsr);
+  }
+
+  sentence() {
+    const { pair, set } = this;
+    if (set !== "base") return "";
+    if (this.prompt.split === "held_out") return "Held out: only for judging, never in a pair.";
+    if (SAID[pair.ruling]) return `${SAID[pair.ruling][0].toUpperCase()}${SAID[pair.ruling].slice(1)}.`;
+    if (pair.margin !== undefined) return `A pair by score, ${score(pair.margin)} apart${pair.told ? ", under a sentence that tells of what the winner does" : ""}.`;
+    for (const seed of [pair.winner, pair.loser]) {
+      if (seed !== null && !this.scored(seed)) return `Seed ${seed} is in no pair: ${this.sample(seed)?.reason ?? "it has no score"}.`;
+    }
+    if (pair.loser === null || pair.winner === null) return "There is no other video of this prompt with a score.";
+    const [one, other] = [pair.winner, pair.loser].map((seed) => this.sample(seed).dsr >= this.threshold);
+    if (one && other) return "No pair by score: both are winners. Keep it if the left one is better.";
+    if (!one && !other) return "No pair by score: both are losers. Keep it if the left one is better.";
+    return "No pair by score. Keep it if the left one is better.";
+  }
+
+  async rule(ruling) {
+    const { run, prompt, pair } = this;
+    const { winner, loser, told } = pair;
+    try {
+      await change("pairs", { run, prompt: prompt.id, winner, loser, told, ruling });
+    } catch (refused) {
+      return this.refused(refused.message);
+    }
+    this.ruled();
+    if (!(await this.load()) || this.pair !== pair) return;
+    const same = this.pairs.find((each) => each.told === told && each.winner === winner && each.loser === loser);
+    this.choose(same ?? { told, winner, loser, text: pair.text, ruling: "" });
+  }
+
+  row(pair) {
+    const { winner, loser, winner_score, loser_score, margin, told, text, ruling } = pair;
+    const words = `seed ${winner} (${score(winner_score)}) over seed ${loser} (${score(loser_score)})`;
+    const button = html(
+      "button",
+      { type: "button", class: `sa-pair-row${ruling ? ` sa-${ruling}` : ""}`, "aria-current": String(keyOf(pair) === keyOf(this.pair ?? {})), onclick: () => this.choose(pair) },
+      html("span", { class: "sa-pair-line" }, words, html("b", {}, SAID[ruling] ?? `${score(margin)} apart`)),
+      html("span", { class: "sa-quiet sa-prompt", title: text }, told ? `told as: ${text}` : "the prompt's own sentence"),
+    );
+    button.dataset.key = keyOf(pair);
+    return button;
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT)$/.test(event.target.tagName)) return;
+    const key = event.key.toLowerCase();
+    const index = RULINGS.findIndex(([, , letter]) => letter === key);
+    const button = index < 0 ? (key === "s" ? this.swap : null) : this.buttons[index];
+    if (!button || button.disabled || this.ruling.hidden || !this.pair) return;
+    event.preventDefault();
+    button.click();
+  }
+}
+
+function keyOf({ told, winner, loser }) {
+  return `${told} ${winner} ${loser}`;
+}

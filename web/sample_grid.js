@@ -1,0 +1,148 @@
+// The videos of every prompt as small strips of frames, the best first; only those in view are in the page.
+import { html } from "./shared/dom.js";
+import { LongList } from "./shared/long_list.js";
+import { stripUrl } from "./shared/server.js";
+import { score } from "./shared/words.js";
+
+const TILE = 210; // pixels that a tile has at least, with the gap
+const WIDEST = 380;
+const AROUND = 58; // pixels of a row that are no picture: the sentence above, the caption below, the gaps
+const SHAPE = 4.5; // width by height of three frames of the usual shape
+const ROLES = { winner: "winner", loser: "loser" };
+
+/** show({ run, set, threshold, prompts }), see the route "samples". chosen(prompt, sample): one was pressed. */
+export class SampleGrid {
+  constructor({ chosen }) {
+    this.chosen = chosen;
+    this.marked = "";
+    this.list = new LongList({
+      rowHeight: AROUND + 50,
+      label: "Videos by prompt, best score first",
+      render: (row) => this.row(row),
+      release: (element) => element.querySelectorAll("img").forEach((image) => image.removeAttribute("src")),
+    });
+    this.element = this.list.element;
+    this.element.classList.add("sa-grid-list");
+    this.element.addEventListener("keydown", (event) => this.key(event));
+    this.columns = 0;
+    this.room = 0;
+    this.watcher = new ResizeObserver(() => this.fit());
+    this.watcher.observe(this.element);
+  }
+
+  close() {
+    this.watcher.disconnect();
+    this.list.close();
+  }
+
+  show(view) {
+    if (view?.run !== this.view?.run || view?.set !== this.view?.set) this.element.scrollTop = 0;
+    this.view = view;
+    this.lay();
+  }
+
+  /** Which video is open. */
+  mark(prompt, seed) {
+    this.marked = name(prompt, seed);
+    for (const tile of this.element.querySelectorAll(".sa-tile")) tile.setAttribute("aria-pressed", String(tile.dataset.name === this.marked));
+  }
+
+  fit() {
+    const room = this.element.clientWidth - 8;
+    if (room === this.room || room <= 0) return;
+    this.room = room;
+    this.lay();
+  }
+
+  /** As many tiles in a row as there is room for, but no more than a prompt has. */
+  measure() {
+    const longest = Math.max(1, ...(this.view?.prompts ?? []).map(({ samples }) => samples.length));
+    this.columns = this.room ? Math.max(1, Math.min(longest, Math.floor(this.room / TILE))) : 0;
+    const width = Math.min(WIDEST, (this.room ?? 0) / (this.columns || 1)) - 18;
+    const height = Math.round(Math.max(40, width / SHAPE));
+    this.element.style.setProperty("--sa-strip", `${height}px`);
+    this.list.rowHeight = AROUND + height;
+  }
+
+  lay() {
+    this.measure();
+    const rows = [];
+    for (const prompt of (this.columns && this.view?.prompts) || []) {
+      for (let start = 0; start < prompt.samples.length; start += this.columns) {
+        const samples = prompt.samples.slice(start, start + this.columns);
+        const { id, text } = prompt;
+        rows.push({ run: this.view.run, set: this.view.set, columns: this.columns, id, text: start ? "" : text, start, note: start ? "" : note(prompt), samples });
+      }
+    }
+    this.prompts = new Map((this.view?.prompts ?? []).map((prompt) => [prompt.id, prompt]));
+    this.list.show(rows, ({ set, id, start }) => `${set} ${start} ${id}`);
+  }
+
+  row(row) {
+    const head = html("div", { class: "sa-grid-head" }, html("span", { class: "sa-prompt", title: row.text }, row.text), html("span", { class: "sa-quiet" }, row.note));
+    const tiles = row.samples.map((sample) => this.tile(row, sample));
+    while (tiles.length < this.columns) tiles.push(html("span", { class: "sa-no-tile" }));
+    return [head, html("div", { class: "sa-tiles" }, tiles)];
+  }
+
+  tile({ run, set, id }, sample) {
+    const { seed, dsr, reason, role, changed } = sample;
+    const valid = Number.isFinite(dsr);
+    const words = valid ? `score ${score(dsr)}` : reason === "not scored yet" ? reason : "no score";
+    const image = html("img", { class: "sa-strip", alt: "", decoding: "async", src: stripUrl(run, { set, prompt: id, seed, changed }) });
+    image.addEventListener("error", () => image.hasAttribute("src") && image.classList.add("sa-broken"));
+    const tells = valid ? (dsr >= this.view.threshold ? "sa-good" : "sa-poor") : "sa-quiet";
+    const tile = html(
+      "button",
+      {
+        type: "button",
+        class: `sa-tile${role ? ` sa-${role}` : ""}`,
+        title: reason ?? "First, middle and last frame; press to play",
+        "aria-pressed": String(name(id, seed) === this.marked),
+        "aria-label": `seed ${seed}, ${words}${role ? `, ${ROLES[role]}` : ""}${valid || !reason ? "" : `, ${reason}`}`,
+        onclick: () => this.chosen(this.prompts.get(id), sample),
+      },
+      image,
+      html("span", { class: "sa-caption" }, `seed ${seed}`, role && html("i", { class: "sa-role" }, ROLES[role]), html("b", { class: tells }, words)),
+    );
+    tile.dataset.name = name(id, seed);
+    return tile;
+  }
+
+  /** The arrow keys go from tile to tile, also to those that are not in the page yet. */
+  key(event) {
+    const tile = event.target.closest?.(".sa-tile");
+    const rows = this.list.items;
+    if (!tile || !event.key.startsWith("Arrow")) return;
+    let at = rows.findIndex((row) => row.samples.some(({ seed }) => name(row.id, seed) === tile.dataset.name));
+    if (at < 0) return;
+    let column = rows[at].samples.findIndex(({ seed }) => name(rows[at].id, seed) === tile.dataset.name);
+    if (event.key === "ArrowDown") at += 1;
+    if (event.key === "ArrowUp") at -= 1;
+    if (event.key === "ArrowRight") column += 1;
+    if (event.key === "ArrowLeft") column -= 1;
+    if (column < 0) [at, column] = [at - 1, Infinity];
+    else if (event.key === "ArrowRight" && column >= rows[at].samples.length) [at, column] = [at + 1, 0];
+    event.preventDefault();
+    const row = rows[at];
+    if (!row) return;
+    const { seed } = row.samples[Math.min(column, row.samples.length - 1)];
+    const top = at * this.list.rowHeight;
+    const { scrollTop, clientHeight } = this.element;
+    if (top < scrollTop) this.element.scrollTop = top;
+    else if (top + this.list.rowHeight > scrollTop + clientHeight) this.element.scrollTop = top + this.list.rowHeight - clientHeight;
+    this.list.draw();
+    [...this.element.querySelectorAll(".sa-tile")].find((each) => each.dataset.name === name(row.id, seed))?.focus({ preventScroll: true });
+  }
+}
+
+function name(prompt, seed) {
+  return `${seed} ${prompt}`;
+}
+
+function note({ pairs, kept, dropped, split }) {
+  const words = [split === "held_out" ? "held out" : pairs === 1 ? "1 pair" : `${pairs} pairs`];
+  if (kept) words.push(`${kept} kept by hand`);
+  if (dropped) words.push(`${dropped} dropped by hand`);
+  return words.join(", ");
+}
