@@ -97,6 +97,7 @@ export class TrainingPanel {
     this.bar.value = view?.step ?? 0;
     this.tellFacts(view);
     const working = view?.at_work ?? false;
+    this.working = working;
     const pausing = view?.state === "paused" || view?.asked.includes("pause");
     for (const [action, button] of this.buttons) {
       button.hidden = (action === "pause" && pausing) || (action === "resume" && !pausing);
