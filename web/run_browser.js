@@ -158,7 +158,7 @@ class RunBrowser {
         (!words || prompt.text.toLowerCase().includes(words) || prompt.id.toLowerCase().includes(words)),
     );
     const videos = prompts.reduce((sum, prompt) => sum + prompt.samples.length, 0);
-    say(this.count, this.view ? `${videos} videos of ${prompts.length} prompts` : "");
+    say(this.count, !this.view ? "" : videos ? `${videos} videos of ${prompts.length} prompts` : "No videos here");
     this.grid.show(this.view && { run: this.run, set: this.view.set, threshold: this.view.threshold, prompts });
     if (this.pairs.prompt) {
       const prompt = this.view?.prompts.find(({ id }) => id === this.pairs.prompt.id);

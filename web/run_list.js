@@ -1,6 +1,7 @@
 // The runs of the output folder, each with its curves at a glance.
 import { fill, html, svg } from "./shared/dom.js";
 import { LongList } from "./shared/long_list.js";
+import { scroller } from "./shared/scroller.js";
 import { look } from "./shared/server.js";
 import { percent } from "./shared/words.js";
 
@@ -14,8 +15,9 @@ export class RunList {
     this.chosen = chosen;
     this.marked = null;
     this.curves = new Map(); // name -> { at, view }
-    this.list = new LongList({ rowHeight: 98, label: "Runs", render: (run) => this.row(run) });
-    this.element = this.list.element;
+    this.element = scroller("Runs of the output folder");
+    this.list = new LongList({ rowHeight: 98, scroller: this.element, label: "Runs", render: (run) => this.row(run) });
+    this.element.append(this.list.element);
   }
 
   close() {

@@ -1,6 +1,7 @@
 // The videos of every prompt as small strips of frames, the best first; only those in view are in the page.
 import { html } from "./shared/dom.js";
 import { LongList } from "./shared/long_list.js";
+import { scroller } from "./shared/scroller.js";
 import { stripUrl } from "./shared/server.js";
 import { score } from "./shared/words.js";
 
@@ -15,14 +16,15 @@ export class SampleGrid {
   constructor({ chosen }) {
     this.chosen = chosen;
     this.marked = "";
+    this.element = scroller("Videos by prompt, best score first");
     this.list = new LongList({
       rowHeight: AROUND + 50,
-      label: "Videos by prompt, best score first",
+      scroller: this.element,
+      label: "Videos by prompt",
       render: (row) => this.row(row),
       release: (element) => element.querySelectorAll("img").forEach((image) => image.removeAttribute("src")),
     });
-    this.element = this.list.element;
-    this.element.classList.add("sa-grid-list");
+    this.element.append(this.list.element);
     this.element.addEventListener("keydown", (event) => this.key(event));
     this.columns = 0;
     this.room = 0;
