@@ -92,8 +92,9 @@ class RunBrowser {
     this.chosen(run);
     say(this.title, run);
     fill(this.sets);
-    this.pairs.show(null);
+    this.compared.value = "";
     this.compare("");
+    this.pairs.show(null);
     await this.load();
   }
 

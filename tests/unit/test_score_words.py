@@ -35,11 +35,7 @@ def way(*stops, reasons=(), reason=None):
 @pytest.mark.parametrize(
     ("change", "stops", "said"),
     [
-        (
-            "LR",
-            [LEFT, RIGHT],
-            "starts left: yes; leaves the left: yes; goes to the right: yes; ends right: yes",
-        ),
+        ("LR", [LEFT, RIGHT], "starts left: yes; leaves the left: yes; goes to the right: yes; ends right: yes"),
         (
             "LR",
             [LEFT, FRONT],
