@@ -8,6 +8,7 @@ import { score } from "./shared/words.js";
 const TILE = 210; // pixels that a tile has at least, with the gap
 const WIDEST = 380;
 const AROUND = 58; // pixels of a row that are no picture: the sentence above, the caption below, the gaps
+const SETTLED = 90; // milliseconds that a row must be in the page before its pictures are fetched
 const SHAPE = 4.5; // width by height of three frames of the usual shape
 const ROLES = { winner: "winner", loser: "loser" };
 
@@ -91,8 +92,9 @@ export class SampleGrid {
     const { seed, dsr, reason, role, changed } = sample;
     const valid = Number.isFinite(dsr);
     const words = valid ? `score ${score(dsr)}` : reason === "not scored yet" ? reason : "no score";
-    const image = html("img", { class: "sa-strip", alt: "", decoding: "async", src: stripUrl(run, { set, prompt: id, seed, changed }) });
-    image.addEventListener("error", () => image.hasAttribute("src") && image.classList.add("sa-broken"));
+    const image = html("img", { class: "sa-strip", alt: "", decoding: "async" });
+    // Who scrolls past asks the server for nothing.
+    setTimeout(() => image.isConnected && image.setAttribute("src", stripUrl(run, { set, prompt: id, seed, changed })), SETTLED);
     const tells = valid ? (dsr >= this.view.threshold ? "sa-good" : "sa-poor") : "sa-quiet";
     const tile = html(
       "button",
