@@ -159,7 +159,7 @@ class RunBrowser {
         (!words || prompt.text.toLowerCase().includes(words) || prompt.id.toLowerCase().includes(words)),
     );
     const videos = prompts.reduce((sum, prompt) => sum + prompt.samples.length, 0);
-    say(this.count, !this.view ? "" : videos ? `${videos} videos of ${prompts.length} prompts` : "No videos here");
+    say(this.count, !this.view ? "" : videos ? `${many(videos, "video")} of ${many(prompts.length, "prompt")}` : "No videos here");
     this.grid.show(this.view && { run: this.run, set: this.view.set, threshold: this.view.threshold, prompts });
     if (this.pairs.prompt) {
       const prompt = this.view?.prompts.find(({ id }) => id === this.pairs.prompt.id);
@@ -204,6 +204,10 @@ class RunBrowser {
     say(this.message, message);
     this.message.classList.toggle("sa-error", failed);
   }
+}
+
+function many(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 function setWords(set) {

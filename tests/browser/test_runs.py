@@ -104,7 +104,7 @@ def test_any_two_videos_can_be_made_a_pair(browse: Callable[..., Any]) -> None:
     _, dialog = browse("first")
     dialog.get_by_label("Which prompts").select_option("all prompts")
     dialog.get_by_label("Find in prompts").fill("a park")
-    dialog.get_by_text("3 videos of 1 prompts").wait_for()
+    dialog.get_by_text("3 videos of 1 prompt").wait_for()
     dialog.locator(".sa-tile").first.click()
     dialog.get_by_text("both are losers. Keep it if the left one is better.").wait_for()
     dialog.get_by_role("button", name="Swap").click()
