@@ -92,8 +92,9 @@ class RunBrowser {
     this.chosen(run);
     say(this.title, run);
     fill(this.sets);
-    this.pairs.show(null);
+    this.compared.value = "";
     this.compare("");
+    this.pairs.show(null);
     await this.load();
   }
 
@@ -158,7 +159,7 @@ class RunBrowser {
         (!words || prompt.text.toLowerCase().includes(words) || prompt.id.toLowerCase().includes(words)),
     );
     const videos = prompts.reduce((sum, prompt) => sum + prompt.samples.length, 0);
-    say(this.count, this.view ? `${videos} videos of ${prompts.length} prompts` : "");
+    say(this.count, !this.view ? "" : videos ? `${many(videos, "video")} of ${many(prompts.length, "prompt")}` : "No videos here");
     this.grid.show(this.view && { run: this.run, set: this.view.set, threshold: this.view.threshold, prompts });
     if (this.pairs.prompt) {
       const prompt = this.view?.prompts.find(({ id }) => id === this.pairs.prompt.id);
@@ -203,6 +204,10 @@ class RunBrowser {
     say(this.message, message);
     this.message.classList.toggle("sa-error", failed);
   }
+}
+
+function many(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 function setWords(set) {
