@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -24,10 +25,11 @@ from ..spatialalign_core.detect.folders import (
 )
 from ..spatialalign_core.detect.loading import DETECTORS, MASK_TRACKERS
 from ..spatialalign_core.errors import SpatialAlignError
-from ..spatialalign_core.files import contained, fingerprint, safe_name
+from ..spatialalign_core.files import atomic_path, contained, fingerprint, safe_name
 from ..spatialalign_core.models.loading import BUNDLED
 
 _NO_FILE = "none"
+NO_LORA = "none"
 NO_MASKS = "none"
 _DOWNLOAD = "download "
 
@@ -71,6 +73,28 @@ def working_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         _known[folder] = (state(folder), _known.get(folder, ("", 0))[1])
+
+
+def lora_names() -> list[str]:
+    """`none`, then the LoRAs on Load LoRA's list."""
+    return [NO_LORA, *folder_paths.get_filename_list("loras")]
+
+
+def lora_file(name: str) -> Path | None:
+    """One of `lora_names` as a path; None for `none`. SpatialAlignError for one that has gone."""
+    if name == NO_LORA:
+        return None
+    found = folder_paths.get_full_path("loras", name)
+    if found is None:
+        raise SpatialAlignError(f"There is no LoRA {name!r} any more; choose another and refresh (R).")
+    return Path(found)
+
+
+def list_for_load_lora(lora: Path, name: str) -> None:
+    """Copy into output/loras, which ComfyUI searches, under that name; whole or not at all."""
+    target = contained(folder_paths.get_output_directory(), "loras", name)
+    with atomic_path(target) as temporary:
+        shutil.copyfile(lora, temporary)
 
 
 def model_names() -> list[str]:

@@ -125,6 +125,7 @@ _HELP: dict[str, tuple[str, str]] = {
           train runs/first
           train runs/first --preset published --steps 600 --name published
           train runs/first --check-every 50 --patience 4
+          train runs/first --continue-from runs/other/lora/spatialalign.safetensors --name further
           train runs/big --model models/Wan2.1-T2V-1.3B-Diffusers --memory 16
         """,
     ),
@@ -324,6 +325,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="finds things in held-out videos (default sprites, for the sprite world)",
     )
+    add("--continue-from", metavar="FILE", help="begin with this LoRA instead of a fresh one")
     add("--tensorboard", action="store_true", help="a log for TensorBoard too, in RUN/tensorboard")
 
 

@@ -227,6 +227,7 @@ def train(options: argparse.Namespace) -> int:
         None if options.memory is None else int(options.memory * 2**30),
         device,
         options.tensorboard,
+        Path(options.continue_from) if options.continue_from else None,
     )
     return _drive(stage, lora)
 

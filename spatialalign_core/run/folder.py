@@ -164,13 +164,14 @@ class Run(RunLayout):
         room: int | None = None,
         device: torch.device | None = None,
         tensorboard: bool = False,
+        continue_from: Path | None = None,
     ) -> Iterator[Progress]:
         """Train lora/<name>.safetensors on pairs/, going on from the last checkpoint.
 
         Closing it between two steps saves a checkpoint. Leaves the model without any LoRA. check: held-out videos to
         make and score meanwhile. plan: how to fit into memory, "auto" for the fastest that does; room: bytes it may
-        use, None for what is free. device: where to compute, None for where the model is. `control` says how to talk
-        to it while it runs. SpatialAlignError when there is nothing to train on, or no plan fits.
+        use, None for what is free. device: where to compute, None for where the model is. continue_from: a LoRA
+        file of any style to begin with. `control` says how to talk to it while it runs. SpatialAlignError when there is nothing to train on, or no plan fits.
         """
         with self._writing():
             pairs, lora = load_pairs(self.pairs_folder), self.lora_path(name)
@@ -190,6 +191,7 @@ class Run(RunLayout):
                 room,
                 device,
                 self.folder / "tensorboard" if tensorboard else None,
+                continue_from,
             )
 
     def evaluate(

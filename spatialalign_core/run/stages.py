@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..detect.base import Detector, MaskTracker, origin
 from ..detect.tracker import detect_track
@@ -26,7 +25,7 @@ from ..prompts import DsrPrompt
 from ..report import write_report
 from ..score import Score, accuracy_at, score_tracks
 from ..tracks import Track, read_track, track_fingerprint, write_track
-from ..train.lora import apply_lora, read_lora, remove_lora
+from ..train.lora import apply_lora, lora_digest, remove_lora
 from ..video import read_video
 from .layout import ALIGNED, BASE, RunLayout
 from .samples import is_collected, sample_state, video_digest
@@ -52,7 +51,7 @@ def generate_stage(
         raise SpatialAlignError(f"seeds and batch size must be at least 1, got {seeds} and {batch_size}.")
     if lora is not None and not lora.is_file():
         raise SpatialAlignError(f"There is no LoRA {lora} yet; train one first, or choose another.")
-    adapter = None if lora is None else [_lora_digest(lora), strength]
+    adapter = None if lora is None else [lora_digest(lora), strength]
     origin = fingerprint([model.fingerprint, settings, adapter])
     wanted: list[Wanted] = []
     damaged: list[Path] = []
@@ -90,16 +89,6 @@ def generate_stage(
             done += 1
             text = f"{item.job.prompt_id}, seed {item.job.seed}"
             yield Progress("generate", done, total, text, path=item.video)
-
-
-def _lora_digest(path: Path) -> str:
-    """Of the tensors, because the same LoRA saved twice differs in the order of its metadata."""
-    tensors, _ = read_lora(path)
-    content = {
-        name: [list(tensor.shape), tensor.contiguous().view(torch.uint8).numpy().tobytes()]
-        for name, tensor in tensors.items()
-    }
-    return fingerprint(content)
 
 
 def _generated(

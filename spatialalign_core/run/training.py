@@ -13,7 +13,7 @@ from ..models.base import VideoModel
 from ..pairs import PairData
 from ..progress import Progress
 from ..train.checkpoint import load_checkpoint
-from ..train.lora import lora_metadata, read_lora, save_lora
+from ..train.lora import lora_metadata, lora_origin, read_lora, save_lora
 from ..train.plans import LADDER, PLANS, MemoryPlan
 from ..train.settings import TrainSettings
 from ..train.trainer import Trainer
@@ -35,16 +35,20 @@ def train_lora(
     room: int | None = None,
     device: torch.device | None = None,
     tensorboard: Path | None = None,
+    continue_from: Path | None = None,
 ) -> Iterator[Progress]:
     """Train and write `lora`, yielding after every step.
 
     Goes on from the newest whole checkpoint that belongs to these pairs, settings and weights; a LoRA that is finished
     is not trained again. However it ends, all steps that were done are saved. The model leaves without any LoRA. `log`
-    gets one row a step. plan, room: see `plan_training`; with "auto", what needed a leaner plan goes on with that.
+    gets one row a step. continue_from: see `Trainer`. plan, room: see `plan_training`; with "auto", what needed a leaner plan goes on with that.
     """
     pairs.check()
+    if continue_from is not None and continue_from.resolve() == lora.resolve():
+        raise SpatialAlignError(f"{lora.name} cannot continue from itself; give the new LoRA another name.")
     total = settings.steps
-    print_ = fingerprint([pairs.fingerprint, settings, model.fingerprint])
+    origin = lora_origin(continue_from)
+    print_ = fingerprint([pairs.fingerprint, settings, model.fingerprint, *origin])
     check = watching.check if watching and watching.check.every else None
     outcome = fingerprint([print_, check.fingerprint]) if check else print_
     state_of_file = _finished(lora, outcome)
@@ -60,7 +64,7 @@ def train_lora(
         control.answered(request)
     place = device or model.device
     estimate = plan_training(model, pairs, settings, place, plan, room)
-    trainer = Trainer(model, pairs, settings, estimate.plan, place)
+    trainer = Trainer(model, pairs, settings, estimate.plan, place, continue_from)
     try:
         state, damaged = load_checkpoint(checkpoints, trainer.fingerprint)
         for path in damaged:
@@ -78,6 +82,7 @@ def train_lora(
             **lora_metadata(model, settings, pairs),
             "fingerprint": outcome,
             "preset_settings": repr(settings),
+            **({} if continue_from is None else {"continued_from": continue_from.name}),
         }
         tensors, step = session.result()
         save_lora(lora, tensors, metadata | {"step": str(step)})

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from ..pairs import PairData
 from .blocks import PlannedBlocks, blocks_of
 from .draws import Draw, Drawer, draw_sigma
 from .guard import LossGuard
-from .lora import add_lora, native_state, remove_lora
+from .lora import add_lora, lora_origin, native_state, remove_lora, start_from
 from .losses import LossTerms
 from .plans import FAST, MemoryPlan
 from .settings import TrainSettings
@@ -55,7 +56,7 @@ class TrainState:
 
 
 class Trainer:
-    """Trains a fresh LoRA on `model` from `pairs`. The reference is the same model with the adapter off.
+    """Trains a LoRA on `model` from `pairs`, a fresh one or on from that of a file. The reference is the same model with the adapter off.
 
     Every random choice of step n comes from (settings.seed, n), so that position in the data and random state are one
     number, and a restored run repeats an uninterrupted one to the bit on the same machine.
@@ -74,8 +75,10 @@ class Trainer:
         settings: TrainSettings,
         plan: MemoryPlan = FAST,
         device: torch.device | None = None,
+        continue_from: Path | None = None,
     ) -> None:
-        """device: where to compute, None for where the model is; `close` brings it back."""
+        """device: where to compute, None for where the model is; `close` brings it back. continue_from: a LoRA file of
+        any style to begin with. SpatialAlignError when that changes layers that are not trained."""
         if not pairs.pairs:
             raise SpatialAlignError(f"There are no pairs to train on. {pairs.explanation}".strip())
         self.model, self.pairs, self.settings, self.plan = model, pairs, settings, plan
@@ -85,8 +88,13 @@ class Trainer:
         """Whether an error left the weights between two steps; `restore` mends that."""
         self.guard = LossGuard(settings.diverged)
         self.drawer = Drawer(pairs, settings, model)
-        self.fingerprint = fingerprint([asdict(settings), pairs.fingerprint, model.fingerprint])
+        self.fingerprint = fingerprint(
+            [asdict(settings), pairs.fingerprint, model.fingerprint, *lora_origin(continue_from)]
+        )
         self._attach()
+        if continue_from is not None:
+            start_from(model, self.parameters, continue_from, settings.alpha / settings.rank)
+            self.average = {name: self.parameters[name].detach().clone() for name in self.average}
 
     def run(self) -> Iterator[StepLog]:
         """Train from the current step to the last, yielding after each. Stop iterating to pause."""

@@ -421,3 +421,28 @@ def test_tensorboard(run: Run, model: VideoModel) -> None:
 def test_state_file_is_json(run: Run, model: VideoModel) -> None:
     drive(train(run, model))
     assert json.loads((run.folder / "control/state.json").read_text())["state"] == "finished"
+
+
+def test_training_continues_from_a_lora(run: Run, model: VideoModel, undisturbed: Path) -> None:
+    start = Run(undisturbed).lora_path()
+    settings = replace(SETTINGS, learning_rate=1e-9, weight_decay=0.0)
+    stage = train(run, model, name="further", continue_from=start, settings=settings)
+    for item in stage:
+        if item.done == 2 and item.values:
+            stage.close()  # type: ignore[attr-defined]
+            break
+    drive(train(run, model, name="further", continue_from=start, settings=settings))
+    before, after = load_file(start), load_file(run.lora_path("further"))
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    assert (
+        "up to date"
+        in drive(train(run, model, name="further", continue_from=start, settings=settings))[-1].message
+    )
+    # From another one, or from none, it is another LoRA.
+    assert "up to date" not in drive(train(run, model, name="further", settings=settings))[-1].message
+
+
+def test_a_lora_cannot_continue_from_itself(run: Run, model: VideoModel, undisturbed: Path) -> None:
+    shutil.copytree(undisturbed / "lora", run.folder / "lora")
+    with pytest.raises(SpatialAlignError, match="cannot continue from itself"):
+        drive(train(run, model, continue_from=run.lora_path()))
