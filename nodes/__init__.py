@@ -16,6 +16,7 @@ from .load_video_model import LoadVideoModel
 from .pick_best import PickBest
 from .prompt_sentence import PromptFromSentence
 from .prompt_set import PromptSet
+from .rounds import Rounds
 from .score import Score
 from .score_video import ScoreVideo
 from .sprite_clip import SpriteClip
@@ -32,6 +33,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     Score,
     ExportPairs,
     TrainLora,
+    Rounds,
     Evaluate,
     ScoreVideo,
     PickBest,

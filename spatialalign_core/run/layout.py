@@ -6,6 +6,7 @@ tracks/<set>/<prompt>/<seed>.json
 scores.csv
 pairs/
 lora/<name>.safetensors, lora/checkpoints/, training.csv
+rounds.json, rounds/                                    self-improvement rounds, see `rounds`
 control/                                                requests to a training that runs, see `control`
 report.html, report.json
 """
@@ -22,6 +23,7 @@ from ..prompts import DsrPrompt, read_prompts
 from ..score import Score
 from ..tracks import Track, read_track
 from .control import TrainControl
+from .round_log import Round, read_rounds
 from .scores import read_scores
 from .training_log import read_training_log
 
@@ -48,6 +50,7 @@ class RunLayout:
         self.scores_file = self.folder / "scores.csv"
         self.pairs_folder = self.folder / "pairs"
         self.training_file = self.folder / "training.csv"
+        self.rounds_file = self.folder / "rounds.json"
         self.control = TrainControl(self.folder)
         self.report_html = self.folder / "report.html"
         self.report_json = self.folder / "report.json"
@@ -111,6 +114,10 @@ class RunLayout:
     def training_log(self) -> list[dict[str, float]]:
         """Rows of training.csv, one a step; empty before the first."""
         return read_training_log(self.training_file)
+
+    def finished_rounds(self) -> list[Round]:
+        """Self-improvement rounds in order, from the model before any; empty where there were none."""
+        return read_rounds(self.rounds_file)
 
 
 def _plain(name: str, what: str) -> str:

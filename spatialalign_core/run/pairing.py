@@ -25,6 +25,11 @@ from .layout import BASE, RunLayout
 from .samples import COLLECTED, latent_shape, load_latents, sample_metadata, video_digest
 from .scores import ScoreRow, read_scores
 
+Sources = Mapping[str, range | None]
+"""The sets whose videos make pairs, and which seeds of each, None for all. No seed may be in two of them."""
+
+BASE_VIDEOS: Sources = {BASE: None}
+
 
 def pairs_stage(
     layout: RunLayout,
@@ -32,16 +37,22 @@ def pairs_stage(
     prompts: Sequence[DsrPrompt],
     settings: PairSettings,
     kept_apart: Collection[Combination],
+    sources: Sources = BASE_VIDEOS,
+    folder: Path | None = None,
 ) -> Iterator[Progress]:
-    """The folder pairs/; see `Run.export_pairs`. kept_apart: what no text may tell of unless its prompt does."""
-    rows = _scored(layout, prompts)
+    """The folder pairs/, or another; see `Run.export_pairs`.
+
+    kept_apart: what no text may tell of unless its prompt does.
+    """
+    folder = folder or layout.pairs_folder
+    rows = _scored(layout, prompts, sources)
     selection, texts = _choose(layout, rows, prompts, settings, kept_apart)
     used = sorted(
         {(pair.prompt_id, seed) for pair in selection.pairs for seed in (pair.winner_seed, pair.loser_seed)}
     )
     total = len(selection.pairs)
-    for key in used:
-        video = layout.video_path(BASE, *key)
+    videos = {key: layout.video_path(rows[key].set, *key) for key in used}
+    for key, video in videos.items():
         _check_scored(video, rows[key].video)
         if not is_complete(video, model):
             yield Progress("pairs", 0, total, f"latents of {key[0]}, seed {key[1]}")
@@ -49,20 +60,20 @@ def pairs_stage(
                 warning = complete_sample(video, model)
             if warning:
                 yield Progress("pairs", 0, total, warning, warning=True)
-    origins = [(*key, _checked_origin(layout, model, layout.video_path(BASE, *key))) for key in used]
-    _check_sizes(layout, used)
+    origins = [(*key, _checked_origin(layout, model, video)) for key, video in videos.items()]
+    _check_sizes(list(videos.values()))
     print_ = fingerprint([settings, selection.pairs, origins, prompts])
-    if not _are_exported(layout.pairs_folder, selection, print_):
+    if not _are_exported(folder, selection, print_):
         yield Progress("pairs", 0, total, "encoding the prompts and copying the latents")
         export_pairs(
-            layout.pairs_folder,
+            folder,
             selection,
             texts,
-            lambda prompt_id, seed: load_latents(layout.video_path(BASE, prompt_id, seed)),
+            lambda prompt_id, seed: load_latents(videos[prompt_id, seed]),
             _embeddings(model, texts, selection),
             print_,
         )
-    yield Progress("pairs", total, total, selection.explanation, path=layout.pairs_folder)
+    yield Progress("pairs", total, total, selection.explanation, path=folder)
 
 
 def select_pairs(
@@ -72,16 +83,19 @@ def select_pairs(
     kept_apart: Collection[Combination],
 ) -> PairSelection:
     """The pairs that `pairs_stage` would write."""
-    return _choose(layout, _scored(layout, prompts), prompts, settings, kept_apart)[0]
+    return _choose(layout, _scored(layout, prompts, BASE_VIDEOS), prompts, settings, kept_apart)[0]
 
 
-def _scored(layout: RunLayout, prompts: Sequence[DsrPrompt]) -> dict[tuple[str, int], ScoreRow]:
+def _scored(
+    layout: RunLayout, prompts: Sequence[DsrPrompt], sources: Sources
+) -> dict[tuple[str, int], ScoreRow]:
     ids = {prompt.id for prompt in prompts}
-    return {
-        (row.prompt_id, row.seed): row
-        for row in read_scores(layout.scores_file)
-        if row.set == BASE and row.prompt_id in ids
-    }
+
+    def belongs(row: ScoreRow) -> bool:
+        seeds = sources.get(row.set)
+        return row.set in sources and row.prompt_id in ids and (seeds is None or row.seed in seeds)
+
+    return {(row.prompt_id, row.seed): row for row in read_scores(layout.scores_file) if belongs(row)}
 
 
 def _choose(
@@ -95,7 +109,7 @@ def _choose(
     texts = list(prompts)
     retold: dict[tuple[str, str], dict[int, Score]] = {}
     if settings.retell:
-        tracks = {key: track for key in rows if (track := _current_track(layout, key, rows[key].video))}
+        tracks = {key: track for key in rows if (track := _current_track(layout, rows[key]))}
         for prompt in prompts:
             others = _retellings(prompt, kept_apart)
             texts += [replace(other, id=retold_id(prompt.id, other.change.code)) for other in others]
@@ -113,12 +127,13 @@ def _retellings(prompt: DsrPrompt, kept_apart: Collection[Combination]) -> list[
     return [other for change in changes if (other := retell(prompt, change)) is not None]
 
 
-def _current_track(layout: RunLayout, key: tuple[str, int], scored: str) -> Track | None:
+def _current_track(layout: RunLayout, row: ScoreRow) -> Track | None:
     """The track of the video that was scored; None when it is missing, damaged or of another video."""
-    if video_digest(layout.video_path(BASE, *key)) != scored:
+    key = row.set, row.prompt_id, row.seed
+    if video_digest(layout.video_path(*key)) != row.video:
         return None
     with contextlib.suppress(SpatialAlignError):
-        return read_track(layout.track_path(BASE, *key))
+        return read_track(layout.track_path(*key))
     return None
 
 
@@ -154,11 +169,10 @@ def _checked_origin(layout: RunLayout, model: VideoModel, video: Path) -> str | 
     return f"{print_}-{model.fingerprint}" if metadata.get("origin") == COLLECTED else print_
 
 
-def _check_sizes(layout: RunLayout, used: Sequence[tuple[str, int]]) -> None:
+def _check_sizes(videos: Sequence[Path]) -> None:
     """Training takes videos of one size. SpatialAlignError that names two of different ones."""
     first: tuple[Path, tuple[int, ...]] | None = None
-    for key in used:
-        video = layout.video_path(BASE, *key)
+    for video in videos:
         shape = latent_shape(video)
         if first is None:
             first = video, shape
