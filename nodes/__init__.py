@@ -20,6 +20,7 @@ from .pick_best import PickBest
 from .places import run_folder, runs_folder
 from .prompt_sentence import PromptFromSentence
 from .prompt_set import PromptSet
+from .rounds import Rounds
 from .routes import Places, add_routes
 from .score import Score
 from .score_video import ScoreVideo
@@ -37,6 +38,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     Score,
     ExportPairs,
     TrainLora,
+    Rounds,
     Evaluate,
     Compare,
     ScoreVideo,

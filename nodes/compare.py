@@ -121,7 +121,7 @@ def _side(letter: str, default: str) -> tuple[io.Input, io.Input]:
     return (
         io.Combo.Input(
             f"lora_{letter}",
-            options=lora_names(),
+            options=lora_names(OWN_LORA),
             default=default,
             tooltip=f"LoRA of side {side}. 'none': the model as it is; 'of this run': the one that Train LoRA made.",
         ),

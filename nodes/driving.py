@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..spatialalign_core.detect.base import Detection, Detector, MaskTracker, origin
+from ..spatialalign_core.errors import StopRequested
 from ..spatialalign_core.progress import Progress
 
 _MOST_WARNINGS = 5
@@ -50,6 +51,10 @@ def drive(
                 warnings.append(step.message)
             else:
                 message = step.message or message
+    except StopRequested as stopped:
+        # Asked for in the training panel; as ComfyUI's own cancel, no error in the artist's face.
+        logging.info("SpatialAlign: %s", stopped)
+        raise comfy.model_management.InterruptProcessingException from None
     finally:
         # Now, not when it is collected: this lets go of the run folder's lock.
         if isinstance(work, Generator):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -24,12 +25,12 @@ from ..spatialalign_core.detect.folders import (
 )
 from ..spatialalign_core.detect.loading import DETECTORS, MASK_TRACKERS
 from ..spatialalign_core.errors import SpatialAlignError
-from ..spatialalign_core.files import contained, fingerprint, safe_name
+from ..spatialalign_core.files import atomic_path, contained, fingerprint, safe_name
 from ..spatialalign_core.models.loading import BUNDLED
 
 _NO_FILE = "none"
-NO_MASKS = "none"
 NO_LORA = "none"
+NO_MASKS = "none"
 OWN_LORA = "of this run"
 _DOWNLOAD = "download "
 
@@ -80,6 +81,28 @@ def working_in(folder: Path) -> Iterator[None]:
         _known[folder] = (state(folder), _known.get(folder, ("", 0))[1])
 
 
+def lora_names(*own: str) -> list[str]:
+    """`none`, the names in `own`, then the LoRAs on Load LoRA's list."""
+    return [NO_LORA, *own, *folder_paths.get_filename_list("loras")]
+
+
+def lora_file(name: str) -> Path | None:
+    """`none` as None, one on Load LoRA's list as a path. SpatialAlignError for one that is not there (any more)."""
+    if name == NO_LORA:
+        return None
+    found = folder_paths.get_full_path("loras", name) if name in lora_names() else None
+    if found is None:
+        raise SpatialAlignError(f"There is no LoRA {name!r} any more; choose another and refresh (R).")
+    return Path(found)
+
+
+def list_for_load_lora(lora: Path, name: str) -> None:
+    """Copy into output/loras, which ComfyUI searches, under that name; whole or not at all."""
+    target = contained(folder_paths.get_output_directory(), "loras", name)
+    with atomic_path(target) as temporary:
+        shutil.copyfile(lora, temporary)
+
+
 def model_names() -> list[str]:
     """Bundled models, then the folders in diffusers layout under models/diffusers."""
     found = [
@@ -114,19 +137,6 @@ def csv_names() -> list[str]:
 def csv_file(name: str) -> Path | None:
     """One of `csv_names` as a path; None for `none`."""
     return None if name == _NO_FILE else contained(folder_paths.get_input_directory(), name)
-
-
-def lora_names() -> list[str]:
-    """`none`, the run's own, then what Load LoRA lists."""
-    return [NO_LORA, OWN_LORA, *folder_paths.get_filename_list("loras")]
-
-
-def lora_file(name: str) -> Path:
-    """One of Load LoRA's list as a path. SpatialAlignError when it is not there (any more)."""
-    found = folder_paths.get_full_path("loras", name) if name in lora_names() else None
-    if found is None:
-        raise SpatialAlignError(f"There is no LoRA {name!r} in ComfyUI's loras folders; choose another one.")
-    return Path(found)
 
 
 class Download(NamedTuple):

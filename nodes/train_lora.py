@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import comfy.model_management
-import folder_paths
 from comfy_api.latest import io
 from PIL import Image
 
 from ..spatialalign_core.draw import Picture, curve
-from ..spatialalign_core.errors import SpatialAlignError, StopRequested
-from ..spatialalign_core.files import atomic_path, contained
+from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.progress import Progress
 from ..spatialalign_core.run.held_out import HeldOutCheck
 from ..spatialalign_core.run.planning import AUTO
@@ -28,7 +23,7 @@ from ..spatialalign_core.train.settings import PRESETS
 from .driving import drive, watched
 from .events import told
 from .pictures import shown, to_image
-from .places import working_in
+from .places import NO_LORA, list_for_load_lora, lora_file, lora_names, working_in
 from .sockets import (
     CATEGORY,
     DetectorSocket,
@@ -112,6 +107,13 @@ class TrainLora(io.ComfyNode):
                 DetectorSocket.Input(
                     "detector", optional=True, tooltip="From Load Detector; only needed for check_every."
                 ),
+                io.Combo.Input(
+                    "continue_from",
+                    options=lora_names(),
+                    default=NO_LORA,
+                    optional=True,
+                    tooltip="Begin with this LoRA of the same model instead of a fresh one.",
+                ),
             ],
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),
@@ -137,7 +139,12 @@ class TrainLora(io.ComfyNode):
         check_every: int = 0,
         patience: int = 0,
         detector: LoadedDetector | None = None,
+        continue_from: str = NO_LORA,
     ) -> io.NodeOutput:
+        listed = f"{run.run.folder.name}-{lora_name}.safetensors"
+        beginning = lora_file(continue_from)
+        if continue_from == listed:
+            raise SpatialAlignError(f"{listed} cannot continue from itself; choose another lora_name.")
         check = _held_out_check(run, check_every, patience, detector)
         chosen = PRESETS[preset]
         settings = replace(
@@ -152,16 +159,9 @@ class TrainLora(io.ComfyNode):
                 if detector is not None and check is not None:
                     using.enter_context(detector.in_use())
                 model = using.enter_context(video_model.in_use(training=True))
-                work = run.run.train(model, settings, lora_name, check, memory_plan)
-                try:
-                    outcome = drive(told(work, "train", run.run, node), node, plot)
-                except StopRequested as stopped:
-                    # As ComfyUI's own cancel: no error in the artist's face.
-                    logging.info("SpatialAlign: %s", stopped)
-                    raise comfy.model_management.InterruptProcessingException from None
-            listed = _list_for_load_lora(
-                run.run.lora_path(lora_name), f"{run.run.folder.name}-{lora_name}.safetensors"
-            )
+                work = run.run.train(model, settings, lora_name, check, memory_plan, continue_from=beginning)
+                outcome = drive(told(work, "train", run.run, node), node, plot)
+            list_for_load_lora(run.run.lora_path(lora_name), listed)
         text = f"{outcome.message}\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
         return io.NodeOutput(replace(run, lora=lora_name), listed, to_image(plot.draw()), ui=shown(cls, text))
 
@@ -179,14 +179,6 @@ def _held_out_check(
     return HeldOutCheck(
         finder, every, patience, rule=run.rule, mask_tracker=mask_tracker, settings=run.settings
     )
-
-
-def _list_for_load_lora(lora: Path, name: str) -> str:
-    """Copy into output/loras, which ComfyUI searches; whole or not at all."""
-    target = contained(folder_paths.get_output_directory(), "loras", name)
-    with atomic_path(target) as temporary:
-        shutil.copyfile(lora, temporary)
-    return name
 
 
 class _LossPlot:

@@ -132,8 +132,12 @@ def curve(
     x_label: str,
     width: int = 768,
     height: int = 432,
+    counted: bool = False,
 ) -> Picture:
-    """Up to two lines over a common x of 0..n-1, for losses and the like; NaN leaves gaps. uint8 (height, width, 3)."""
+    """Up to two lines over a common x of 0..n-1, for losses and the like; NaN leaves gaps. uint8 (height, width, 3).
+
+    counted: for a few values worth looking at one by one, such as rounds: each has its number and a dot.
+    """
     image = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = 64, 84, width - 18, height - 40
@@ -148,10 +152,11 @@ def curve(
         draw.line((left, y, right, y), _FAINT)
         draw.text((left - 8, y), f"{low + share * (high - low):.3g}", _MUTED, font(13), "rm")
     length = max((len(numbers) for _, numbers in series), default=1)
-    for share in (0.0, 0.5, 1.0):
-        draw.text(
-            (left + share * (right - left), bottom + 8), str(round(share * length)), _MUTED, font(13), "ma"
-        )
+    ticks = {share: str(round(share * length)) for share in (0.0, 0.5, 1.0)}
+    if counted:
+        ticks = {number / max(length - 1, 1): str(number) for number in range(length)}
+    for share, words in ticks.items():
+        draw.text((left + share * (right - left), bottom + 8), words, _MUTED, font(13), "ma")
     draw.text(((left + right) / 2, height - 4), x_label, _MUTED, font(13), "ms")
     at = 18.0
     for (words, numbers), colour in zip(series, (SUBJECT, OBJECT), strict=False):
@@ -168,6 +173,9 @@ def curve(
         for before, after in itertools.pairwise(points):
             if np.isfinite([*before, *after]).all():
                 draw.line((*before, *after), colour, 2)
+        for x, y in points if counted else ():
+            if np.isfinite(y):
+                draw.ellipse((x - 4, y - 4, x + 4, y + 4), colour)
     return np.asarray(image)
 
 

@@ -54,6 +54,7 @@ _HELP: dict[str, tuple[str, str]] = {
           generate runs/first --seeds 8
           generate runs/first --seeds 5 --split held_out --set aligned
           generate runs/big --model models/Wan2.1-T2V-1.3B-Diffusers --seeds 4 --batch 1
+          generate /shared/runs/big --model /shared/models/Wan2.1-T2V-1.3B-Diffusers --workers ray
         """,
     ),
     "collect": (
@@ -77,6 +78,7 @@ _HELP: dict[str, tuple[str, str]] = {
         Examples:
           detect runs/first
           detect runs/first --set aligned
+          detect /shared/runs/big --workers ray
         """,
     ),
     "score": (
@@ -124,12 +126,30 @@ _HELP: dict[str, tuple[str, str]] = {
         the training goes on from the last step with the next plan. --plans shows what each plan needs.
         Watching: --check-every makes and scores the same few held-out videos now and then, notes their score in
         training.csv beside the loss, and leaves the LoRA with the best score. `control` talks to it while it runs.
+        Several cards or machines share the pairs of each step: start the same command by `accelerate launch -m`.
 
         Examples:
           train runs/first
           train runs/first --preset published --steps 600 --name published
           train runs/first --check-every 50 --patience 4
+          train runs/first --continue-from runs/other/lora/spatialalign.safetensors --name further
           train runs/big --model models/Wan2.1-T2V-1.3B-Diffusers --memory 16
+          accelerate launch --num_processes 8 -m spatialalign_core train /shared/runs/big --model ...
+        """,
+    ),
+    "rounds": (
+        "learn from its own videos again and again",
+        """
+        Self-improvement: each round makes new videos of the training prompts with the LoRA so far, scores them, pairs
+        them with all videos before, trains on from that LoRA, and scores held-out videos with the new one. It ends when
+        the held-out score stops rising, or after --rounds. The LoRA of the best round becomes lora/<name>.safetensors;
+        every round's LoRA, pairs and scores stay in the run folder, and rounds.json has the numbers.
+
+        Stop it whenever you like: the same command goes on where it stopped. A finished round is not done again.
+
+        Examples:
+          rounds runs/first
+          rounds runs/first --rounds 8 --patience 2 --seeds 6 --steps 120
         """,
     ),
     "control": (
@@ -232,14 +252,24 @@ def _generate(parser: argparse.ArgumentParser) -> None:
     add(
         "--batch", type=int, default=8, metavar="N", help="videos at once; fewer need less memory (default 8)"
     )
-    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit)")
+    add(
+        "--workers",
+        metavar="N|ray",
+        help="processes on a CPU (default: as many as suit); ray, or ray:16: workers of a Ray cluster",
+    )
     add(
         "--memory",
         default="auto",
         help="card: the whole model on the card; parts: only the part at work; auto: what fits (default auto)",
     )
     add("--compile", action="store_true", help="compile the model first: a minute of waiting, then faster")
-    add("--steps", type=int, metavar="N", help="denoising steps (default: the model's)")
+    _videos(parser, "--steps")
+
+
+def _videos(parser: argparse.ArgumentParser, steps: str) -> None:
+    """How videos are made. steps: what the number of denoising steps is called."""
+    add = parser.add_argument
+    add(steps, type=int, dest="steps", metavar="N", help="denoising steps (default: the model's)")
     add(
         "--guidance",
         type=float,
@@ -266,6 +296,16 @@ def _detect(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     _set(parser)
     _split(parser)
+    _finding(parser)
+    parser.add_argument("--masks", action="store_true", help="keep the masks too")
+    parser.add_argument(
+        "--workers",
+        metavar="ray",
+        help="ray, or ray:16: workers of a Ray cluster (default: this process alone)",
+    )
+
+
+def _finding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detector", default="sprites", metavar="NAME", help="default: sprites, for the sprite world"
     )
@@ -275,7 +315,6 @@ def _detect(parser: argparse.ArgumentParser) -> None:
         help="what counts: published, as in the paper, or default, which forgives short gaps and extra finds but "
         "not things that jump or vanish (default published)",
     )
-    parser.add_argument("--masks", action="store_true", help="keep the masks too")
 
 
 def _score(parser: argparse.ArgumentParser) -> None:
@@ -353,7 +392,35 @@ def _train(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="finds things in held-out videos (default sprites, for the sprite world)",
     )
+    add("--continue-from", metavar="FILE", help="begin with this LoRA instead of a fresh one")
     add("--tensorboard", action="store_true", help="a log for TensorBoard too, in RUN/tensorboard")
+
+
+def _rounds(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    _model(parser)
+    _training(parser)
+    add = parser.add_argument
+    add("--rounds", type=int, default=5, metavar="N", help="most rounds (default 5)")
+    add(
+        "--patience",
+        type=int,
+        default=1,
+        metavar="N",
+        help="end after N rounds that are no better (default 1)",
+    )
+    add("--seeds", type=int, default=4, metavar="N", help="new videos of each prompt a round (default 4)")
+    add("--held-out-seeds", type=int, default=3, metavar="N", help="of each held-out prompt (default 3)")
+    add("--name", default="spatialalign", help="of the LoRA file (default spatialalign)")
+    add("--lr", type=float, dest="train_learning_rate", metavar="X", help="learning rate")
+    add("--rank", type=int, dest="train_rank", metavar="N", help="rank of the LoRA")
+    add("--pairs-per-step", type=int, dest="train_pairs_per_step", metavar="N")
+    add("--seed", type=int, dest="train_seed", metavar="N", help="of the training")
+    add("--plan", default="auto", metavar="NAME", help="memory plan (default auto: the fastest that fits)")
+    add("--batch", type=int, default=8, metavar="N", help="videos at once (default 8)")
+    add("--workers", metavar="N|ray", help="as in generate; ray is used for detection too")
+    _finding(parser)
+    _videos(parser, "--sampling-steps")
 
 
 def _control(parser: argparse.ArgumentParser) -> None:
@@ -423,6 +490,7 @@ _ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "score": _score,
     "pairs": _pairs,
     "train": _train,
+    "rounds": _rounds,
     "control": _control,
     "evaluate": _evaluate,
     "compare": _compare,

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     import torch
 
     from ..models.base import GenerateSettings, VideoModel
+    from ..progress import Progress
     from ..prompts import DsrPrompt
     from ..run import Run
     from ..run.held_out import HeldOutCheck
+    from ..run.ray_workers import RayWorkers
     from .console import Console
 
 
@@ -109,10 +111,16 @@ def generate(options: argparse.Namespace) -> int:
         options.batch,
         Path(options.lora) if options.lora else None,
         options.strength,
-        options.workers,
+        _workers(options),
         GenerateOptions(options.memory, compile=options.compile),
     )
     return _drive(stage, run.folder / "samples" / options.set)
+
+
+def _workers(options: argparse.Namespace) -> int | RayWorkers | None:
+    from ..run.ray_workers import workers_of
+
+    return None if options.workers is None else workers_of(options.workers)
 
 
 def collect(options: argparse.Namespace) -> None:
@@ -135,12 +143,17 @@ def detect(options: argparse.Namespace) -> int:
     from ..detect.loading import load_detector
     from ..detect.validity import find_rule
     from ..run import Run
+    from ..run.ray_workers import RayWorkers
 
     run = Run(options.run)
     rule = find_rule(options.rule)
-    stage = run.detect(
-        load_detector(options.detector), options.set, options.split, rule, keep_masks=options.masks
-    )
+    workers = _workers(options)
+    if workers is not None:
+        if not isinstance(workers, RayWorkers):
+            raise SpatialAlignError("Detection takes no number of workers; write ray, or ray:16.")
+        workers = replace(workers, detector=options.detector)
+    detector = load_detector(options.detector)
+    stage = run.detect(detector, options.set, options.split, rule, keep_masks=options.masks, workers=workers)
     return _drive(stage, run.folder / "tracks" / options.set)
 
 
@@ -222,22 +235,23 @@ def train(options: argparse.Namespace) -> int:
 
     from ..pairs import load_pairs
     from ..run import Run
+    from ..train.ranks import device_of_launcher, ranks_of_launcher
 
     run = Run(options.run)
     settings = _train_settings(options)
     lora = run.lora_path(options.name)
     pairs = load_pairs(run.pairs_folder)  # missing pairs are told before a model loads
-    if options.device:
-        device = torch.device(options.device)
-    else:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_of_launcher(
+        torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    )
     if options.plans:
         from ..run.planning import all_plans
 
         for each in all_plans(options.model, pairs, settings, device):
             print(each)
         return 0
-    check = _held_out_check(options)
+    ranks = ranks_of_launcher(device)
+    check = _held_out_check(options) if ranks.leads else None
     stage = run.train(
         _load_for_training(options, device, whole=check is not None),
         settings,
@@ -247,8 +261,22 @@ def train(options: argparse.Namespace) -> int:
         None if options.memory is None else int(options.memory * 2**30),
         device,
         options.tensorboard,
+        Path(options.continue_from) if options.continue_from else None,
+        ranks,
     )
-    return _drive(stage, lora)
+    code = _drive(stage, lora) if ranks.leads else _follow(stage)
+    ranks.leave()
+    return code
+
+
+def _follow(stage: Iterator[Progress]) -> int:
+    """Silently: the leading process shows everything, and Ctrl-C is for it to handle."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for _ in stage:
+        pass
+    return 0
 
 
 def _load_for_training(options: argparse.Namespace, device: torch.device, whole: bool) -> VideoModel:
@@ -271,6 +299,38 @@ def _held_out_check(options: argparse.Namespace) -> HeldOutCheck | None:
 
     detector = load_detector(options.detector or "sprites")
     return HeldOutCheck(detector, options.check_every, options.patience, options.check_prompts)
+
+
+def rounds(options: argparse.Namespace) -> int:
+    """Let the model learn from its own videos again and again."""
+    from ..detect.loading import load_detector
+    from ..detect.validity import find_rule
+    from ..run import Run
+    from ..run.ray_workers import RayWorkers
+    from ..run.rounds import RoundSettings
+
+    run = Run(options.run)
+    run.prompts("held_out")  # missing prompts are told before a model loads
+    settings = RoundSettings(
+        options.rounds,
+        options.patience,
+        options.seeds,
+        options.held_out_seeds,
+        _train_settings(options),
+        rule=find_rule(options.rule),
+        batch_size=options.batch,
+    )
+    workers = _workers(options)
+    model = _load_model(options)
+    settings = replace(settings, generation=_settings(model, options))
+    if isinstance(workers, RayWorkers):
+        workers = replace(workers, detector=options.detector)
+    detector = load_detector(options.detector)
+    stage = run.rounds(model, detector, settings, options.name, None, workers, options.plan)
+    code = _drive(stage, run.lora_path(options.name))
+    if code == 0:
+        print(json.dumps([asdict(each) for each in run.finished_rounds()]))
+    return code
 
 
 def control(options: argparse.Namespace) -> None:
@@ -366,17 +426,8 @@ def quickstart(options: argparse.Namespace) -> int:
 VERBS = {
     verb.__name__: verb
     for verb in (
-        prompts,
-        generate,
-        collect,
-        detect,
-        score,
-        pairs,
-        train,
-        control,
-        evaluate,
-        compare,
-        quickstart,
+        *(prompts, generate, collect, detect, score, pairs, train, rounds, control),
+        *(evaluate, compare, quickstart),
     )
 }
 

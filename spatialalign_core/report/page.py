@@ -32,16 +32,18 @@ def write_report(
     aligned: Sequence[ScoredSample],
     training_log: Sequence[Mapping[str, Any]] | None,
     settings: Mapping[str, Any],
+    rounds: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     """Write both files, each whole or not at all.
 
     base, aligned: what `evaluation` was made from. training_log: rows with `step`, `loss` and `accuracy` (numbers or
-    their text); None leaves the training section out. settings: shown as a table, nested mappings as "outer inner"; an
+    their text); None leaves the training section out. rounds: of self-improvement, with `number`, `held_out_score` and
+    `held_out_accuracy`, from the model before any. settings: shown as a table, nested mappings as "outer inner"; an
     `fps` in it sets how far an arrow key steps. Videos that are missing or would not fit are named, never an error.
     """
     pairs = paired(base, aligned)
     shown = choose_shown(pairs, evaluation.tau)
-    page = _page(evaluation, pairs, shown, training_log or [], settings)
+    page = _page(evaluation, pairs, shown, training_log or [], settings, rounds)
     samples = [
         {"prompt": b.prompt.id, "seed": b.seed, "base": b.score.dsr, "aligned": a.score.dsr} for b, a in pairs
     ]
@@ -56,6 +58,7 @@ def _page(
     shown: Sequence[SamplePair],
     log: Sequence[Mapping[str, Any]],
     settings: Mapping[str, Any],
+    rounds: Sequence[Mapping[str, Any]],
 ) -> str:
     here = resources.files(__package__)
     style, script = (here.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
@@ -76,6 +79,7 @@ def _page(
         _changes(evaluation),
         side_by_side(evaluation, pairs, shown, room),
         _training(log),
+        _rounds(rounds),
         here.joinpath("reading.html").read_text("utf-8").replace("TAU", f"{evaluation.tau:g}"),
         _settings(settings, evaluation),
         "<footer>Everything on this page is inside this one file; it loads nothing from anywhere. "
@@ -185,6 +189,26 @@ def _training(log: Sequence[Mapping[str, Any]]) -> str:
     return (
         "<section><h2>Training</h2><p>Faint: every step. Strong: the running mean.</p>"
         f'<div class="two">{"".join(charts)}</div></section>'
+    )
+
+
+def _rounds(rounds: Sequence[Mapping[str, Any]]) -> str:
+    if len(rounds) < 2:
+        return ""
+    scores, shares = (
+        [_float(row.get(f"held_out_{name}")) for row in rounds] for name in ("score", "accuracy")
+    )
+    rows = "".join(
+        f'<tr><th scope="row">{number}</th><td>{score:.3f}</td><td>{words.percent(share)}</td></tr>'
+        for number, (score, share) in enumerate(zip(scores, shares, strict=True))
+    )
+    return (
+        "<section><h2>Round by round</h2><p>Each round learned from videos of the round before. Round 0 is the model "
+        "before any. The best round was chosen by these same videos, so its own number is a little too kind.</p>"
+        '<ul class="legend"><li class="base"><span>mean score of held-out videos</span></li>'
+        '<li class="aligned"><span>share that obeys, score at least 0.7</span></li></ul>'
+        f"{svg.rounds_curve(scores, shares)}<details><summary>The numbers behind the curve</summary><table><thead><tr>"
+        f"<th>round</th><th>score</th><th>obeys</th></tr></thead><tbody>{rows}</tbody></table></details></section>"
     )
 
 

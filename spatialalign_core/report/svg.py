@@ -85,6 +85,26 @@ def training_curve(steps: Sequence[float], values: Sequence[float], share: bool,
     return _svg("".join(parts), caption)
 
 
+def rounds_curve(scores: Sequence[float], shares: Sequence[float]) -> str:
+    """Held-out score and the share that obeys, both 0..1, over the rounds from 0 on; two at least."""
+
+    def at(number: int, value: float) -> Point:
+        along = number / (len(scores) - 1)
+        return _LEFT + along * (_WIDTH - _LEFT - _RIGHT), _HEIGHT - _BOTTOM - value * (
+            _HEIGHT - _TOP - _BOTTOM
+        )
+
+    parts = [_horizontal(at(0, level), percent(level)) for level in (0, 0.25, 0.5, 0.75, 1)]
+    for number in range(len(scores)):
+        x, y = at(number, 0)
+        parts.append(_text(x, y + 22, f"round {number}" if number == 0 else str(number), "middle"))
+    for kind, values in (("base", scores), ("aligned", shares)):
+        points = [at(number, value) for number, value in enumerate(values)]
+        parts.append(f'<polyline class="line {kind}" points="{_points(points)}"/>')
+        parts += [f'<circle class="dot {kind}" cx="{_n(x)}" cy="{_n(y)}" r="4"/>' for x, y in points]
+    return _svg("".join(parts), f"Held-out score over {len(scores) - 1} rounds, {scores[0]:.2f} before any.")
+
+
 def _values_at_tau(accuracy: Comparison, places: Sequence[Point]) -> list[str]:
     parts = []
     higher = "aligned" if accuracy.aligned.value >= accuracy.base.value else "base"

@@ -17,6 +17,11 @@ from .layout import BASE, RunLayout
 from .samples import video_digest
 from .scores import ScoreRow, read_scores
 
+Sources = Mapping[str, range | None]
+"""The sets whose videos make pairs, and which seeds of each, None for all. No seed may be in two of them."""
+
+BASE_VIDEOS: Sources = {BASE: None}
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -45,13 +50,14 @@ def choose(
     prompts: Sequence[DsrPrompt],
     settings: PairSettings,
     kept_apart: Collection[Combination],
+    sources: Sources = BASE_VIDEOS,
 ) -> Choice:
     """The pairs of these prompts. kept_apart: what no text may tell of unless its prompt does."""
-    rows = _scored(layout, prompts)
+    rows = _scored(layout, prompts, sources)
     texts = list(prompts)
     retold: dict[tuple[str, str], dict[int, Score]] = {}
     if settings.retell:
-        tracks = {key: track for key in rows if (track := _current_track(layout, key, rows[key].video))}
+        tracks = {key: track for key in rows if (track := _current_track(layout, rows[key]))}
         for prompt in prompts:
             others = _retellings(prompt, kept_apart)
             texts += [replace(other, id=retold_id(prompt.id, other.change.code)) for other in others]
@@ -110,13 +116,16 @@ def _outdated(number: int) -> str:
     return f"{number} choices by hand are of videos that have changed since, and do not count; look at them again."
 
 
-def _scored(layout: RunLayout, prompts: Sequence[DsrPrompt]) -> dict[tuple[str, int], ScoreRow]:
+def _scored(
+    layout: RunLayout, prompts: Sequence[DsrPrompt], sources: Sources
+) -> dict[tuple[str, int], ScoreRow]:
     ids = {prompt.id for prompt in prompts}
-    return {
-        (row.prompt_id, row.seed): row
-        for row in read_scores(layout.scores_file)
-        if row.set == BASE and row.prompt_id in ids
-    }
+
+    def belongs(row: ScoreRow) -> bool:
+        seeds = sources.get(row.set)
+        return row.set in sources and row.prompt_id in ids and (seeds is None or row.seed in seeds)
+
+    return {(row.prompt_id, row.seed): row for row in read_scores(layout.scores_file) if belongs(row)}
 
 
 def _retellings(prompt: DsrPrompt, kept_apart: Collection[Combination]) -> list[DsrPrompt]:
@@ -129,12 +138,13 @@ def _retellings(prompt: DsrPrompt, kept_apart: Collection[Combination]) -> list[
     return [other for change in changes if (other := retell(prompt, change)) is not None]
 
 
-def _current_track(layout: RunLayout, key: tuple[str, int], scored: str) -> Track | None:
+def _current_track(layout: RunLayout, row: ScoreRow) -> Track | None:
     """The track of the video that was scored; None when it is missing, damaged or of another video."""
-    if video_digest(layout.video_path(BASE, *key)) != scored:
+    key = row.set, row.prompt_id, row.seed
+    if video_digest(layout.video_path(*key)) != row.video:
         return None
     with contextlib.suppress(SpatialAlignError):
-        return read_track(layout.track_path(BASE, *key))
+        return read_track(layout.track_path(*key))
     return None
 
 

@@ -23,6 +23,7 @@ from ..pairs import PairSelection, PairSettings, load_pairs
 from ..plan import USUAL, GenerateOptions
 from ..progress import Progress
 from ..prompts import Combination, DsrPrompt, write_prompts
+from ..train.ranks import ALONE, Ranks
 from ..train.settings import TrainSettings
 from .choosing import choose, rule
 from .collecting import Collected, collect_sample, with_prompt
@@ -33,10 +34,12 @@ from .layout import ALIGNED, BASE, DEFAULT_LORA, SETS, RunLayout, SampleKey
 from .lock import locked
 from .pairing import pairs_stage
 from .planning import AUTO
+from .ray_workers import RayWorkers
+from .rounds import RoundSettings, Tools, rounds_stage
 from .samples import is_collected
 from .session import Watching
 from .stages import detect_stage, evaluate_stage, generate_stage, score_stage
-from .training import train_lora
+from .training import follow_training, train_lora
 
 __all__ = ["ALIGNED", "BASE", "DEFAULT_BATCH", "DEFAULT_LORA", "SETS", "Progress", "Run", "SampleKey"]
 
@@ -90,14 +93,14 @@ class Run(RunLayout):
         batch_size: int = DEFAULT_BATCH,
         lora: Path | None = None,
         strength: float = 1.0,
-        workers: int | None = None,
+        workers: int | RayWorkers | None = None,
         options: GenerateOptions = USUAL,
     ) -> Iterator[Progress]:
         """Make the videos of seeds 0 .. seeds - 1 of every prompt of the split.
 
         The set "aligned" is made with the run's own LoRA where `lora` names no other. workers: processes to use on a
-        CPU, None for as many as suit; the videos do not depend on it. options: how memory is
-        used. Leaves the model without any LoRA.
+        CPU, None for as many as suit, or workers on many machines; the videos do not depend on it. options: how memory
+        is used. Leaves the model without any LoRA.
         """
         with self._writing():
             adapter = self.lora_path() if set == ALIGNED and lora is None else lora
@@ -124,15 +127,17 @@ class Run(RunLayout):
         seeds: int | None = None,
         keep_masks: bool = False,
         mask_tracker: MaskTracker | None = None,
+        workers: RayWorkers | None = None,
     ) -> Iterator[Progress]:
         """Find subject and object in the videos that are there; one that cannot be read is INVALID, with its reason.
 
-        rule, mask_tracker: see `detect_track`. Tracks made otherwise, or by other weights, are made again.
+        rule, mask_tracker: see `detect_track`. workers: on many machines, None for here. Tracks made otherwise, or
+        by other weights, are made again.
         """
         with self._writing():
             prompts = {prompt.id: prompt for prompt in self.prompts(split)}
             yield from detect_stage(
-                self, detector, prompts, set, split, rule, seeds, keep_masks, mask_tracker
+                self, detector, prompts, set, split, rule, seeds, keep_masks, mask_tracker, workers
             )
 
     def score(
@@ -191,33 +196,66 @@ class Run(RunLayout):
         room: int | None = None,
         device: torch.device | None = None,
         tensorboard: bool = False,
+        continue_from: Path | None = None,
+        ranks: Ranks = ALONE,
     ) -> Iterator[Progress]:
         """Train lora/<name>.safetensors on pairs/, going on from the last checkpoint.
 
         Closing it between two steps saves a checkpoint. Leaves the model without any LoRA. check: held-out videos to
         make and score meanwhile. plan: how to fit into memory, "auto" for the fastest that does; room: bytes it may
-        use, None for what is free. device: where to compute, None for where the model is. `control` says how to talk
-        to it while it runs. SpatialAlignError when there is nothing to train on, or no plan fits.
+        use, None for what is free. device: where to compute, None for where the model is. continue_from: a LoRA file
+        of any style to begin with. ranks: this process among those that train together; only the leading one writes.
+        `control` says how to talk to it while it runs. SpatialAlignError when there is nothing to train on, or no plan
+        fits.
+        """
+        if not ranks.leads:
+            pairs = load_pairs(self.pairs_folder)
+            yield from follow_training(model, pairs, settings, device, continue_from, ranks)
+            return
+        try:
+            with self._writing():
+                pairs, lora = load_pairs(self.pairs_folder), self.lora_path(name)
+                watching = None
+                if check is not None:
+                    self.prompts("held_out")  # none of them is told now rather than at the first look
+                    watching = Watching(check, lambda lora, step: look(self, model, check, lora, step))
+                yield from train_lora(
+                    model,
+                    pairs,
+                    settings,
+                    lora,
+                    self.training_file,
+                    self.control,
+                    watching,
+                    plan,
+                    room,
+                    device,
+                    self.folder / "tensorboard" if tensorboard else None,
+                    continue_from,
+                    ranks,
+                )
+        finally:
+            ranks.dismiss()
+
+    def rounds(
+        self,
+        model: VideoModel,
+        detector: Detector,
+        settings: RoundSettings | None = None,
+        name: str = DEFAULT_LORA,
+        mask_tracker: MaskTracker | None = None,
+        workers: int | RayWorkers | None = None,
+        plan: str = AUTO,
+    ) -> Iterator[Progress]:
+        """Let the model learn from its own better and worse videos again and again, until it gets no better.
+
+        Each round makes videos with the LoRA so far, scores them, and trains on from it; see `rounds`. Leaves the LoRA
+        of the round with the best held-out score as lora/<name>.safetensors. `finished_rounds` has the numbers. A round
+        that is finished is not done again. SpatialAlignError when a round finds nothing to pair.
         """
         with self._writing():
-            pairs, lora = load_pairs(self.pairs_folder), self.lora_path(name)
-            watching = None
-            if check is not None:
-                self.prompts("held_out")  # none of them is told now rather than at the first look
-                watching = Watching(check, lambda lora, step: look(self, model, check, lora, step))
-            yield from train_lora(
-                model,
-                pairs,
-                settings,
-                lora,
-                self.training_file,
-                self.control,
-                watching,
-                plan,
-                room,
-                device,
-                self.folder / "tensorboard" if tensorboard else None,
-            )
+            lora, tools = self.lora_path(name), Tools(model, detector, mask_tracker, workers, plan)
+            yield from rounds_stage(self, tools, settings or RoundSettings(), lora, self._held_out())
 
     def evaluate(
         self,

@@ -14,7 +14,7 @@ from ..errors import SpatialAlignError
 from ..files import fingerprint
 from ..models.base import GenerateSettings, VideoModel
 from ..progress import Progress
-from ..score import accuracy_at
+from ..score import Score, accuracy_at
 from .layout import RunLayout
 from .stages import detect_stage, generate_stage, score_stage
 from .training_log import HELD_OUT
@@ -127,15 +127,20 @@ def look(
             ),
             score_stage(layout, prompts, set, "held_out", check.seeds),
         ):
-            yield from _without_gradients(stage)
+            yield from without_gradients(stage)
     wanted = {(prompt.id, seed) for prompt in chosen for seed in range(check.seeds)}
     scores = [score for key, score in layout.scores(look_set(step), "held_out").items() if key in wanted]
+    return held_out_numbers(scores)
+
+
+def held_out_numbers(scores: Sequence[Score]) -> dict[str, float]:
+    """What is told of held-out videos, by the names in `HELD_OUT`."""
     mean = sum(score.dsr or 0.0 for score in scores if score.valid) / len(scores)
     valid = sum(score.valid for score in scores) / len(scores)
     return dict(zip(HELD_OUT, (mean, accuracy_at(scores, _TAU), valid), strict=True))
 
 
-def _without_gradients(stage: Iterator[Progress]) -> Iterator[Progress]:
+def without_gradients(stage: Iterator[Progress]) -> Iterator[Progress]:
     """Only while the stage works: whoever drives it keeps its own mode between two items."""
     while True:
         with torch.no_grad():

@@ -7,6 +7,7 @@ scores.csv
 rulings.json                                            pairs kept or dropped by hand
 pairs/
 lora/<name>.safetensors, lora/checkpoints/, training.csv
+rounds.json, rounds/                                    self-improvement rounds, see `rounds`
 control/                                                requests to a training that runs, see `control`
 report.html, report.json
 comparisons/<set>--<set>/                               two LoRAs or strengths side by side, see `comparing`
@@ -24,6 +25,7 @@ from ..prompts import DsrPrompt, read_prompts
 from ..score import Score
 from ..tracks import Track, read_track
 from .control import TrainControl
+from .round_log import Round, read_rounds
 from .scores import read_scores
 from .training_log import read_training_log
 
@@ -51,6 +53,7 @@ class RunLayout:
         self.rulings_file = self.folder / "rulings.json"
         self.pairs_folder = self.folder / "pairs"
         self.training_file = self.folder / "training.csv"
+        self.rounds_file = self.folder / "rounds.json"
         self.control = TrainControl(self.folder)
         self.comparisons_folder = self.folder / "comparisons"
         self.report_html = self.folder / "report.html"
@@ -115,6 +118,10 @@ class RunLayout:
     def training_log(self) -> list[dict[str, float]]:
         """Rows of training.csv, one a step; empty before the first."""
         return read_training_log(self.training_file)
+
+    def finished_rounds(self) -> list[Round]:
+        """Self-improvement rounds in order, from the model before any; empty where there were none."""
+        return read_rounds(self.rounds_file)
 
 
 def _plain(name: str, what: str, setting: str = "") -> str:

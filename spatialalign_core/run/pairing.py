@@ -11,9 +11,9 @@ from ..files import fingerprint
 from ..pairs import PairSelection, PairSettings, export_pairs, load_pairs
 from ..progress import Progress
 from ..prompts import Combination, DsrPrompt
-from .choosing import choose
+from .choosing import BASE_VIDEOS, Sources, choose
 from .encoders import Encoder
-from .layout import BASE, RunLayout
+from .layout import RunLayout
 from .samples import COLLECTED, latent_shape, load_latents, sample_metadata
 
 
@@ -23,40 +23,46 @@ def pairs_stage(
     prompts: Sequence[DsrPrompt],
     settings: PairSettings,
     kept_apart: Collection[Combination],
+    sources: Sources = BASE_VIDEOS,
+    folder: Path | None = None,
 ) -> Iterator[Progress]:
-    """The folder pairs/; see `Run.export_pairs`. kept_apart: what no text may tell of unless its prompt does."""
-    choice = choose(layout, prompts, settings, kept_apart)
+    """The folder pairs/, or another; see `Run.export_pairs`.
+
+    kept_apart: what no text may tell of unless its prompt does. sources: whose videos.
+    """
+    folder = folder or layout.pairs_folder
+    choice = choose(layout, prompts, settings, kept_apart, sources)
     selection = choice.selection
     used = sorted(
         {(pair.prompt_id, seed) for pair in selection.pairs for seed in (pair.winner_seed, pair.loser_seed)}
     )
     total = len(selection.pairs)
-    for key in used:
-        video = layout.video_path(BASE, *key)
+    videos = {key: layout.video_path(choice.rows[key].set, *key) for key in used}
+    for key, video in videos.items():
         _check_scored(video, choice.rows[key].video)
         if not encoder.knows(video):
             yield Progress("pairs", 0, total, f"latents of {key[0]}, seed {key[1]}")
             warning = encoder.encode_video(video)
             if warning:
                 yield Progress("pairs", 0, total, warning, warning=True)
-    origins = [(*key, _checked_origin(layout, encoder, layout.video_path(BASE, *key))) for key in used]
-    _check_sizes(layout, used)
+    origins = [(*key, _checked_origin(layout, encoder, video)) for key, video in videos.items()]
+    _check_sizes(list(videos.values()))
     # What was decided by hand is part of what the pairs are, also where it changes none of them.
     by_hand = [choice.rulings] if choice.rulings else []
     print_ = fingerprint([settings, selection.pairs, origins, prompts, *by_hand])
-    if not _are_exported(layout.pairs_folder, selection, print_):
+    if not _are_exported(folder, selection, print_):
         yield Progress("pairs", 0, total, "encoding the prompts and copying the latents")
         ids = {pair.text_id for pair in selection.pairs}
         export_pairs(
-            layout.pairs_folder,
+            folder,
             selection,
             choice.texts,
-            lambda prompt_id, seed: load_latents(layout.video_path(BASE, prompt_id, seed)),
+            lambda prompt_id, seed: load_latents(videos[prompt_id, seed]),
             encoder.encode_texts({text.id: text.text for text in choice.texts if text.id in ids}),
             print_,
             encoder.fingerprint,
         )
-    yield Progress("pairs", total, total, selection.explanation, path=layout.pairs_folder)
+    yield Progress("pairs", total, total, selection.explanation, path=folder)
 
 
 def _check_scored(video: Path, scored: str) -> None:
@@ -79,11 +85,10 @@ def _checked_origin(layout: RunLayout, encoder: Encoder, video: Path) -> str | N
     return f"{print_}-{encoder.fingerprint}" if metadata.get("origin") == COLLECTED else print_
 
 
-def _check_sizes(layout: RunLayout, used: Sequence[tuple[str, int]]) -> None:
+def _check_sizes(videos: Sequence[Path]) -> None:
     """Training takes videos of one size. SpatialAlignError that names two of different ones."""
     first: tuple[Path, tuple[int, ...]] | None = None
-    for key in used:
-        video = layout.video_path(BASE, *key)
+    for video in videos:
         shape = latent_shape(video)
         if first is None:
             first = video, shape

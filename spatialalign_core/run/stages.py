@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from ..detect.base import Detector, MaskTracker, origin
-from ..detect.tracker import detect_track
 from ..detect.validity import DetectionRule
 from ..errors import SpatialAlignError
 from ..evaluate import Evaluation, evaluate
@@ -25,10 +22,11 @@ from ..progress import Progress
 from ..prompts import DsrPrompt
 from ..report import write_report
 from ..score import Score, accuracy_at, score_tracks
-from ..tracks import Track, read_track, track_fingerprint, write_track
-from ..train.lora import apply_lora, read_lora, remove_lora
-from ..video import read_video
+from ..tracks import Track, read_track, track_fingerprint
+from ..train.lora import apply_lora, lora_digest, remove_lora
+from .finding import Finding, find
 from .layout import ALIGNED, BASE, RunLayout
+from .ray_workers import RayWorkers, detect_with_ray, generate_with_ray
 from .samples import is_collected, sample_state, video_digest
 from .scores import ScoreRow, read_scores, write_scores
 from .worker import Wanted, generate_in_workers, make_batches, spare_workers
@@ -44,21 +42,22 @@ def generate_stage(
     batch_size: int,
     lora: Path | None,
     strength: float,
-    workers: int | None,
+    workers: int | RayWorkers | None,
     options: GenerateOptions = USUAL,
+    first: int = 0,
 ) -> Iterator[Progress]:
-    """Samples of seeds 0 .. seeds - 1; see `Run.generate`."""
+    """Samples of `seeds` seeds from `first` on; see `Run.generate`."""
     if seeds < 1 or batch_size < 1:
         raise SpatialAlignError(f"seeds and batch size must be at least 1, got {seeds} and {batch_size}.")
     if lora is not None and not lora.is_file():
         raise SpatialAlignError(f"There is no LoRA {lora} yet; train one first, or choose another.")
-    adapter = None if lora is None else [_lora_digest(lora), strength]
+    adapter = None if lora is None else [lora_digest(lora), strength]
     origin = fingerprint([model.fingerprint, settings, adapter])
     wanted: list[Wanted] = []
     damaged: list[Path] = []
     outdated = 0
     for prompt in prompts:
-        for seed in range(seeds):
+        for seed in range(first, first + seeds):
             job = Job(prompt.id, prompt.text, seed)
             video = layout.video_path(set, prompt.id, seed)
             print_ = fingerprint([origin, job])
@@ -92,26 +91,19 @@ def generate_stage(
             yield Progress("generate", done, total, text, path=item.video)
 
 
-def _lora_digest(path: Path) -> str:
-    """Of the tensors, because the same LoRA saved twice differs in the order of its metadata."""
-    tensors, _ = read_lora(path)
-    content = {
-        name: [list(tensor.shape), tensor.contiguous().view(torch.uint8).numpy().tobytes()]
-        for name, tensor in tensors.items()
-    }
-    return fingerprint(content)
-
-
 def _generated(
     model: VideoModel,
     batches: Sequence[Sequence[Wanted]],
     settings: GenerateSettings,
     lora: Path | None,
     strength: float,
-    workers: int | None,
+    workers: int | RayWorkers | None,
     options: GenerateOptions,
 ) -> Iterator[Wanted | None]:
     if not batches:
+        return
+    if isinstance(workers, RayWorkers):
+        yield from generate_with_ray(model, batches, settings, lora, strength, workers, options)
         return
     count = min(len(batches), workers or spare_workers(model))
     if count > 1 and model.device.type == "cpu":
@@ -136,35 +128,44 @@ def detect_stage(
     seeds: int | None,
     keep_masks: bool,
     mask_tracker: MaskTracker | None,
+    workers: RayWorkers | None = None,
 ) -> Iterator[Progress]:
     """Tracks of all videos of the set; see `Run.detect`."""
     keys = layout.samples(set, split, seeds)
     if not keys:
         raise SpatialAlignError(f"There are no {set} videos in {layout.folder} yet; generate them first.")
     how = fingerprint([origin(detector), rule, keep_masks, origin(mask_tracker)])
-    for done, key in enumerate(keys):
+    jobs: list[Finding] = []
+    done = 0
+    for key in keys:
         prompt = prompts[key.prompt_id]
         video = layout.video_path(set, key.prompt_id, key.seed)
         path = layout.track_path(set, key.prompt_id, key.seed)
         print_ = f"{_origin(video, prompt)}-{how}"
-        known = track_fingerprint(path)
-        readable = known is not None and _reads(path)
-        if known == print_ and readable:
-            yield Progress("detect", done + 1, len(keys), path=path)
+        readable = track_fingerprint(path) is not None and _reads(path)
+        if readable and track_fingerprint(path) == print_:
+            done += 1
+            yield Progress("detect", done, len(keys), path=path)
             continue
         if path.exists() and not readable:
             yield Progress("detect", done, len(keys), f"{path} is damaged; it is made again.", warning=True)
-        try:
-            frames, _ = read_video(video)
-        except SpatialAlignError as error:
-            yield Progress("detect", done, len(keys), f"Set aside as INVALID: {error}", warning=True)
-            track = _empty_track(prompt, str(error))
-        else:
-            track = detect_track(
-                detector, frames, prompt.subject, prompt.object, rule, keep_masks, mask_tracker
-            )
-        write_track(path, track, print_)
-        yield Progress("detect", done + 1, len(keys), f"{key.prompt_id}, seed {key.seed}", path=path)
+        label = f"{key.prompt_id}, seed {key.seed}"
+        jobs.append(Finding(video, path, prompt.subject, prompt.object, print_, label))
+    if workers is None:
+        outcomes: Iterator[tuple[Finding, str | None] | None] = (
+            (job, find(job, detector, rule, keep_masks, mask_tracker)) for job in jobs
+        )
+    else:
+        outcomes = detect_with_ray(jobs, detector, rule, keep_masks, mask_tracker, workers)
+    for outcome in outcomes:
+        if outcome is None:
+            yield Progress("detect", done, len(keys))
+            continue
+        job, warning = outcome
+        if warning:
+            yield Progress("detect", done, len(keys), warning, warning=True)
+        done += 1
+        yield Progress("detect", done, len(keys), job.label, path=job.path)
 
 
 def score_stage(
@@ -223,7 +224,10 @@ def evaluate_stage(
     evaluation = evaluate(base, aligned, tau, bootstrap)
     yield Progress("evaluate", 1, 2, "writing the report")
     log = layout.training_log() or None
-    write_report(layout.report_html, layout.report_json, evaluation, base, aligned, log, dict(settings))
+    rounds = [asdict(each) for each in layout.finished_rounds()]
+    write_report(
+        layout.report_html, layout.report_json, evaluation, base, aligned, log, dict(settings), rounds
+    )
     yield Progress("evaluate", 2, 2, _verdict(evaluation), path=layout.report_html)
 
 
@@ -237,22 +241,6 @@ def _reads(path: Path) -> bool:
         read_track(path)
         return True
     return False
-
-
-def _empty_track(prompt: DsrPrompt, reason: str) -> Track:
-    boxes, confidences = np.zeros((0, 4)), np.zeros(0)
-    return Track(
-        prompt.subject,
-        prompt.object,
-        0,
-        0,
-        boxes,
-        boxes,
-        confidences,
-        confidences,
-        frame_reasons=(),
-        reason=reason,
-    )
 
 
 def _summary(scores: Sequence[Score]) -> str:

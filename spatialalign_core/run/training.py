@@ -13,8 +13,10 @@ from ..models.base import VideoModel
 from ..pairs import PairData
 from ..progress import Progress
 from ..train.checkpoint import load_checkpoint
-from ..train.lora import lora_metadata, read_lora, save_lora
-from ..train.plans import LADDER, PLANS, MemoryPlan
+from ..train.follow import follow
+from ..train.lora import lora_metadata, lora_origin, read_lora, save_lora
+from ..train.plans import LADDER, PLANS, SHARDED, MemoryPlan, find_plan
+from ..train.ranks import ALONE, Ranks
 from ..train.settings import TrainSettings
 from ..train.trainer import Trainer
 from .control import REQUESTS, TrainControl
@@ -35,16 +37,22 @@ def train_lora(
     room: int | None = None,
     device: torch.device | None = None,
     tensorboard: Path | None = None,
+    continue_from: Path | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Progress]:
     """Train and write `lora`, yielding after every step.
 
     Goes on from the newest whole checkpoint that belongs to these pairs, settings and weights; a LoRA that is finished
     is not trained again. However it ends, all steps that were done are saved. The model leaves without any LoRA. `log`
     gets one row a step. plan, room: see `plan_training`; with "auto", what needed a leaner plan goes on with that.
+    continue_from, ranks: see `Trainer`; this process leads.
     """
     pairs.check()
+    if continue_from is not None and continue_from.resolve() == lora.resolve():
+        raise SpatialAlignError(f"{lora.name} cannot continue from itself; give the new LoRA another name.")
     total = settings.steps
-    print_ = fingerprint([pairs.fingerprint, settings, model.fingerprint])
+    origin = lora_origin(continue_from)
+    print_ = fingerprint([pairs.fingerprint, settings, model.fingerprint, *origin])
     check = watching.check if watching and watching.check.every else None
     outcome = fingerprint([print_, check.fingerprint]) if check else print_
     state_of_file = _finished(lora, outcome)
@@ -54,13 +62,17 @@ def train_lora(
     if state_of_file is None:
         yield Progress("train", 0, total, f"{lora} is damaged; it is made again.", warning=True)
 
+    if plan == SHARDED.name and watching is not None:
+        raise SpatialAlignError(
+            f"The plan {plan!r} cannot look at held-out videos meanwhile; leave that out, and evaluate what it saves."
+        )
     # A folder for each combination, because another run's higher step numbers would count as newer.
     checkpoints = lora.parent / "checkpoints" / f"{lora.stem}-{print_}"
     for request in REQUESTS:  # left from an earlier training
         control.answered(request)
     place = device or model.device
     estimate = plan_training(model, pairs, settings, place, plan, room)
-    trainer = Trainer(model, pairs, settings, estimate.plan, place)
+    trainer = Trainer(model, pairs, settings, estimate.plan, place, continue_from, ranks)
     try:
         state, damaged = load_checkpoint(checkpoints, trainer.fingerprint)
         for path in damaged:
@@ -68,7 +80,11 @@ def train_lora(
                 "train", 0, total, f"The checkpoint {path} is damaged; an older one is used.", warning=True
             )
         if state is not None:
-            trainer.use(_leanest(trainer.plan, state.plan) if plan == AUTO else trainer.plan, state)
+            needed = _leanest(trainer.plan, state.plan) if plan == AUTO else trainer.plan
+            if needed == trainer.plan:
+                trainer.restore(state)
+            else:
+                trainer.use(needed, state)
         yield Progress("train", trainer.step, total, f"going on after step {trainer.step}" if state else "")
         yield Progress("train", trainer.step, total, f"memory plan {estimate}")
         with TrainingLog(log, trainer.step, tensorboard) as rows:
@@ -78,6 +94,7 @@ def train_lora(
             **lora_metadata(model, settings, pairs),
             "fingerprint": outcome,
             "preset_settings": repr(settings),
+            **({} if continue_from is None else {"continued_from": continue_from.name}),
         }
         tensors, step = session.result()
         save_lora(lora, tensors, metadata | {"step": str(step)})
@@ -86,6 +103,26 @@ def train_lora(
     control.tell("finished", trainer.step, total, trainer.plan.name)
     text = f"saved {lora.name}" + (f", of step {step}" if step < total else "")
     yield Progress("train", total, total, text, path=lora)
+
+
+def follow_training(
+    model: VideoModel,
+    pairs: PairData,
+    settings: TrainSettings,
+    device: torch.device | None,
+    continue_from: Path | None,
+    ranks: Ranks,
+) -> Iterator[Progress]:
+    """Take part in a training that another process leads, writing nothing; yields after every step."""
+    first = ranks.hear()
+    if first is None:  # nothing to train, or it could not begin
+        return
+    trainer = Trainer(model, pairs, settings, find_plan(first.plan), device, continue_from, ranks)
+    try:
+        for log in follow(trainer, first):
+            yield Progress("train", log.step, log.total)
+    finally:
+        trainer.close()
 
 
 def _finished(lora: Path, print_: str) -> bool | None:

@@ -27,6 +27,7 @@ from torch import Tensor
 from ..errors import SpatialAlignError
 from ..generate import Job, encode_texts, generate
 from ..models.base import GenerateSettings, VideoModel
+from ..models.loading import BUNDLED
 from ..placement import put_to_work
 from ..plan import USUAL, GenerateOptions, plan_generation
 from .samples import write_sample
@@ -60,14 +61,16 @@ def make_batches(
     batches: Sequence[Sequence[Wanted]],
     settings: GenerateSettings,
     options: GenerateOptions = USUAL,
+    states: dict[str, Tensor] | None = None,
 ) -> Iterator[Wanted | None]:
     """Generate batches and write the samples that are wanted, yielding each when its files are there.
 
-    All but the last are of one size. Texts are encoded first, once each, with a None after each.
+    All but the last are of one size. Texts are encoded first, once each, with a None after each. states: texts that are
+    encoded already; those of these batches join them.
     """
     wanted = [item for batch in batches for item in batch]
     jobs, size, device = [item.job for item in wanted], len(batches[0]), model.device
-    states: dict[str, Tensor] = {}
+    states = {} if states is None else states
     plan = plan_generation(model, settings, size, options)
     try:
         for _ in encode_texts(model, jobs, settings, states, plan, device):
@@ -100,12 +103,7 @@ def generate_in_workers(
     processes: list[subprocess.Popen[str]] = []
     try:
         for index in range(workers):
-            plan = {
-                "model": str(model.folder.resolve()),
-                "settings": asdict(settings),
-                "lora": str(lora.resolve()) if lora else None,
-                "strength": strength,
-                "options": asdict(options),
+            plan = recipe(model, settings, lora, strength, options) | {
                 "threads": max(1, _cores() // workers),
                 "batches": [[_to_json(wanted) for wanted in batch] for batch in batches[index::workers]],
             }
@@ -133,6 +131,40 @@ def generate_in_workers(
             process.kill()
         for process in processes:
             process.wait()
+
+
+def recipe(
+    model: VideoModel,
+    settings: GenerateSettings,
+    lora: Path | None,
+    strength: float,
+    options: GenerateOptions,
+) -> dict[str, Any]:
+    """What another process needs to know to generate alike; plain JSON values."""
+    bundled = [name for name, folder in BUNDLED.items() if folder == model.folder]
+    return {
+        # By name where it comes with the pack, which may lie elsewhere on another machine.
+        "model": bundled[0] if bundled else str(model.folder.resolve()),
+        "settings": asdict(settings),
+        "lora": str(lora.resolve()) if lora else None,
+        "strength": strength,
+        "options": asdict(options),
+    }
+
+
+def prepare(
+    plan: Mapping[str, Any], device: str | None
+) -> tuple[VideoModel, GenerateSettings, GenerateOptions]:
+    """What a `recipe` says, loaded. device: None for a card where there is one."""
+    from ..models.loading import load_video_model
+    from ..models.quiet import quiet_libraries
+    from ..train.lora import apply_lora
+
+    quiet_libraries()
+    model = load_video_model(plan["model"], device)
+    if plan["lora"]:
+        apply_lora(model, Path(plan["lora"]), plan["strength"])
+    return model, GenerateSettings(**plan["settings"]), GenerateOptions(**plan["options"])
 
 
 def _start(plan: Mapping[str, Any], news: queue.Queue[dict[str, Any]]) -> subprocess.Popen[str]:
@@ -187,18 +219,10 @@ def _from_json(data: Mapping[str, Any]) -> Wanted:
 def _work(plan: Mapping[str, Any], tell: Any) -> None:
     import torch
 
-    from ..models.loading import load_video_model
-    from ..models.quiet import quiet_libraries
-    from ..train.lora import apply_lora
-
-    quiet_libraries()
     torch.set_num_threads(plan["threads"])
-    model = load_video_model(plan["model"], "cpu")
-    if plan["lora"]:
-        apply_lora(model, Path(plan["lora"]), plan["strength"])
-    settings = GenerateSettings(**plan["settings"])
+    model, settings, options = prepare(plan, "cpu")
     batches = [[_from_json(data) for data in batch] for batch in plan["batches"]]
-    for wanted in make_batches(model, batches, settings, GenerateOptions(**plan["options"])):
+    for wanted in make_batches(model, batches, settings, options):
         if wanted is not None:
             tell({"video": str(wanted.video)})
 

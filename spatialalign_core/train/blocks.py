@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from .plans import MemoryPlan
+from .ranks import ALONE, Ranks
+from .shards import Shards
 
 _FP8 = torch.float8_e4m3fn
 _FP8_LARGEST = 448.0
@@ -32,16 +34,19 @@ def blocks_of(transformer: nn.Module) -> list[nn.Module]:
 class PlannedBlocks:
     """Puts a plan on the transformer's blocks, with the LoRA on them already; `close` takes it off to the bit."""
 
-    def __init__(self, transformer: nn.Module, plan: MemoryPlan, device: torch.device) -> None:
+    def __init__(
+        self, transformer: nn.Module, plan: MemoryPlan, device: torch.device, ranks: Ranks = ALONE
+    ) -> None:
         """device: where blocks compute. The rest of the transformer must be there already."""
         self.blocks = blocks_of(transformer)
         self.device = device
-        self._stores: list[_Store] = []
+        self._stores: list[_Store | Shards] = []
         count = round(plan.recompute * len(self.blocks))
         for index, block in enumerate(self.blocks):
-            store: _Store | None = None
+            store: _Store | Shards | None = None
             if plan.weights != "resident":
-                store = _Store(block, plan.weights, device)
+                spread = plan.weights == "sharded"
+                store = Shards(block, device, ranks) if spread else _Store(block, plan.weights, device)
                 self._stores.append(store)
             if index < count or plan.compile or store:
                 forward = torch.compile(block.forward) if plan.compile else block.forward
@@ -52,10 +57,11 @@ class PlannedBlocks:
 
     def originals(self) -> list[Tensor]:
         """Weights that lie in the computer's memory because of the plan."""
-        return [kept.original for store in self._stores for kept in store.kept]
+        stores = [store for store in self._stores if isinstance(store, _Store)]
+        return [kept.original for store in stores for kept in store.kept]
 
     def close(self, device: torch.device) -> None:
-        """The blocks as they were, with the weights that they had, on `device`."""
+        """The blocks as they were, with the weights that they had, on `device`; spread ones do not come back."""
         for block in self.blocks:
             block.__dict__.pop("forward", None)
         for store in self._stores:

@@ -50,9 +50,10 @@ class Drawer:
         for pair in pairs.pairs:
             self._by_text.setdefault(pair.text_id, []).append(pair)
 
-    def draw(self, step: int) -> list[Draw]:
+    def draw(self, step: int, share: range | None = None) -> list[Draw]:
         """The pairs of step `step` (from 0): a text at random, one of its pairs at random, a noise level and noise.
 
+        share: only these of them, as they would be among all; the rest is drawn but not loaded.
         SpatialAlignError when hardly any pair is sound, or a file has gone.
         """
         settings = self.settings
@@ -63,7 +64,10 @@ class Drawer:
             pair = self._pair(rng)
             low, high = self.sigma_range  # an expert's share of the noise levels
             sigma = low + (high - low) * draw_sigma(settings, self.shift, rng, index)
-            draws.append(self._draw(pair, sigma, index < settings.anchors, generator))
+            if share is None or index in share:
+                draws.append(self._draw(pair, sigma, index < settings.anchors, generator))
+            else:
+                self._pass_over(generator)
         return draws
 
     def _pair(self, rng: np.random.Generator) -> Pair:
@@ -114,6 +118,15 @@ class Drawer:
             text=self.pairs.text(pair.text_id),
             anchor=anchor,
         )
+
+    def _pass_over(self, generator: torch.Generator) -> None:
+        """Take from the generator what a pair would have taken; all videos of a run are of one size."""
+        if self.settings.noise == "loser":
+            return
+        pair = self.pairs.pairs[0]
+        shape = self.pairs.latents(pair.prompt_id, pair.winner_seed).shape
+        for _ in range(2 if self.settings.noise == "separate" else 1):
+            torch.randn(shape, generator=generator)
 
 
 def draw_sigma(settings: TrainSettings, shift: float, rng: np.random.Generator, index: int) -> float:

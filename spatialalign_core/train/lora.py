@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import SpatialAlignError
-from ..files import atomic_path
+from ..files import atomic_path, fingerprint
 from ..models.base import VideoModel
 from ..models.lora_keys import Update, linear_rows, read_updates, resized, to_diffusers, to_native
 from ..pairs import PairData
@@ -125,6 +125,21 @@ def lora_metadata(model: VideoModel, settings: TrainSettings, pairs: PairData) -
             if found
         },
     }
+
+
+def lora_digest(path: Path) -> str:
+    """Of the tensors, because the same LoRA saved twice differs in the order of its metadata. Errors as `read_lora`."""
+    tensors, _ = read_lora(path)
+    content = {
+        name: [list(tensor.shape), tensor.contiguous().view(torch.uint8).numpy().tobytes()]
+        for name, tensor in tensors.items()
+    }
+    return fingerprint(content)
+
+
+def lora_origin(path: Path | None) -> list[str]:
+    """What a fingerprint holds of the LoRA that a training continues from: nothing for None. Errors as `read_lora`."""
+    return [] if path is None else [lora_digest(path)]
 
 
 def save_lora(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..errors import SpatialAlignError
 
-WEIGHTS = ("resident", "host", "fp8")
+WEIGHTS = ("resident", "host", "fp8", "sharded")
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class MemoryPlan:
     micro_batch: pairs whose gradients are made at once. one_video: winner and loser go through the model one after the
     other. recompute: share of the blocks, from the first on, whose inner values are made again in the backward pass
     instead of being kept. weights of the blocks, which are frozen: on the device ("resident"), in the computer's memory
-    and on the device only while a block works ("host"), or on the device in 8 bits ("fp8": rounds the base).
+    and on the device only while a block works ("host"), on the device in 8 bits ("fp8": rounds the base), or on the
+    device a part in each process ("sharded").
     compile: with torch.compile, block by block.
     """
 
@@ -42,12 +43,16 @@ LADDER: tuple[MemoryPlan, ...] = (
 FP8 = MemoryPlan("fp8", "as recompute, weights of the base in 8 bits", 1, True, 1.0, "fp8")
 PLANS: dict[str, MemoryPlan] = {plan.name: plan for plan in (*LADDER, FP8)}
 
+SHARDED = MemoryPlan("sharded", "as recompute, weights spread over the processes", 1, True, 1.0, "sharded")
+"""Only for several processes that train together."""
+
 
 def find_plan(name: str) -> MemoryPlan:
     """The plan of that name. SpatialAlignError for an unknown one."""
-    if name not in PLANS:
-        raise SpatialAlignError(f"There is no memory plan {name!r}; choose one of: auto, {', '.join(PLANS)}.")
-    return PLANS[name]
+    known = PLANS | {SHARDED.name: SHARDED}
+    if name not in known:
+        raise SpatialAlignError(f"There is no memory plan {name!r}; choose one of: auto, {', '.join(known)}.")
+    return known[name]
 
 
 def leaner(plan: MemoryPlan) -> MemoryPlan | None:
@@ -55,5 +60,7 @@ def leaner(plan: MemoryPlan) -> MemoryPlan | None:
     names = [each.name for each in LADDER]
     if plan.name == FP8.name:
         return LADDER[-1]
+    if plan.name == SHARDED.name:
+        return None
     following = names.index(plan.name) + 1 if plan.name in names else 0
     return LADDER[following] if following < len(LADDER) else None

@@ -86,7 +86,9 @@ def estimate(
         transformer.to(_META)
         trained = [p for p in transformer.parameters() if p.requires_grad]
         weights = _bytes(transformer.parameters())
-        counter.forget(PlannedBlocks(transformer, plan, _META).originals())
+        # Spread over many processes, little more than the block at work is here.
+        rehearsed = replace(plan, weights="host") if plan.weights == "sharded" else plan
+        counter.forget(PlannedBlocks(transformer, rehearsed, _META).originals())
         copies = {"adamw_8bit": 1}.get(settings.optimizer, 2) + (settings.average > 0)
         if plan.micro_batch < settings.pairs_per_step:  # gradients of the micro-batches before
             copies += 1

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +19,10 @@ from ..pairs import PairData
 from .blocks import PlannedBlocks, blocks_of
 from .draws import Draw, Drawer, draw_sigma
 from .guard import LossGuard
-from .lora import add_lora, native_state, remove_lora
+from .lora import add_lora, lora_origin, native_state, remove_lora, start_from
 from .losses import LossTerms
 from .plans import FAST, MemoryPlan
+from .ranks import ALONE, Order, Ranks
 from .settings import TrainSettings
 from .step import make_optimizer, pair_loss
 
@@ -55,7 +57,8 @@ class TrainState:
 
 
 class Trainer:
-    """Trains a fresh LoRA on `model` from `pairs`. The reference is the same model with the adapter off.
+    """Trains a LoRA on `model` from `pairs`, fresh or on from a file. The reference is the same model with the adapter
+    off.
 
     Every random choice of step n comes from (settings.seed, n), so that position in the data and random state are one
     number, and a restored run repeats an uninterrupted one to the bit on the same machine.
@@ -74,24 +77,49 @@ class Trainer:
         settings: TrainSettings,
         plan: MemoryPlan = FAST,
         device: torch.device | None = None,
+        continue_from: Path | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        """device: where to compute, None for where the model is; `close` brings it back."""
+        """device: where to compute, None for where the model is; `close` brings it back. continue_from: a LoRA file of
+        any style to begin with. ranks: this process among those that train together. SpatialAlignError when the file
+        changes layers that are not trained, or there are more processes than pairs in a step.
+        """
         if not pairs.pairs:
             raise SpatialAlignError(f"There are no pairs to train on. {pairs.explanation}".strip())
+        if ranks.count > settings.pairs_per_step:
+            raise SpatialAlignError(
+                f"{ranks.count} processes cannot share the {settings.pairs_per_step} pairs of a step; start fewer, or "
+                "raise pairs_per_step."
+            )
+        if plan.weights == "sharded" and (ranks.count == 1 or settings.pairs_per_step % ranks.count):
+            raise SpatialAlignError(
+                f"The plan {plan.name!r} needs several processes that share the pairs of a step equally; start them "
+                f"by a launcher, a divisor of {settings.pairs_per_step} in number."
+            )
         self.model, self.pairs, self.settings, self.plan = model, pairs, settings, plan
+        self.ranks = ranks
+        self._own_way = True  # the state is not what the followers' own steps have led to
         self.device = device or model.device
         self.step = 0
         self.torn = False
         """Whether an error left the weights between two steps; `restore` mends that."""
         self.guard = LossGuard(settings.diverged)
         self.drawer = Drawer(pairs, settings, model)
-        self.fingerprint = fingerprint([asdict(settings), pairs.fingerprint, model.fingerprint])
+        self.fingerprint = fingerprint(
+            [asdict(settings), pairs.fingerprint, model.fingerprint, *lora_origin(continue_from)]
+        )
         self._attach()
+        if continue_from is not None:
+            start_from(model, self.parameters, continue_from, settings.alpha / settings.rank)
+            self.average = {name: self.parameters[name].detach().clone() for name in self.average}
 
     def run(self) -> Iterator[StepLog]:
         """Train from the current step to the last, yielding after each. Stop iterating to pause."""
         while self.step < self.settings.steps:
-            yield self._one_step()
+            state = self.state().tensors if self._own_way and self.ranks.count > 1 else None
+            self.ranks.tell(Order(self.step, self.plan.name, self.fingerprint, state))
+            self._own_way = False
+            yield self.one_step()
 
     def lora(self) -> dict[str, Tensor]:
         """The adapter as ComfyUI's loader knows it: the averaged weights where averaging is on, else the last."""
@@ -129,6 +157,7 @@ class Trainer:
         self.guard.restore(state.tensors["guard"])
         self.step = state.step
         self.torn = False
+        self._own_way = True
 
     def use(self, plan: MemoryPlan, state: TrainState | None = None) -> None:
         """Go on with another plan, from `state` or from where the training is."""
@@ -172,7 +201,7 @@ class Trainer:
         self._move()
         self.average = {n: p.detach().clone() for n, p in self.parameters.items()} if settings.average else {}
         self.optimizer = make_optimizer(self.parameters.values(), settings)
-        self.blocks = PlannedBlocks(model.transformer, self.plan, self.device)
+        self.blocks = PlannedBlocks(model.transformer, self.plan, self.device, self.ranks)
 
     def _park(self) -> list[tuple[nn.Module, torch.device]]:
         """Pictures and words are latents and embeddings by now: what makes them leaves the device."""
@@ -192,7 +221,7 @@ class Trainer:
         if self._origin == self.device:
             return
         stay: set[int] = set()
-        if self.plan.weights == "host":
+        if self.plan.weights in ("host", "sharded"):
             in_blocks = (p for block in blocks_of(self.model.transformer) for p in block.parameters())
             stay = {id(parameter) for parameter in in_blocks if not parameter.requires_grad}
         for tensor in (*self.model.transformer.parameters(), *self.model.transformer.buffers()):
@@ -204,27 +233,37 @@ class Trainer:
             return value.clone().to(self.device)
         return value.clone() if value.is_floating_point() else int(value)
 
-    def _one_step(self) -> StepLog:
+    def one_step(self) -> StepLog:
+        """The next step, together with the other processes."""
         started = time.perf_counter()
         settings = self.settings
         rate = learning_rate_at(settings, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        draws = self._draws()
-        loss, parts = self._gradients(draws)
+        with self.ranks.all_well():
+            loss, parts = self._gradients(self._draws())
+        loss = self.ranks.add_up(loss)
+        self.ranks.add_up_gradients(list(self.parameters.values()))
+        own = torch.stack(
+            [
+                torch.cat([getattr(terms, name) for terms in parts])
+                for name in ("dpo", "regulariser", "margin")
+            ]
+        )
+        dpo, regulariser, margin = self.ranks.gather(own, settings.pairs_per_step)
         norm = nn.utils.clip_grad_norm_(
             list(self.parameters.values()),
             math.inf if settings.max_grad_norm is None else settings.max_grad_norm,
         ).item()
         self.guard.see(self.step + 1, loss, norm)
         self._change_weights()
-        margin = torch.cat([terms.margin for terms in parts]).cpu()[[not draw.anchor for draw in draws]]
+        margin = margin[settings.anchors :]
         return StepLog(
             step=self.step,
             total=settings.steps,
             loss=loss,
-            dpo=torch.cat([terms.dpo for terms in parts]).mean().item(),
-            regulariser=torch.cat([terms.regulariser for terms in parts]).mean().item(),
+            dpo=dpo.mean().item(),
+            regulariser=regulariser.mean().item(),
             margin=margin.mean().item(),
             accuracy=(margin > 0).float().mean().item(),
             learning_rate=rate,
@@ -233,14 +272,17 @@ class Trainer:
         )
 
     def _gradients(self, draws: list[Draw]) -> tuple[float, list[LossTerms]]:
-        """Gradients of the step's loss, left in the parameters; the loss, and the terms of each micro-batch."""
+        """Gradients of this process's share of the step's loss, left in the parameters.
+
+        That share, and the terms of each micro-batch.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         parts: list[LossTerms] = []
         loss = 0.0
         for start in range(0, len(draws), self.plan.micro_batch):
             part = draws[start : start + self.plan.micro_batch]
             terms = self._loss(part)
-            share = len(part) / len(draws)
+            share = len(part) / self.settings.pairs_per_step
             (terms.total * share).backward()
             loss += terms.total.item() * share
             parts.append(terms)
@@ -259,7 +301,7 @@ class Trainer:
         self.torn = False
 
     def _draws(self) -> list[Draw]:
-        return self.drawer.draw(self.step)
+        return self.drawer.draw(self.step, self.ranks.share(self.settings.pairs_per_step))
 
     def _loss(self, draws: list[Draw]) -> LossTerms:
         return pair_loss(self.model, draws, self.settings, self.plan, self.device)

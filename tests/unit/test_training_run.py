@@ -19,11 +19,7 @@ from spatialalign_core.cli import main
 from spatialalign_core.errors import SpatialAlignError, StopRequested
 from spatialalign_core.models.base import GenerateSettings, VideoModel
 from spatialalign_core.models.loading import load_video_model
-from spatialalign_core.pair_choice import Pair, PairSelection, PairSettings
-from spatialalign_core.pairs import export_pairs
-from spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
 from spatialalign_core.progress import Progress
-from spatialalign_core.prompts import build_prompts
 from spatialalign_core.run import Run
 from spatialalign_core.run.control import TrainControl
 from spatialalign_core.run.held_out import HeldOutCheck
@@ -33,8 +29,8 @@ from spatialalign_core.train.plans import find_plan
 from spatialalign_core.train.preflight import Estimate
 from spatialalign_core.train.settings import DEFAULT
 from spatialalign_core.train.trainer import Trainer
+from tests.noise_run import noise_run
 
-SHAPE = (16, 4, 4, 6)
 SETTINGS = replace(
     DEFAULT, steps=4, rank=2, alpha=2.0, pairs_per_step=2, warmup=0, checkpoint_every=50, average=0.5
 )
@@ -72,20 +68,7 @@ def no_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder with prompts and pairs of noise."""
-    run = Run(tmp_path_factory.mktemp("run") / "run")
-    run.write_prompts(build_prompts(SUBJECTS, OBJECTS, SCENES, VERBS, count=2, held_out_count=1))
-    prompts = run.prompts("train")
-    pairs = tuple(Pair(prompt.id, 0, 1, 0.9, 0.1) for prompt in prompts)
-
-    def noise(prompt_id: str, seed: int) -> dict[str, torch.Tensor]:
-        generator = torch.Generator().manual_seed(seed + len(prompt_id))
-        return {name: torch.randn(SHAPE, generator=generator) for name in ("latents", "noise")}
-
-    texts = {prompt.id: torch.ones(4, 64) * index for index, prompt in enumerate(prompts)}
-    export_pairs(
-        run.pairs_folder, PairSelection(pairs, "", {}, PairSettings()), prompts, noise, texts, "made up"
-    )
-    return run.folder
+    return noise_run(tmp_path_factory.mktemp("run") / "run").folder
 
 
 @pytest.fixture
@@ -445,3 +428,28 @@ def test_tensorboard(run: Run, model: VideoModel) -> None:
 def test_state_file_is_json(run: Run, model: VideoModel) -> None:
     drive(train(run, model))
     assert json.loads((run.folder / "control/state.json").read_text())["state"] == "finished"
+
+
+def test_training_continues_from_a_lora(run: Run, model: VideoModel, undisturbed: Path) -> None:
+    start = Run(undisturbed).lora_path()
+    settings = replace(SETTINGS, learning_rate=1e-9, weight_decay=0.0)
+    stage = train(run, model, name="further", continue_from=start, settings=settings)
+    for item in stage:
+        if item.done == 2 and item.values:
+            stage.close()  # type: ignore[attr-defined]
+            break
+    drive(train(run, model, name="further", continue_from=start, settings=settings))
+    before, after = load_file(start), load_file(run.lora_path("further"))
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+    assert (
+        "up to date"
+        in drive(train(run, model, name="further", continue_from=start, settings=settings))[-1].message
+    )
+    # From another one, or from none, it is another LoRA.
+    assert "up to date" not in drive(train(run, model, name="further", settings=settings))[-1].message
+
+
+def test_a_lora_cannot_continue_from_itself(run: Run, model: VideoModel, undisturbed: Path) -> None:
+    shutil.copytree(undisturbed / "lora", run.folder / "lora")
+    with pytest.raises(SpatialAlignError, match="cannot continue from itself"):
+        drive(train(run, model, continue_from=run.lora_path()))

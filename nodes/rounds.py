@@ -1,0 +1,181 @@
+"""Rounds: the model learns from its own better and worse videos again and again, until it gets no better."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+from comfy_api.latest import io
+from PIL import Image
+
+from ..spatialalign_core.draw import Picture, curve
+from ..spatialalign_core.progress import Progress
+from ..spatialalign_core.run.planning import AUTO
+from ..spatialalign_core.run.round_log import Round
+from ..spatialalign_core.run.rounds import RoundSettings
+from ..spatialalign_core.train.plans import PLANS
+from ..spatialalign_core.train.settings import PRESETS
+from .driving import drive, watched
+from .pictures import shown, to_image
+from .places import list_for_load_lora, working_in
+from .sockets import (
+    CATEGORY,
+    DetectorSocket,
+    LoadedDetector,
+    LoadedModel,
+    RunSocket,
+    RunSoFar,
+    VideoModelSocket,
+)
+
+_SEEDS = 4  # where the run does not say
+
+
+class Rounds(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="SpatialAlign_Rounds",
+            display_name="Rounds",
+            category=CATEGORY,
+            description="Self-improvement: makes videos with the LoRA so far, scores them, trains on from it, and "
+            "again, until the score of held-out videos stops rising. Keeps the best. Cancel at any time: the next run "
+            "goes on where this one stopped.",
+            inputs=[
+                RunSocket.Input("run", tooltip="From Generate; its videos are those of the first round."),
+                VideoModelSocket.Input("video_model", tooltip="The model that made the videos."),
+                DetectorSocket.Input("detector", tooltip="From Load Detector."),
+                io.Int.Input("rounds", default=5, min=1, max=100, tooltip="Most rounds."),
+                io.Int.Input(
+                    "patience",
+                    default=1,
+                    min=1,
+                    max=100,
+                    tooltip="End after so many rounds in a row without a better held-out score.",
+                ),
+                io.Int.Input(
+                    "seeds",
+                    default=0,
+                    min=0,
+                    max=1000,
+                    tooltip="New videos of every training prompt a round; 0 makes as many as Generate.",
+                ),
+                io.Int.Input(
+                    "held_out_seeds",
+                    default=3,
+                    min=1,
+                    max=1000,
+                    tooltip="Videos of every held-out prompt, to see whether a round made it better.",
+                ),
+                io.Combo.Input(
+                    "preset", options=list(PRESETS), default="default", tooltip="As in Train LoRA."
+                ),
+                io.Int.Input(
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=1_000_000,
+                    tooltip="Training steps of each round; 0 takes the preset's.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**32 - 1,
+                    control_after_generate=False,
+                    tooltip="Which pairs and noise training draws, in order.",
+                ),
+                io.Int.Input(
+                    "batch_size",
+                    default=8,
+                    min=1,
+                    max=256,
+                    tooltip="Videos made at once; lower it when memory is short.",
+                ),
+                io.String.Input(
+                    "lora_name",
+                    default="spatialalign",
+                    tooltip="File name of the best LoRA, without its ending.",
+                ),
+                io.Combo.Input(
+                    "memory_plan",
+                    options=[AUTO, *PLANS],
+                    default=AUTO,
+                    optional=True,
+                    tooltip="As in Train LoRA.",
+                ),
+            ],
+            outputs=[
+                RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),
+                io.String.Output(
+                    "lora_name_out", display_name="lora_name", tooltip="The name on Load LoRA's list."
+                ),
+                io.Image.Output("rounds_chart", tooltip="The score of held-out videos over the rounds."),
+            ],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        run: RunSoFar,
+        video_model: LoadedModel,
+        detector: LoadedDetector,
+        rounds: int,
+        patience: int,
+        seeds: int,
+        held_out_seeds: int,
+        preset: str,
+        steps: int,
+        seed: int,
+        batch_size: int,
+        lora_name: str,
+        memory_plan: str = AUTO,
+    ) -> io.NodeOutput:
+        training = replace(PRESETS[preset], steps=steps or PRESETS[preset].steps, seed=seed)
+        settings = RoundSettings(
+            rounds,
+            patience,
+            seeds or run.seeds or _SEEDS,
+            held_out_seeds,
+            training,
+            rule=run.rule,
+            generation=run.settings,
+            batch_size=batch_size,
+        )
+        finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
+
+        def picture(step: Progress) -> Image.Image | None:
+            if step.stage != "rounds":
+                return None
+            return Image.fromarray(_chart(run.run.finished_rounds()))
+
+        with working_in(run.run.folder):
+            with contextlib.ExitStack() as using:
+                using.enter_context(detector.in_use())
+                model = using.enter_context(video_model.in_use(training=True))
+                work = run.run.rounds(model, finder, settings, lora_name, mask_tracker, plan=memory_plan)
+                outcome = drive(work, cls.hidden.unique_id, picture)
+            listed = f"{run.run.folder.name}-{lora_name}.safetensors"
+            list_for_load_lora(run.run.lora_path(lora_name), listed)
+        finished = run.run.finished_rounds()
+        chart = to_image(_chart(finished))
+        text = f"{outcome.message}\n{_table(finished)}\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
+        return io.NodeOutput(replace(run, lora=lora_name), listed, chart, ui=shown(cls, text, chart))
+
+
+def _chart(finished: Sequence[Round]) -> Picture:
+    series = [
+        ("score of held-out videos", [each.held_out_score for each in finished]),
+        ("share that obeys", [each.held_out_accuracy for each in finished]),
+    ]
+    return curve(series, "Round by round", "round", counted=True)
+
+
+def _table(finished: Sequence[Round]) -> str:
+    return "\n".join(
+        f"Round {each.number}: held-out score {each.held_out_score:.3f}, {each.held_out_accuracy:.0%} obey"
+        + (f", learned from {each.pairs} pairs" if each.number else ", before any")
+        for each in finished
+    )
