@@ -1,8 +1,8 @@
 """How the `published` and the `default` rule stand disturbances, on sprite clips whose truth is known.
 
-`python benchmarks/robustness.py [--detector sprites] [--clips 40] [--seed 0] [--only NAME ...]`. One core. Writes
-benchmarks/results/robustness.json. The last line is one JSON object, default over published: wrong_reject_ratio,
-wrong_accept_ratio.
+`python benchmarks/robustness.py [--detector pocket] [--clips 40] [--seed 0] [--only NAME ...]`. One core. Writes
+benchmarks/results/robustness-<detector>.json. The last line is one JSON object, default over published:
+wrong_reject_ratio, wrong_accept_ratio.
 
 Truth. A clip *can be scored* when there is one subject and one object of it to speak of, they are real throughout (they
 neither jump across the picture within one frame nor go out for a good part of the clip with nothing in front of them
@@ -39,7 +39,7 @@ from spatialalign_core.relations import CHANGES, RelationChange
 from spatialalign_core.score import dsr_parts, score_track, ssr
 from spatialalign_core.tracks import least_frames, most_frames
 
-RESULTS = Path(__file__).resolve().parent / "results" / "robustness.json"
+RESULTS = Path(__file__).resolve().parent / "results"
 SUBJECTS, OBJECTS, SCENES = (tuple(colours) for colours in (SUBJECT_COLOURS, OBJECT_COLOURS, SCENE_COLOURS))
 LENGTHS = (18, 33, 49, 81)
 SEEN = 0.25
@@ -390,7 +390,7 @@ def measure(detector: Detector, disturbance: str, clips: int, seed: int) -> dict
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--detector", default="sprites", help="a detector's name or folder")
+    parser.add_argument("--detector", default="pocket", help="a detector's name or folder")
     parser.add_argument("--clips", type=int, default=40, help="of each disturbance")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", choices=tuple(DISTURBANCES), default=tuple(DISTURBANCES))
@@ -436,7 +436,9 @@ def main() -> None:
         "seconds": round(time.time() - started, 1),
     }
     if set(options.only) == set(DISTURBANCES):
-        atomic_write(RESULTS, json.dumps(result, indent=2) + "\n")
+        atomic_write(
+            RESULTS / f"robustness-{Path(options.detector).name}.json", json.dumps(result, indent=2) + "\n"
+        )
     print(json.dumps(ratios))
 
 

@@ -20,6 +20,7 @@ from ..files import fingerprint
 from ..models.loading import folder_fingerprint
 from .base import Detection
 from .phrases import Phrases, label, noun_scores, plain, read_phrases
+from .pretrained import load_pretrained
 
 BOX_THRESHOLD, TEXT_THRESHOLD = 0.4, 0.3  # the published ones
 _PIXELS = {"cuda": 1 << 24, "cpu": 1 << 18}  # of a batch after resizing, where its size is not given
@@ -198,13 +199,11 @@ def _load(path: Path) -> tuple[Any, Any]:
         )
     try:
         processor = GroundingDinoProcessor.from_pretrained(path, local_files_only=True)
-        model = GroundingDinoForObjectDetection.from_pretrained(
-            path, local_files_only=True, use_safetensors=True
-        )
+        model = load_pretrained(GroundingDinoForObjectDetection, path)
     except Exception as error:  # a wrong file can fail in any of three libraries
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SpatialAlignError(
-            f"The detector in {path} could not be loaded: {first_line} Copy or download the folder again."
+            f"The detector in {path} could not be loaded ({first_line}); copy or download the folder again."
         ) from error
     return model, processor
 

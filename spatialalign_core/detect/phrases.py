@@ -19,6 +19,7 @@ from ..errors import SpatialAlignError
 
 _ALLOWED = re.compile(r"[^\W_]+(?:[ '’-]+[^\W_]+)*")
 _LONGEST = 60  # characters of a noun
+_FEW = 60  # words of a vocabulary that may be listed
 _STOPS = (101, 102, 1012, 1029)  # GroundingDINO's own: begin, end, "." and "?"
 
 
@@ -63,13 +64,21 @@ def read_phrases(tokenizer: Any, nouns: Sequence[str], most: int = 256) -> Phras
     ]
     if unknown:
         raise SpatialAlignError(
-            f"The detector has no word for {', '.join(map(repr, unknown))}; use a simpler or a more common word."
+            f"The detector has no word for {', '.join(map(repr, unknown))}; {_instead(tokenizer)}."
         )
     if len(ids) > most:
         raise SpatialAlignError(
             f"The nouns are {len(ids)} tokens long, at most {most} fit; use shorter ones."
         )
     return Phrases(names, text, ids, own)
+
+
+def _instead(tokenizer: Any) -> str:
+    """What to write for a word that the detector does not know: a toy one knows so few that they can be listed."""
+    words = sorted(word for word in tokenizer.get_vocab() if word.isalpha())
+    if len(words) > _FEW:
+        return "use a simpler or a more common word"
+    return f"it is a toy that knows only {', '.join(words)}. For other things load a large GroundingDINO"
 
 
 def noun_scores(tokens: NDArray[np.float32], phrases: Phrases) -> NDArray[np.float64]:

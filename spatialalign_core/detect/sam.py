@@ -17,6 +17,7 @@ from ..files import fingerprint
 from ..weight_files import weights_fingerprint
 from .base import Detection, Detector
 from .masks import mask_boxes
+from .pretrained import load_pretrained
 
 Masks = NDArray[np.bool_]
 Boxes = NDArray[np.float64]
@@ -108,8 +109,7 @@ class SamSegmenter:
         try:
             kind = json.loads((path / "config.json").read_text(encoding="utf-8"))["model_type"]
             family = "Sam" if kind == "sam" else "Sam2"
-            model_class = getattr(transformers, f"{family}Model")
-            model = model_class.from_pretrained(str(path), local_files_only=True, use_safetensors=True)
+            model = load_pretrained(getattr(transformers, f"{family}Model"), path)
             processor_class = getattr(transformers, f"{family}ImageProcessor")
             processor = processor_class.from_pretrained(str(path), local_files_only=True)
         except Exception as error:  # a wrong file can fail in any of three libraries

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..errors import SpatialAlignError
 from ..files import fingerprint
 from ..weight_files import weights_fingerprint
+from .pretrained import load_pretrained
 from .sam2_step import Following, Seen, look
 
 _PIXELS = {"cuda": 1 << 22, "cpu": 1 << 18}  # of the pictures that are looked at together
@@ -53,7 +54,7 @@ class Sam2VideoTracker:
 
         path = Path(folder)
         try:
-            model = Sam2VideoModel.from_pretrained(str(path), local_files_only=True, use_safetensors=True)
+            model = load_pretrained(Sam2VideoModel, path)
             processor = Sam2VideoProcessor.from_pretrained(str(path), local_files_only=True)
         except Exception as error:  # a wrong file can fail in any of three libraries
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     BertConfig,
@@ -152,6 +153,15 @@ def test_frames_are_looked_at_as_they_are_asked_for(detector: GroundingDinoDetec
     assert len(seen) == 1
 
 
+def test_weights_of_another_model_are_not_taken_for_noise(tmp_path: Path) -> None:
+    """transformers only warns, and draws what is missing at random."""
+    make_model().save_pretrained(tmp_path)
+    make_processor().save_pretrained(tmp_path)
+    save_file({"diffusion_model.blocks.0.weight": torch.zeros(4, 4)}, tmp_path / "model.safetensors")
+    with pytest.raises(SpatialAlignError, match=r"is of another model.*weights are missing"):
+        GroundingDinoDetector.from_folder(tmp_path, "cpu")
+
+
 def test_folder_and_fingerprint(tmp_path: Path, detector: GroundingDinoDetector) -> None:
     for name, seed in (("one", 0), ("two", 1)):
         make_model(seed).save_pretrained(tmp_path / name)
@@ -219,7 +229,7 @@ def test_scores_of_nouns(scores: list[float], noun: int) -> None:
         ("fox\x00", "cannot be looked for"),
         ("fox " * 40, "cannot be looked for"),
         ("🦊", "cannot be looked for"),
-        ("dragon", "no word for 'dragon'"),
+        ("dragon", "no word for 'dragon'; it is a toy that knows only "),
     ],
 )
 def test_nouns_that_cannot_be_looked_for(detector: GroundingDinoDetector, noun: str, words: str) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from spatialalign_core.detect import sam2
+from spatialalign_core.detect.sam import SamSegmenter
 from spatialalign_core.detect.sam2 import Sam2VideoTracker
 from spatialalign_core.errors import SpatialAlignError
 
@@ -170,6 +172,10 @@ def test_folder_round_trip(parts, tmp_path: Path) -> None:
         Sam2VideoTracker(model, processor).track(clip, 1, BOXES), loaded.track(clip, 1, BOXES), strict=True
     ):
         assert np.array_equal(ours[1], theirs[1])
+    save_file({"blocks.0.weight": torch.zeros(4, 4)}, tmp_path / "sam2-tiny" / "model.safetensors")
+    for load in (Sam2VideoTracker.load, SamSegmenter.load):
+        with pytest.raises(SpatialAlignError, match="is of another model"):
+            load(tmp_path / "sam2-tiny")
     (tmp_path / "sam2-tiny" / "model.safetensors").write_bytes(b"nonsense")
     with pytest.raises(SpatialAlignError, match="sam2-tiny could not be loaded"):
         Sam2VideoTracker.load(tmp_path / "sam2-tiny")

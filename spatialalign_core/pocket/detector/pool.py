@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...detect.sprites import SpriteDetector
-from ...generate import Job, generate
-from ...models.loading import load_video_model
-from ...prompts import build_prompts
-from ..captions import OBJECTS, SCENES, SUBJECTS, VERBS
+from ...errors import SpatialAlignError
+from ...video import read_video
+from ..captions import OBJECTS, SUBJECTS
+from ..world import HEIGHT, WIDTH
 from .pictures import (
     MOST_THINGS,
     NOUNS,
@@ -20,7 +22,7 @@ from .pictures import (
     pocket_vae,
     recolour,
     scattered_clip,
-    through_mp4,
+    shrunk,
     world_clip,
 )
 
@@ -70,28 +72,29 @@ def draw_pools(seed: int, count: int) -> list[Pool]:
     return [_pool(each) for each in groups.values() if each]
 
 
-def model_drawn_pool(seed: int, clips: int) -> Pool:
-    """Frames that the bundled video model drew, labelled by the sprite world's own detector, which knows the colours.
+def model_drawn_pool(videos: Sequence[Path]) -> Pool:
+    """Frames of mp4 files that the bundled video model drew, labelled by the sprite world's own colour detector.
 
-    Its sprites are softer than the world's and sometimes torn. Only frames in which that detector finds the prompt's
-    two things once each, and nothing else, are taken.
+    Sprites are softer there than the world's and sometimes torn, and now and then one comes twice. Frames in which that
+    detector finds anything else than a subject and an object, once or more each, teach nothing and are left out.
     """
-    model, detector = load_video_model("pocket", "cpu"), SpriteDetector()
-    prompts = build_prompts(SUBJECTS, OBJECTS, SCENES, VERBS, count=clips, seed=seed)
-    by_id = {prompt.id: prompt for prompt in prompts}
+    detector = SpriteDetector()
     groups = []
-    for sample in generate(model, [Job(prompt.id, prompt.text, seed + 1000) for prompt in prompts]):
-        prompt = by_id[sample.job.prompt_id]
+    for video in videos:
+        frames = shrunk(read_video(video)[0], HEIGHT, WIDTH)
         scenes, kept = [], []
-        for index, found in enumerate(detector.detect(sample.frames, NOUNS)):
-            if sorted(each.noun for each in found) == sorted((prompt.subject, prompt.object)):
+        for index, found in enumerate(detector.detect(frames, NOUNS)):
+            kinds = {each.noun for each in found}
+            whole = len(kinds & set(SUBJECTS)) == 1 and len(kinds & set(OBJECTS)) == 1
+            if whole and len(kinds) == 2 and len(found) <= MOST_THINGS:
                 masks = np.stack([each.mask for each in found if each.mask is not None])[None]
                 boxes = np.stack([each.box for each in found]).astype(np.float32)[None]
-                nouns = tuple(each.noun for each in found)
-                scenes.append(Scene(sample.frames[index][None], nouns, masks, boxes))
+                scenes.append(Scene(frames[index][None], tuple(each.noun for each in found), masks, boxes))
                 kept.append(index)
         if kept:
-            groups.append((through_mp4(sample.frames)[kept], scenes))
+            groups.append((frames[kept], scenes))
+    if not groups:
+        raise SpatialAlignError("None of the videos shows a subject and an object of the sprite world.")
     return _pool(groups)
 
 

@@ -1,4 +1,7 @@
-"""Make the pocket GroundingDINO from nothing: `python -m spatialalign_core.pocket.detector.train_grounding FOLDER`.
+"""Make the pocket GroundingDINO: `python -m spatialalign_core.pocket.detector.train_grounding FOLDER [--run RUN]`.
+
+From nothing, it is trained on rendered pictures. With the run folder of a quickstart, what FOLDER holds is trained
+further, on the training videos that the pocket video model drew there too: its sprites are softer than the world's.
 
 The result is an ordinary folder of GroundingDinoForObjectDetection and GroundingDinoProcessor. A file `training.pt` in
 it holds the state of an unfinished training, which the same command goes on with; it is deleted at the end.
@@ -10,7 +13,7 @@ import argparse
 import copy
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GroundingDinoForObjectDetection
 
+from ...run.layout import RunLayout
 from .grounding import build_config, build_model, build_processor, build_tokenizer, plural
 from .grounding_loss import dense_loss, matched_loss
 from .pictures import NOUNS
@@ -33,23 +37,19 @@ _STRIDE = 8
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and on what to train: first on rendered pictures, then also on what the video model draws."""
+    """How long and how fast to train."""
 
     steps: int = 5000
-    drawn_steps: int = 1200
     pictures: int = 8000
-    drawn_clips: int = 144
     batch: int = 32
     learning_rate: float = 1.5e-3
     warmup: int = 150
     decay_share: float = 0.5  # the last share of the steps, over which the learning rate falls to zero
-    drawn_rate: float = 0.4  # of the learning rate, from which the second stretch falls to zero
     ema: float = 0.998
     seed: int = 0
 
-    @property
-    def all_steps(self) -> int:
-        return self.steps + self.drawn_steps
+
+FURTHER = Recipe(steps=3000, learning_rate=6e-4, decay_share=1.0)  # on videos of the video model too
 
 
 class Words:
@@ -112,9 +112,7 @@ def loss_of(
 
 
 def learning_rate_at(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, constant, linear decay to zero; then once more from `drawn_rate` to zero."""
-    if step >= recipe.steps:
-        return recipe.learning_rate * recipe.drawn_rate * (recipe.all_steps - step) / recipe.drawn_steps
+    """Linear warm-up, constant, linear decay to zero."""
     rise = min(1.0, (step + 1) / recipe.warmup)
     fall = min(1.0, (recipe.steps - step) / (recipe.decay_share * recipe.steps))
     return recipe.learning_rate * rise * fall
@@ -123,9 +121,13 @@ def learning_rate_at(recipe: Recipe, step: int) -> float:
 class Training:
     """A training that can be written down and taken up again; after the last step `average` is the result."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, start: Path | None = None) -> None:
+        """start: a finished folder whose weights are trained further."""
         self.recipe = recipe
         self.model = build_model(recipe.seed).train()
+        if start is not None:
+            finished = GroundingDinoForObjectDetection.from_pretrained(start, local_files_only=True)
+            self.model.load_state_dict(finished.state_dict(), strict=False)  # live batch norms also count
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=1e-3
@@ -133,11 +135,10 @@ class Training:
         self.words = Words()
         self.done = 0
 
-    def run(self, rendered: list[Pool], drawn: Pool | None) -> Iterator[tuple[int, float]]:
-        """Train to the end, yielding (step, loss). Without `drawn`, only the first stretch."""
+    def run(self, pools: list[Pool]) -> Iterator[tuple[int, float]]:
+        """Train to the end, yielding (step, loss)."""
         recipe = self.recipe
-        while self.done < (recipe.all_steps if drawn else recipe.steps):
-            pools = [*rendered, drawn] if drawn and self.done >= recipe.steps else rendered
+        while self.done < recipe.steps:
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate_at(recipe, self.done)
             rng = np.random.default_rng((recipe.seed, 3, self.done))
@@ -186,26 +187,32 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="where the model folder is written")
+    parser.add_argument(
+        "--run", type=Path, help="train it further, on the training videos of this run folder too"
+    )
     parser.add_argument("--seed", type=int, default=Recipe.seed)
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
-    parser.add_argument("--drawn-steps", type=int, default=Recipe.drawn_steps)
+    parser.add_argument("--steps", type=int, help=f"default: {Recipe.steps}, further {FURTHER.steps}")
     parser.add_argument("--pictures", type=int, default=Recipe.pictures)
     parser.add_argument("--save-every", type=float, default=180, metavar="SECONDS")
     options = parser.parse_args()
     torch.set_num_threads(1)  # more gain little on a model of this size
     options.folder.mkdir(parents=True, exist_ok=True)
     unfinished = options.folder / "training.pt"
-    recipe = Recipe(
-        seed=options.seed, steps=options.steps, drawn_steps=options.drawn_steps, pictures=options.pictures
+    recipe = FURTHER if options.run else Recipe()
+    recipe = replace(
+        recipe, seed=options.seed, steps=options.steps or recipe.steps, pictures=options.pictures
     )
-    training = Training(recipe)
+    training = Training(recipe, options.folder if options.run else None)
     if unfinished.exists():
         training.take_up(torch.load(unfinished, weights_only=True))
-    rendered = draw_pools(options.seed, options.pictures)
-    drawn = model_drawn_pool(options.seed, recipe.drawn_clips) if recipe.drawn_steps else None
+    pools = draw_pools(options.seed, options.pictures)
+    if options.run:
+        layout = RunLayout(options.run)
+        keys = layout.samples("base", "train")
+        pools.append(model_drawn_pool([layout.video_path("base", key.prompt_id, key.seed) for key in keys]))
     saved, losses = time.monotonic(), []
     started = time.process_time()
-    for step, loss in training.run(rendered, drawn):
+    for step, loss in training.run(pools):
         losses.append(loss)
         if step % 50 == 49:
             print(
