@@ -96,11 +96,11 @@ warm-up 300, cosine to 3000, 48 pairs a step, separate noise, one timestep a pai
 DEFAULT = TrainSettings(
     beta=100.0,
     clip=None,
-    zo_weight=5.0,
+    zo_weight=12.0,
     targets="wide",
     learning_rate=3e-3,
     warmup=10,
-    steps=340,
+    steps=260,
     pairs_per_step=16,
     noise="shared",
     sigma_min=0.6,
