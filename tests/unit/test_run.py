@@ -198,7 +198,7 @@ def test_damage_is_repaired(run: Run, model: VideoModel, where: str, damage: Cal
     after = contents(run.folder)
     assert after[str(path.relative_to(run.folder))] == before[str(path.relative_to(run.folder))]
     changed = {name for name in before if after.get(name) != before[name]}
-    assert changed <= {"report.html", "report.json", "training.csv"}, changed
+    assert changed <= {"report.html", "report.json", "training.csv", "control/state.json"}, changed
 
 
 def test_damage_is_told(run: Run, model: VideoModel) -> None:
