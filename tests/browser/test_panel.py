@@ -82,7 +82,7 @@ def test_tracks_and_drawings_have_the_chart_too(look: Look, mode: str, theme: st
     seen = look(mode, theme, WIDE)
     seen.open("Detect a video")
     seen.run()
-    assert seen.page.locator(".sa-score").count() == 2
+    seen.page.locator(".sa-score").nth(1).wait_for()
     seen.picture(f"detect a video {mode} {theme} wide")
 
 
