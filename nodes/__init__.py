@@ -50,8 +50,11 @@ NODES: tuple[type[io.ComfyNode], ...] = (
 class SpatialAlignExtension(ComfyExtension):
     """What ComfyUI asks for the pack's nodes."""
 
-    async def on_load(self) -> None:
+    def __init__(self) -> None:
+        # Not in `on_load`, which ComfyUI 0.8.0 does not call.
         add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder))
+
+    async def on_load(self) -> None:
         await renamed.register(ComfyAPI(), io)
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

@@ -30,7 +30,7 @@ def thinned(points: Sequence[Point], most: int) -> list[Point]:
     if len(finite) <= most:
         return finite
     inner = finite[1:-1]
-    size = math.ceil(2 * len(inner) / (most - 2))
+    size = math.ceil(len(inner) / ((most - 2) // 2))
     kept = [finite[0]]
     for start in range(0, len(inner), size):
         stretch = inner[start : start + size]

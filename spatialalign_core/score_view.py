@@ -79,7 +79,8 @@ def _result(score: Score | None) -> tuple[str, bool | None]:
     if score.dsr is None:
         return "No score", None
     good = score.dsr >= GOOD
-    return f"DSR-Score {score.dsr:.2f} of 1: {'obeys' if good else 'does not obey'}", good
+    words = "obeys the sentence" if good else "does not obey the sentence"
+    return f"DSR-Score {score.dsr:.2f} of 1: {words}", good
 
 
 def _found(track: Track) -> str:

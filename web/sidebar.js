@@ -55,9 +55,14 @@ export function openTab(root) {
     else if (panel.run !== null) choice.value = panel.run;
   }
 
-  const deaf = hear((event) => {
-    if (event.kind === "train" && !names.includes(event.run)) list();
-    if (event.ended) list();
+  const begun = new Set(); // trainings that were heard of
+  const deaf = hear(async ({ kind, run, ended }) => {
+    if (ended) begun.delete(run);
+    const begins = kind === "train" && !ended && !begun.has(run);
+    if (begins) begun.add(run);
+    if (begins || ended) await list();
+    // What has just begun is what the artist wants to see, unless another training is being watched.
+    if (begins && run !== panel.run && !panel.working && names.includes(run)) choose(run);
   });
   const timer = setInterval(() => document.visibilityState === "visible" && list(), OFTEN);
   list();

@@ -20,6 +20,7 @@ app.registerExtension({
       id: "spatialalign",
       icon: "pi pi-chart-line",
       title: "SpatialAlign",
+      label: "Spatial", // below the icon there is room for a short word
       tooltip: "SpatialAlign: trainings and their videos",
       type: "custom",
       render(root) {

@@ -5,7 +5,6 @@ import { TrainingPanel } from "./training_panel.js";
 
 const WIDGET = "spatialalign_training";
 const REMEMBERED = "spatialalign_run"; // a property of the node, for runs whose name is not a widget's value
-const WIDEST = 430;
 const LEAST = 330;
 
 /** Let a trainer node show how its training goes, from when there is something to show. */
@@ -49,7 +48,6 @@ function open(node, run) {
   if (!node.spatialalignTraining) {
     node.spatialalignTraining = new TrainingPanel();
     addElement(node, WIDGET, node.spatialalignTraining.element, LEAST);
-    if (node.size[0] < WIDEST) node.setSize([WIDEST, node.size[1]]);
     grow(node);
   }
   node.spatialalignTraining.show(run);

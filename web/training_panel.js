@@ -97,6 +97,7 @@ export class TrainingPanel {
     this.bar.value = view?.step ?? 0;
     this.tellFacts(view);
     const working = view?.at_work ?? false;
+    this.working = working;
     const pausing = view?.state === "paused" || view?.asked.includes("pause");
     for (const [action, button] of this.buttons) {
       button.hidden = (action === "pause" && pausing) || (action === "resume" && !pausing);
@@ -104,7 +105,7 @@ export class TrainingPanel {
     }
     this.buttons.get("stop").parentElement.hidden = !working;
     const asked = (view?.asked ?? []).filter((each) => !(each === "pause" && view.state === "paused"));
-    const soon = asked.length ? `Asked to ${asked.join(" and ")}; it does so after this step.` : "";
+    const soon = asked.length ? `Asked to ${asked.join(" and ")}: it does so as soon as this step or video is done.` : "";
     say(this.message, error || this.refused || soon || (working && news?.run === this.run ? (news.message ?? "") : ""));
     this.message.classList.toggle("sa-error", Boolean(error || this.refused));
     for (const chart of this.charts) chart.show(view, looks?.base_score ?? null);
@@ -174,7 +175,7 @@ class Videos {
     this.choice = html("select", { class: "sa-select", "aria-label": "Show the videos of", onchange: () => this.fill() });
     this.count = html("span", { class: "sa-quiet" });
     this.list = new LongList({
-      rowHeight: 190,
+      rowHeight: 212,
       scroller,
       label: "Held-out videos",
       render: (row) => this.row(row),

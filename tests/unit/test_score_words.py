@@ -148,7 +148,7 @@ def test_chart_of_a_score():
     view = score_view(track, change, score_track(track, change))
     assert json.loads(json.dumps(view)) == view
     assert (view["frames"], view["good"], view["low"], view["high"]) == (FRAMES, True, -1, 1)
-    assert view["title"].startswith("DSR-Score ") and view["title"].endswith(": obeys")
+    assert view["title"].startswith("DSR-Score ") and view["title"].endswith(": obeys the sentence")
     assert [line["words"] for line in view["lines"]] == [
         "on the left of the stump (should fall)",
         "on the right of the stump (should rise)",

@@ -71,7 +71,9 @@ class Training {
 
   async ask() {
     this.timer = null;
-    if (this.asking || document.visibilityState === "hidden") return; // asked again when it can be seen
+    if (document.visibilityState === "hidden") return; // asked again when it can be seen
+    this.again = this.asking; // something new came while the answer to the last question was on its way
+    if (this.asking) return;
     this.asking = true;
     this.asked = performance.now();
     try {
@@ -95,6 +97,7 @@ class Training {
     this.tell();
     this.soon(this.view?.at_work ? AT_WORK : AT_REST);
     if (this.stale) this.soon(NEW_VIDEOS);
+    if (this.again) this.soon(0);
   }
 
   tell() {

@@ -37,5 +37,5 @@ export function percent(share) {
 /** A score or SSR: always two digits, with a sign where it can be negative. */
 export function score(value, signed = false) {
   if (!Number.isFinite(value)) return "–";
-  return `${signed && value > 0 ? "+" : ""}${value.toFixed(2)}`;
+  return `${signed && value > 0 ? "+" : ""}${value.toFixed(2).replace("-", "\u2212")}`; // a real minus
 }

@@ -1,0 +1,239 @@
+"""The score chart on its nodes and the training panel, seen in both front ends."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsing import MODES, THEMES, Seen, check_accessibility
+from made_up_runs import EVIL, finished_run, training_run
+from server import Server
+
+BOTH = list(zip(MODES, THEMES, strict=True))
+CROSSED = list(zip(MODES, reversed(THEMES), strict=True))
+WIDE = (2560, 1300)
+Look = Callable[..., Seen]
+
+
+@pytest.fixture
+def runs(server: Server) -> Path:
+    """The folder of all runs, empty."""
+    folder = server.base / "output" / "spatialalign"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def open_tab(seen: Seen) -> Any:
+    """The pack's tab in the sidebar, opened by its button."""
+    if not seen.page.locator(".sa-tab").count():
+        seen.page.locator("button[aria-label^='SpatialAlign']").first.click()
+    tab = seen.page.locator(".sa-tab")
+    tab.wait_for()
+    return tab
+
+
+def panel(seen: Seen) -> Any:
+    return open_tab(seen).locator(".sa-training")
+
+
+def frame_of(seen: Seen) -> float:
+    """Where the score chart's video stands, in frames."""
+    seen.page.wait_for_function("!document.querySelector('.sa-score video').seeking")
+    return float(seen.page.evaluate("document.querySelector('.sa-score video').currentTime")) * 8
+
+
+@pytest.mark.parametrize(("mode", "theme"), BOTH)
+def test_score_chart(look: Look, mode: str, theme: str) -> None:
+    seen = look(mode, theme)
+    seen.open("Score a video")
+    seen.run()
+    seen.centre_on("SpatialAlign_ScoreVideo")
+    chart = seen.page.locator(".sa-score")
+    for words in ("DSR-Score", "obeys the sentence", "starts left: yes", "ends right: yes", "(should rise)"):
+        chart.get_by_text(words).first.wait_for()
+    assert chart.locator("path.sa-line").count() == 2
+
+    slider = chart.get_by_role("slider")
+    slider.focus()
+    seen.page.wait_for_function("document.querySelector('.sa-score video').readyState >= 2")
+    seen.page.keyboard.press("Home")
+    assert 0 <= frame_of(seen) < 1
+    for _ in range(3):
+        seen.page.keyboard.press("ArrowRight")
+    seen.settle()
+    assert 3 <= frame_of(seen) < 4
+    assert chart.get_by_text("frame 3: on the left of the box +").count() == 1
+    assert slider.get_attribute("aria-valuenow") == "3"
+    box = slider.bounding_box()
+    seen.page.mouse.move(box["x"] + box["width"] - 14, box["y"] + 20)
+    seen.settle()
+    assert 17 <= frame_of(seen) < 18
+    seen.picture(f"score chart {mode} {theme}")
+    check_accessibility(seen.page, ".sa-score")
+
+
+@pytest.mark.parametrize(("mode", "theme"), CROSSED)
+def test_tracks_and_drawings_have_the_chart_too(look: Look, mode: str, theme: str) -> None:
+    seen = look(mode, theme, WIDE)
+    seen.open("Detect a video")
+    seen.run()
+    seen.page.locator(".sa-score").nth(1).wait_for()
+    seen.picture(f"detect a video {mode} {theme} wide")
+
+
+def test_frames_that_do_not_count_say_why(look: Look) -> None:
+    seen = look()
+    seen.open("Score a video")
+    data = {
+        "frames": 4, "title": "No score", "good": None, "low": -1, "high": 1, "bridged": [], "parts": [], "video": None,
+        "lines": [{"words": EVIL, "values": [0.5, None, None, -0.5]}, {"words": "then", "values": [0, None, None, 1]}],
+        "gaps": [{"from": 1, "to": 2, "reason": f"the {EVIL} was not found"}], "reason": f"too few {EVIL}",
+    }  # fmt: skip
+    seen.page.evaluate(
+        """(data) => window.app.graph._nodes.find((node) => node.type === "SpatialAlign_ScoreVideo")
+            .onExecuted({ spatialalign_score: [data], text: ["in words"] })""",
+        data,
+    )
+    chart = seen.page.locator(".sa-score")
+    chart.get_by_text(f"Does not count: too few {EVIL}").wait_for()
+    assert chart.locator("rect.sa-band").count() == 1
+    chart.get_by_role("slider").focus()
+    for key, words in (
+        ("Home", f"frame 0: {EVIL} +0.50, then 0.00"),
+        ("ArrowRight", f"the {EVIL} was not found"),
+    ):
+        seen.page.keyboard.press(key)
+        chart.get_by_text(words).wait_for()
+    assert chart.locator("img").count() == 0
+
+
+@pytest.mark.parametrize(("mode", "theme"), BOTH)
+def test_a_finished_run_opens_again(look: Look, runs: Path, mode: str, theme: str) -> None:
+    finished_run(runs / "done", steps=60, looks=3, prompts=4)
+    seen = look(mode, theme)
+    alerts: list[str] = []
+    seen.page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    shown = panel(seen)
+    shown.get_by_text("Finished").wait_for()
+    shown.get_by_text("step 60 of 60").wait_for()
+    shown.get_by_text("12 pairs, newest first").wait_for()
+    for title in ("Loss", "Margin", "Implicit accuracy", "Held-out score"):
+        assert shown.get_by_text(title, exact=True).first.is_visible()
+    shown.get_by_text("base 0.").wait_for()
+    assert not shown.get_by_role("button", name="Pause").is_visible()
+    assert shown.locator("p", has_text=EVIL).count() >= 1
+    assert shown.locator("img").count() == 0
+
+    seen.page.wait_for_function("document.querySelector('.sa-video')?.readyState >= 2")
+    shown.locator(".sa-pair").first.press("Enter")
+    seen.page.wait_for_function(
+        "[...document.querySelectorAll('.sa-pair')][0].querySelectorAll('video').length === 2"
+        " && [...[...document.querySelectorAll('.sa-pair')][0].querySelectorAll('video')].every((v) => !v.paused)"
+    )
+    shown.locator(".sa-pair").first.press("Enter")
+    seen.picture(f"training finished {mode} {theme}")
+    check_accessibility(seen.page, ".sa-tab")
+    shown.locator("select").select_option(f"={EVIL}")
+    shown.get_by_text("3 pairs, newest first").wait_for()
+
+    shutil.rmtree(runs / "done")
+    shown.get_by_text("There is no run 'done' any more").wait_for(timeout=40_000)
+    seen.picture(f"training deleted {mode} {theme}")
+    assert alerts == []
+
+
+def test_steering_reload_and_a_second_tab(look: Look, runs: Path) -> None:
+    with training_run(runs / "live") as layout:
+        first = look()
+        shown = panel(first)
+        shown.get_by_text("Training", exact=True).wait_for()
+        shown.get_by_text("3.2 GB of 16 GB").wait_for()
+        shown.get_by_role("button", name="Pause").press("Enter")
+        shown.get_by_text("Paused", exact=True).wait_for()
+        first.picture("training paused")
+        check_accessibility(first.page, ".sa-tab")
+
+        first.reload()
+        panel(first).get_by_text("Paused", exact=True).wait_for()
+        second = look()
+        panel(second).get_by_text("Paused", exact=True).wait_for()
+        panel(second).get_by_role("button", name="Resume").click()
+        for each in (first, second):
+            panel(each).get_by_text("Training", exact=True).wait_for()
+        assert not layout.control.asked("pause")
+        panel(second).get_by_role("button", name="Stop").click()
+        for each in (first, second):
+            panel(each).get_by_text("Stopped; run it again and it goes on").wait_for()
+
+
+@pytest.mark.parametrize(("mode", "theme"), CROSSED)
+def test_the_trainer_shows_the_run_of_its_workflow(look: Look, runs: Path, mode: str, theme: str) -> None:
+    finished_run(runs / "other", steps=20, looks=1, prompts=1)
+    finished_run(runs / "mine", steps=40, looks=2, prompts=2)
+    seen = look(mode, theme, WIDE)
+    seen.open("Quickstart", {"SpatialAlign_Generate": {"run_folder": "mine"}})
+    workflow = seen.page.evaluate("window.app.graph.serialize()")
+    seen.load(workflow)
+    node = seen.page.locator(".sa-training")
+    node.get_by_text("step 40 of 40").wait_for()
+    seen.centre_on("SpatialAlign_TrainLora")
+    seen.picture(f"training on its node {mode} {theme} wide")
+    # The event of a node that trains elsewhere turns to that run.
+    number = seen.page.evaluate(
+        "String(window.app.graph._nodes.find((node) => node.type === 'SpatialAlign_TrainLora').id)"
+    )
+    seen.page.evaluate(
+        "(detail) => window.app.api.dispatchEvent(new CustomEvent('spatialalign', { detail }))",
+        {"kind": "train", "run": "other", "node": number, "step": 1, "total": 2},
+    )
+    node.get_by_text("step 20 of 20").wait_for()
+    assert "spatialalign_training" not in json.dumps(seen.page.evaluate("window.app.graph.serialize()"))
+
+
+def test_long_runs_stay_smooth(look: Look, runs: Path) -> None:
+    """3000 steps and 600 samples: few elements, little memory, no long frame while the list is scrolled."""
+    finished_run(runs / "long", steps=3000, looks=50, prompts=12)
+    seen = look()
+    talk = seen.page.context.new_cdp_session(seen.page)
+    shown = panel(seen)
+    shown.get_by_text("600 pairs, newest first").wait_for()
+    longest = min(_longest_frame(seen) for _ in range(3))
+    talk.send("HeapProfiler.collectGarbage")
+    heap = talk.send("Runtime.getHeapUsage")["usedSize"] / 1e6
+    elements = shown.locator("*").count()
+    videos = seen.page.locator(".sa-tab video").count()
+    print(f"longest frame {longest:.0f} ms, page memory {heap:.0f} MB, {elements} elements, {videos} videos")
+    seen.picture("training long")
+    assert elements < 600 and videos <= 24
+    assert heap < 200
+    assert longest < 100
+
+
+def _longest_frame(seen: Seen) -> float:
+    """Milliseconds of the panel's own work in the worst of 120 frames, scrolled from one end to the other."""
+    return float(
+        seen.page.evaluate(
+            """async () => {
+                const list = document.querySelector(".sa-tab .sa-training");
+                let longest = 0;
+                for (let frame = 0; frame <= 120; frame += 1) {
+                    await new Promise((done) => requestAnimationFrame(done));
+                    const began = performance.now();
+                    list.scrollTop = (list.scrollHeight - list.clientHeight) * frame / 120;
+                    // After the scroll's own frame, layout and paint included.
+                    await new Promise((done) => requestAnimationFrame(() => {
+                        const channel = new MessageChannel();
+                        channel.port1.onmessage = done;
+                        channel.port2.postMessage(0);
+                    }));
+                    longest = Math.max(longest, performance.now() - began);
+                }
+                return longest;
+            }"""
+        )
+    )
