@@ -128,8 +128,9 @@ export class PairPanel {
     }
     const own = this.sample(seed);
     const under = pair.margin === undefined ? own?.dsr : index ? pair.loser_score : pair.winner_score;
-    const words = Number.isFinite(under) ? `${index ? "loser" : "winner"}, ${score(under)}` : "no score";
-    return { url, title, words, kind: index ? "sa-poor" : "sa-good", about: own?.reason ?? "" };
+    if (!Number.isFinite(under)) return { url, title, words: "no score", about: own?.reason ?? "" };
+    const role = pair.margin === undefined ? "score" : index ? "loser," : "winner,";
+    return { url, title, words: `${role} ${score(under)}`, kind: under >= this.threshold ? "sa-good" : "sa-poor", about: own?.reason ?? "" };
   }
 
   scored(seed) {
