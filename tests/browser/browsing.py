@@ -204,6 +204,11 @@ class Seen:
         entry = self.server.wait(number, timeout)
         said = json.dumps(entry["status"], indent=1)
         assert entry["status"]["status_str"] == "success", said + self.server.log_tail()
+        # what nodes inside a subgraph show is kept under other names
+        shown = [each for each in entry["outputs"] if ":" not in each]
+        self.page.wait_for_function(
+            "(shown) => shown.every((each) => each in window.app.nodeOutputs)", arg=shown
+        )
         self.settle(500)
         return entry
 
