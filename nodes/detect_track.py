@@ -86,6 +86,8 @@ class DetectTrack(io.ComfyNode):
                 io.String.Output("summary", tooltip="What was found, in plain words."),
             ],
             hidden=[io.Hidden.unique_id],
+            # It shows what it found: also where nothing follows, and again after a reload, from ComfyUI's cache.
+            is_output_node=True,
         )
 
     @classmethod

@@ -62,6 +62,8 @@ class DrawTracks(io.ComfyNode):
                 )
             ],
             hidden=[io.Hidden.unique_id],
+            # It shows what it found: also where nothing follows, and again after a reload, from ComfyUI's cache.
+            is_output_node=True,
         )
 
     @classmethod

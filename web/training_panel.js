@@ -175,7 +175,7 @@ class Videos {
     this.choice = html("select", { class: "sa-select", "aria-label": "Show the videos of", onchange: () => this.fill() });
     this.count = html("span", { class: "sa-quiet" });
     this.list = new LongList({
-      rowHeight: 212,
+      rowHeight: 216,
       scroller,
       label: "Held-out videos",
       render: (row) => this.row(row),
