@@ -96,6 +96,8 @@ class RunBrowser {
     this.compared.value = "";
     this.compare("");
     this.pairs.show(null);
+    this.tell("");
+    this.filter(); // nothing of the run before stays in view
     await this.load();
   }
 
