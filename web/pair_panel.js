@@ -13,7 +13,7 @@ const RULINGS = [
 ];
 const SAID = { keep: "kept by hand", drop: "dropped by hand" };
 
-/** show({ run, set, threshold, prompt, seed }), or null. ruled(): a pair was kept or dropped; refused(sentence). */
+/** show({ run, set, threshold, prompt, seed }), or null. ruled(): a pair was kept or dropped; refused(error). */
 export class PairPanel {
   constructor({ ruled, refused }) {
     Object.assign(this, { ruled, refused, prompt: null, pairs: [], pair: null });
@@ -67,7 +67,7 @@ export class PairPanel {
       this.list.show(pairs, keyOf);
       return true;
     } catch (refused) {
-      this.refused(refused.message);
+      this.refused(refused);
       return false;
     }
   }
@@ -159,7 +159,7 @@ export class PairPanel {
     try {
       await change("pairs", { run, prompt: prompt.id, winner, loser, told, ruling });
     } catch (refused) {
-      return this.refused(refused.message);
+      return this.refused(refused);
     }
     this.ruled();
     if (!(await this.load()) || this.pair !== pair) return;

@@ -32,7 +32,7 @@ class RunBrowser {
     this.view = null;
     this.runs = new RunList({ chosen: (run) => this.choose(run) });
     this.grid = new SampleGrid({ chosen: (prompt, sample) => this.open(prompt, sample) });
-    this.pairs = new PairPanel({ ruled: () => this.ruled(), refused: (message) => this.tell(message, true) });
+    this.pairs = new PairPanel({ ruled: () => this.ruled(), refused: (error) => this.refused(error) });
     this.comparison = new ComparisonPanel();
     this.title = html("h2", { class: "sa-browser-title" });
     this.sets = this.select("Which videos", () => this.load());
@@ -96,7 +96,14 @@ class RunBrowser {
     this.compared.value = "";
     this.compare("");
     this.pairs.show(null);
+    this.tell("");
+    this.filter(); // nothing of the run before stays in view
     await this.load();
+  }
+
+  refused({ message, status }) {
+    this.tell(message, true);
+    if (status === 404) this.load(); // the whole run may be gone
   }
 
   ruled() {
