@@ -35,7 +35,12 @@ _QUIET = {
     "LiteGraph.Canvas.MinFontSizeForLOD": 0,
 }
 
-Schemas = dict[str, Any]
+_RENAME = """([from, to]) => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+        if (text.data.includes(from)) text.data = text.data.replaceAll(from, to);
+    }
+}"""
 
 
 def main() -> None:
@@ -91,6 +96,8 @@ def _photograph(seen: Seen, nodes: list[int]) -> bytes:
     )
     seen.settle(1200)
     seen.page.wait_for_load_state("networkidle")
+    # A folder of this machine means nothing to anybody else.
+    seen.page.evaluate(_RENAME, [str(seen.server.base), "ComfyUI"])
     clip = {
         "x": left - _MARGIN,
         "y": top - _MARGIN,
@@ -175,14 +182,18 @@ def _draw_tracks(graph: Graph) -> list[Added]:
     graph.column()
     found = graph.add(
         "SpatialAlign_DetectTrack",
-        tall=680,
+        tall=860,
         images=clip["images"],
         detector=detector["detector"],
         sentence=_FOX,
     )
     graph.column()
-    node = graph.add("SpatialAlign_DrawTracks", track=found["track"], images=clip["images"], sentence=_FOX)
-    return [found, node, graph.add("PreviewImage", tall=420, images=node["images"])]
+    node = graph.add(
+        "SpatialAlign_DrawTracks", tall=860, track=found["track"], images=clip["images"], sentence=_FOX
+    )
+    graph.column()
+    graph.add("PreviewImage", tall=420, images=node["images"])
+    return [found, node]
 
 
 def _pick_best(graph: Graph) -> list[Added]:
@@ -258,7 +269,7 @@ def _loop(stage: str) -> Callable[[Graph], list[Added]]:
         graph.column()
         pairs = last
         last = graph.add(
-            "SpatialAlign_TrainLora", tall=560, run=last["run"], video_model=model["video_model"], steps=30
+            "SpatialAlign_TrainLora", tall=760, run=last["run"], video_model=model["video_model"], steps=30
         )
         plot = graph.add("PreviewImage", "Loss", 380, images=last["loss_chart"])
         if stage == "TrainLora":
@@ -268,7 +279,7 @@ def _loop(stage: str) -> Callable[[Graph], list[Added]]:
         if stage == "Compare":
             last = graph.add(
                 "SpatialAlign_Compare",
-                tall=900,
+                tall=980,
                 run=last["run"],
                 video_model=model["video_model"],
                 detector=detector["detector"],

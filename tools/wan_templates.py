@@ -113,7 +113,7 @@ def collect_samples(schemas: dict[str, Any]) -> tuple[Graph, float]:
     trained = graph.add(
         "SpatialAlign_TrainLora",
         muted=True,
-        tall=540,
+        tall=760,
         run=pairs["run"],
         video_model=model["video_model"],
         lora_name="wan",
@@ -185,7 +185,7 @@ def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     trained = graph.add(
         "SpatialAlign_TrainLora",
-        tall=540,
+        tall=760,
         run=pairs["run"],
         video_model=model["video_model"],
         detector=detector["detector"],

@@ -13,7 +13,7 @@ const RULINGS = [
 ];
 const SAID = { keep: "kept by hand", drop: "dropped by hand" };
 
-/** show({ run, set, threshold, prompt, seed }), or null. ruled(): a pair was kept or dropped; refused(sentence). */
+/** show({ run, set, threshold, prompt, seed }), or null. ruled(): a pair was kept or dropped; refused(error). */
 export class PairPanel {
   constructor({ ruled, refused }) {
     Object.assign(this, { ruled, refused, prompt: null, pairs: [], pair: null });
@@ -67,7 +67,7 @@ export class PairPanel {
       this.list.show(pairs, keyOf);
       return true;
     } catch (refused) {
-      this.refused(refused.message);
+      this.refused(refused);
       return false;
     }
   }
@@ -128,8 +128,9 @@ export class PairPanel {
     }
     const own = this.sample(seed);
     const under = pair.margin === undefined ? own?.dsr : index ? pair.loser_score : pair.winner_score;
-    const words = Number.isFinite(under) ? `${index ? "loser" : "winner"}, ${score(under)}` : "no score";
-    return { url, title, words, kind: index ? "sa-poor" : "sa-good", about: own?.reason ?? "" };
+    if (!Number.isFinite(under)) return { url, title, words: "no score", about: own?.reason ?? "" };
+    const role = pair.margin === undefined ? "score" : index ? "loser," : "winner,";
+    return { url, title, words: `${role} ${score(under)}`, kind: under >= this.threshold ? "sa-good" : "sa-poor", about: own?.reason ?? "" };
   }
 
   scored(seed) {
@@ -158,7 +159,7 @@ export class PairPanel {
     try {
       await change("pairs", { run, prompt: prompt.id, winner, loser, told, ruling });
     } catch (refused) {
-      return this.refused(refused.message);
+      return this.refused(refused);
     }
     this.ruled();
     if (!(await this.load()) || this.pair !== pair) return;

@@ -32,7 +32,7 @@ class RunBrowser {
     this.view = null;
     this.runs = new RunList({ chosen: (run) => this.choose(run) });
     this.grid = new SampleGrid({ chosen: (prompt, sample) => this.open(prompt, sample) });
-    this.pairs = new PairPanel({ ruled: () => this.soon(), refused: (message) => this.tell(message, true) });
+    this.pairs = new PairPanel({ ruled: () => this.ruled(), refused: (error) => this.refused(error) });
     this.comparison = new ComparisonPanel();
     this.title = html("h2", { class: "sa-browser-title" });
     this.sets = this.select("Which videos", () => this.load());
@@ -88,6 +88,7 @@ class RunBrowser {
     if (run === this.run) return this.load();
     this.run = run;
     this.view = null;
+    this.told = false;
     this.runs.mark(run);
     this.chosen(run);
     say(this.title, run);
@@ -95,7 +96,19 @@ class RunBrowser {
     this.compared.value = "";
     this.compare("");
     this.pairs.show(null);
+    this.tell("");
+    this.filter(); // nothing of the run before stays in view
     await this.load();
+  }
+
+  refused({ message, status }) {
+    this.tell(message, true);
+    if (status === 404) this.load(); // the whole run may be gone
+  }
+
+  ruled() {
+    this.told = false; // what the last export said
+    this.soon();
   }
 
   /** Look again in a while. */
@@ -189,9 +202,8 @@ class RunBrowser {
       const { message } = await change("export", { run: this.run });
       this.exporting = false;
       this.tell(message);
-      this.told = true; // until something is ruled anew
+      this.told = true;
       await this.load();
-      this.told = false;
     } catch (refused) {
       this.exporting = false;
       this.tell(refused.message, true);

@@ -10,7 +10,7 @@ const WIDEST = 380;
 const AROUND = 58; // pixels of a row that are no picture: the sentence above, the caption below, the gaps
 const SETTLED = 90; // milliseconds that a row must be in the page before its pictures are fetched
 const SHAPE = 4.5; // width by height of three frames of the usual shape
-const ROLES = { winner: "winner", loser: "loser" };
+const COLOURS = { winner: "sa-good", loser: "sa-poor" };
 
 /** show({ run, set, threshold, prompts }), see the route "samples". chosen(prompt, sample): one was pressed. */
 export class SampleGrid {
@@ -100,14 +100,14 @@ export class SampleGrid {
       "button",
       {
         type: "button",
-        class: `sa-tile${role ? ` sa-${role}` : ""}`,
+        class: "sa-tile",
         title: reason ?? "First, middle and last frame; press to play",
         "aria-pressed": String(name(id, seed) === this.marked),
-        "aria-label": `seed ${seed}, ${words}${role ? `, ${ROLES[role]}` : ""}${valid || !reason ? "" : `, ${reason}`}`,
+        "aria-label": `seed ${seed}, ${words}${role ? `, ${role}` : ""}${valid || !reason ? "" : `, ${reason}`}`,
         onclick: () => this.chosen(this.prompts.get(id), sample),
       },
       image,
-      html("span", { class: "sa-caption" }, `seed ${seed}`, role && html("i", { class: "sa-role" }, ROLES[role]), html("b", { class: tells }, words)),
+      html("span", { class: "sa-caption" }, `seed ${seed}`, role && html("i", { class: `sa-role ${COLOURS[role]}` }, role), html("b", { class: tells }, words)),
     );
     tile.dataset.name = name(id, seed);
     return tile;
