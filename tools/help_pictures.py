@@ -35,6 +35,9 @@ _QUIET = {
     "LiteGraph.Canvas.MinFontSizeForLOD": 0,
 }
 
+_SHOW = """(outputs) => Object.entries(outputs).forEach(([number, output]) => {
+    if (!(number in window.app.nodeOutputs)) window.app.graph.getNodeById(Number(number))?.onExecuted?.(output);
+})"""
 _RENAME = """([from, to]) => {
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     for (let text = texts.nextNode(); text; text = texts.nextNode()) {
@@ -70,7 +73,9 @@ def make(browser: Any, server: Server, wanted: set[str]) -> None:
             graph = Graph(name, schemas, note_height=0)
             shown = draw(graph)
             seen.load(graph.as_json(), name)
-            seen.run(timeout=1800)
+            entry = seen.run(timeout=1800)
+            # what ComfyUI had in its cache it does not send again
+            seen.page.evaluate(_SHOW, entry["outputs"])
             _save(name, graph, _photograph(seen, [each.number for each in shown]))
             print(name, flush=True)
     seen.close()
@@ -269,11 +274,10 @@ def _loop(stage: str) -> Callable[[Graph], list[Added]]:
         graph.column()
         pairs = last
         last = graph.add(
-            "SpatialAlign_TrainLora", tall=760, run=last["run"], video_model=model["video_model"], steps=30
+            "SpatialAlign_TrainLora", tall=1000, run=last["run"], video_model=model["video_model"], steps=30
         )
-        plot = graph.add("PreviewImage", "Loss", 380, images=last["loss_chart"])
         if stage == "TrainLora":
-            return [pairs, last, plot]
+            return [pairs, last]
         graph.column(width=480)
         trained = last
         if stage == "Compare":

@@ -79,9 +79,8 @@ def quickstart(schemas: dict[str, Any]) -> tuple[Graph, float]:
         "stands on ComfyUI's own *Load LoRA* list."
     )
     trained = graph.add(
-        "SpatialAlign_TrainLora", tall=760, run=pairs["run"], video_model=model["video_model"]
+        "SpatialAlign_TrainLora", tall=1000, run=pairs["run"], video_model=model["video_model"]
     )
-    graph.add("PreviewImage", "Loss", 380, images=trained["loss_chart"])
     graph.column(
         "**6. Evaluate**\n\nThe kept prompts again, without and with the LoRA, from the same noise. The "
         "node shows how many videos obey before and after, and where the report lies. Open it in any "
