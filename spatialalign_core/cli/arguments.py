@@ -126,7 +126,7 @@ _HELP: dict[str, tuple[str, str]] = {
         the training goes on from the last step with the next plan. --plans shows what each plan needs.
         Watching: --check-every makes and scores the same few held-out videos now and then, notes their score in
         training.csv beside the loss, and leaves the LoRA with the best score. `control` talks to it while it runs.
-        Several cards or machines share the pairs of each step: start the same command by `accelerate launch -m`.
+        Several cards or machines share the pairs of each step: start the same command by `accelerate launch`.
 
         Examples:
           train runs/first
@@ -134,7 +134,7 @@ _HELP: dict[str, tuple[str, str]] = {
           train runs/first --check-every 50 --patience 4
           train runs/first --continue-from runs/other/lora/spatialalign.safetensors --name further
           train runs/big --model models/Wan2.1-T2V-1.3B-Diffusers --memory 16
-          accelerate launch --num_processes 8 -m spatialalign_core train /shared/runs/big --model ...
+          accelerate launch --multi_gpu --num_processes 8 -m spatialalign_core train /shared/runs/big
         """,
     ),
     "rounds": (

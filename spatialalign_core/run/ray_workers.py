@@ -189,7 +189,13 @@ def _connected() -> Any:
             "--workers ray out."
         ) from None
     if not ray.is_initialized():
-        ray.init(runtime_env=environment(), log_to_driver=False, logging_level="error")
+        try:
+            ray.init(runtime_env=environment(), log_to_driver=False, logging_level="error")
+        except Exception as error:  # Ray raises plain ones
+            raise SpatialAlignError(
+                f"Ray did not start, or its cluster does not answer: {_first_line(error)} Check RAY_ADDRESS and "
+                "`ray status`, or leave --workers ray out."
+            ) from error
     return ray
 
 
