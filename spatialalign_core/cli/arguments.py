@@ -251,7 +251,10 @@ def _detect(parser: argparse.ArgumentParser) -> None:
     _set(parser)
     _split(parser)
     parser.add_argument(
-        "--detector", default="sprites", metavar="NAME", help="default: sprites, for the sprite world"
+        "--detector",
+        default="pocket",
+        metavar="NAME",
+        help="a GroundingDINO's folder or .pth file (default pocket, for the sprite world)",
     )
     parser.add_argument(
         "--rule",
@@ -322,7 +325,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     add(
         "--detector",
         metavar="NAME",
-        help="finds things in held-out videos (default sprites, for the sprite world)",
+        help="finds things in held-out videos (default pocket, for the sprite world)",
     )
     add("--tensorboard", action="store_true", help="a log for TensorBoard too, in RUN/tensorboard")
 
