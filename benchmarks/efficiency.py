@@ -250,7 +250,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
 
-    model, detector = load_video_model(options.model), load_detector("sprites")
+    model, detector = load_video_model(options.model), load_detector("pocket")
     plan = QuickstartPlan(train_prompts=options.train_prompts, held_out_prompts=options.prompts)
     data = prepare(options.run, model, detector, plan, options.looks)
     first = start(data, options.looks)

@@ -37,18 +37,18 @@ class LoadDetector(io.ComfyNode):
                 io.Combo.Input(
                     "detector",
                     options=detector_names(),
-                    default="sprites",
-                    tooltip="'sprites' knows the animals and things of the pocket model's world. For real footage put "
-                    "a GroundingDINO (a folder such as grounding-dino-tiny, or a .pth file) into "
-                    "models/grounding-dino and refresh, or let one be downloaded there.",
+                    default="pocket",
+                    tooltip="'pocket' is a GroundingDINO of toy size that knows the animals and things of the pocket "
+                    "video model's world. For real footage put a large one (a folder such as grounding-dino-tiny, or "
+                    "a .pth file) into models/grounding-dino and refresh, or let one be downloaded there.",
                 ),
                 io.Combo.Input(
                     "masks",
                     options=mask_names(),
                     default=NO_MASKS,
                     optional=True,  # as are the next: workflows made before them still run
-                    tooltip="Cuts out what was found. A SAM 2 (models/sam2) follows both things through the video; "
-                    "a SAM (models/sams) works frame by frame. 'none': boxes only, or what the detector itself makes.",
+                    tooltip="Cuts out what was found. A SAM 2 ('pocket', or one in models/sam2) follows both things "
+                    "through the video; a SAM (models/sams) works frame by frame. 'none': boxes only, which is faster.",
                 ),
                 io.Float.Input(
                     "box_threshold",

@@ -23,7 +23,7 @@ from ..spatialalign_core.detect.folders import (
     names_for,
     recognise,
 )
-from ..spatialalign_core.detect.loading import DETECTORS, MASK_TRACKERS
+from ..spatialalign_core.detect.loading import DETECTORS, MASK_TRACKERS, is_named
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.files import atomic_path, contained, fingerprint, safe_name
 from ..spatialalign_core.models.loading import BUNDLED
@@ -183,7 +183,7 @@ def mask_names() -> list[str]:
 
 def detector_place(name: str) -> str | Path:
     """What `load_detector` takes for one of `detector_names`. SpatialAlignError for one that is gone or damaged."""
-    if name in DETECTORS:
+    if is_named(name):
         return name
     known = _known_model(name)
     return _target(known) if known else find_candidate(_candidates(), name, DETECTOR).path

@@ -24,7 +24,7 @@ from spatialalign_core.train.step import pair_loss
 
 SETTINGS = replace(
     DEFAULT, steps=4, rank=2, alpha=2.0, pairs_per_step=5, warmup=0, checkpoint_every=2, average=0.5,
-    noise="separate",
+    noise="separate", zo_weight=5.0,
 )  # fmt: skip
 
 

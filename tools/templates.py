@@ -49,7 +49,7 @@ def quickstart(schemas: dict[str, Any]) -> tuple[Graph, float]:
         "lists. Some prompts are kept from training, to measure on.",
     )
     model = graph.add("SpatialAlign_LoadVideoModel", model="pocket")
-    detector = graph.add("SpatialAlign_LoadDetector", detector="sprites")
+    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
     prompts = graph.add("SpatialAlign_PromptSet", train_prompts=144)
     graph.column(
         "**2. Generate**\n\nMakes several videos of every training prompt. They differ only in the noise "
@@ -107,7 +107,7 @@ def score_a_video(schemas: dict[str, Any]) -> tuple[Graph, float]:
         400,
     )
     clip = graph.add("SpatialAlign_SpriteClip", sentence=_FOX)
-    detector = graph.add("SpatialAlign_LoadDetector", detector="sprites")
+    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
     graph.column(
         "**2. The sentence and the score**\n\nWrite who is where first, and where it goes then: left of, "
         "right of or on top of. Write *a fox is on the right of a box, then it jumps on top of the box* "
@@ -141,9 +141,9 @@ def detect_a_video(schemas: dict[str, Any]) -> tuple[Graph, float]:
         400,
     )
     clip = graph.add("SpatialAlign_SpriteClip", sentence=_FOX, frames=36)
-    detector = graph.add("SpatialAlign_LoadDetector", detector="sprites")
+    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
     graph.column(
-        "**2. Find and follow**\n\n*sprites* knows this little world. For real footage put a GroundingDINO "
+        "**2. Find and follow**\n\n*pocket* knows this little world. For real footage put a GroundingDINO "
         "into `models/grounding-dino` and choose it in *Load Detector*; a SAM 2 from `models/sam2` then "
         "follows both things through the video.\n\nBoxes or masks of other nodes can be connected instead.",
         420,
@@ -180,7 +180,7 @@ def evaluate_a_lora(schemas: dict[str, Any]) -> tuple[Graph, float]:
         "your own choose it in *Load Video Model*, and a GroundingDINO in *Load Detector*."
     )
     model = graph.add("SpatialAlign_LoadVideoModel", model="pocket")
-    detector = graph.add("SpatialAlign_LoadDetector", detector="sprites")
+    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
     prompts = graph.add("SpatialAlign_PromptSet", train_prompts=12, held_out_prompts=24)
     graph.column(
         "**2. Videos without the LoRA**\n\nThey are kept in the run folder *evaluate* and used again for "
@@ -224,7 +224,7 @@ def more_rounds(schemas: dict[str, Any]) -> tuple[Graph, float]:
         "model choose it, a GroundingDINO, your words, and another *run_folder*."
     )
     model = graph.add("SpatialAlign_LoadVideoModel", model="pocket")
-    detector = graph.add("SpatialAlign_LoadDetector", detector="sprites")
+    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
     prompts = graph.add("SpatialAlign_PromptSet", train_prompts=144)
     graph.column(
         "**2. The first videos**\n\nWithout a LoRA: what the first round learns from. Later rounds make "

@@ -307,7 +307,10 @@ def _detect(parser: argparse.ArgumentParser) -> None:
 
 def _finding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--detector", default="sprites", metavar="NAME", help="default: sprites, for the sprite world"
+        "--detector",
+        default="pocket",
+        metavar="NAME",
+        help="a GroundingDINO's folder or .pth file (default pocket, for the sprite world)",
     )
     parser.add_argument(
         "--rule",
@@ -390,7 +393,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     add(
         "--detector",
         metavar="NAME",
-        help="finds things in held-out videos (default sprites, for the sprite world)",
+        help="finds things in held-out videos (default pocket, for the sprite world)",
     )
     add("--continue-from", metavar="FILE", help="begin with this LoRA instead of a fresh one")
     add("--tensorboard", action="store_true", help="a log for TensorBoard too, in RUN/tensorboard")
@@ -466,8 +469,7 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     add("--tau", type=float, default=0.7, help="a video obeys from this score on (default 0.7)")
     add("--batch", type=int, default=8, metavar="N", help="videos at once (default 8)")
     add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit)")
-    add("--detector", default="sprites", metavar="NAME", help="default: sprites, for the sprite world")
-    add("--rule", default="published", help="what counts: published or default (default published)")
+    _finding(parser)
 
 
 def _quickstart(parser: argparse.ArgumentParser) -> None:

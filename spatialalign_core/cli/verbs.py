@@ -297,7 +297,7 @@ def _held_out_check(options: argparse.Namespace) -> HeldOutCheck | None:
     from ..detect.loading import load_detector
     from ..run.held_out import HeldOutCheck
 
-    detector = load_detector(options.detector or "sprites")
+    detector = load_detector(options.detector or "pocket")
     return HeldOutCheck(detector, options.check_every, options.patience, options.check_prompts)
 
 
@@ -414,7 +414,7 @@ def quickstart(options: argparse.Namespace) -> int:
     console = _console()
     try:
         with console.stoppable():
-            for label, stage in loop(run, model, load_detector("sprites"), plan, options.workers):
+            for label, stage in loop(run, model, load_detector("pocket"), plan, options.workers):
                 console.show(stage, label)
     except Stopped:
         return _stopped()

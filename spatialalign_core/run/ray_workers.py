@@ -41,7 +41,7 @@ class RayWorkers:
     """
 
     count: int | None = None
-    detector: str = "sprites"
+    detector: str = "pocket"
     mask_tracker: str | None = None
 
     def __post_init__(self) -> None:

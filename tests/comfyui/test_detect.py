@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import shutil
 import sys
 from typing import Any
 
 import pytest
+import torch
 from prompts import cached, said, template
 from server import PACK, Server, error_of
 
@@ -25,6 +29,18 @@ def _given(prompt: dict[str, Any], **values: Any) -> dict[str, Any]:
     del inputs["detector"], prompt[_number(prompt, LOAD)]
     inputs.update(values)
     return prompt
+
+
+def _pickle(command: str) -> bytes:
+    """A checkpoint that would run a command if it were opened as pickles are."""
+
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.system, (command,)
+
+    file = io.BytesIO()
+    torch.save({"model": Evil()}, file)
+    return file.getvalue()
 
 
 def _masks(prompt: dict[str, Any], *channels: str) -> dict[str, dict[str, Any]]:
@@ -122,15 +138,17 @@ def test_model_folders_are_found_loaded_and_not_loaded_twice(server: Server) -> 
         ("grounding-dino", "detector", "broken.pth", b"not a checkpoint", "broken.pth"),
         ("sams", "masks", "empty.safetensors", b"", "empty.safetensors"),
         ("sams", "masks", "never-there.pth", None, "There is no"),
+        ("grounding-dino", "detector", "evil.pth", "pickle", "asks to run program code"),
+        ("sams", "masks", "evil.pth", "pickle", "asks to run program code"),
     ],
 )
 def test_a_wrong_file_is_on_the_list_and_says_what_is_wrong(
-    server: Server, folder: str, widget: str, name: str, content: bytes | None, message: str
+    server: Server, folder: str, widget: str, name: str, content: bytes | str | None, message: str
 ) -> None:
-    file = server.base / "models" / folder / name
+    file, harm = server.base / "models" / folder / name, server.base / "harm"
     if content is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+        file.write_bytes(_pickle(f"touch '{harm}'") if isinstance(content, str) else content)
     try:
         spec = server.get(f"/object_info/{LOAD}")[LOAD]["input"]
         listed = (spec["required"] | spec["optional"])[widget]
@@ -139,6 +157,46 @@ def test_a_wrong_file_is_on_the_list_and_says_what_is_wrong(
         status, answer = server.post("/prompt", {"prompt": prompt})
         assert status == 400
         assert message in json.dumps(answer["node_errors"])
+        assert not harm.exists()
     finally:
         file.unlink(missing_ok=True)
     server.run(template(server, "Score a video"))  # and the queue still works
+
+
+@pytest.mark.parametrize(
+    ("config", "status", "message"),
+    [
+        ({"model_type": "owlvit"}, 400, "neither a GroundingDINO nor a SAM"),
+        (None, 200, "is of another model"),  # what its weights are is seen only when they are loaded
+    ],
+)
+def test_a_folder_of_another_model(
+    server: Server, config: dict[str, str] | None, status: int, message: str
+) -> None:
+    """The right name and a wrong config.json, or a right one and wrong weights."""
+    from safetensors.torch import save_file
+
+    folder = server.base / "models" / "grounding-dino" / "wrong"
+    shutil.copytree(PACK / "spatialalign_core" / "pocket" / "weights" / "grounding-dino-pocket", folder)
+    try:
+        if config is not None:
+            (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        save_file({"blocks.0.weight": torch.zeros(4)}, folder / "model.safetensors")
+        prompt = template(server, "Detect a video", {LOAD: {"detector": "wrong"}})
+        answered, answer = server.post("/prompt", {"prompt": prompt})
+        assert answered == status
+        said_so = json.dumps(answer) if status == 400 else error_of(server.wait(answer["prompt_id"]))
+        assert message in said_so
+    finally:
+        shutil.rmtree(folder)
+    server.run(template(server, "Score a video"))
+
+
+def test_a_folder_that_went_away_says_so_and_other_models_still_run(server: Server) -> None:
+    """A workflow from another machine names a model that is not here, and models/grounding-dino may be missing too."""
+    shutil.rmtree(server.base / "models" / "grounding-dino", ignore_errors=True)
+    prompt = template(server, "Detect a video", {LOAD: {"detector": "grounding-dino-base"}})
+    status, answer = server.post("/prompt", {"prompt": prompt})
+    assert status == 400
+    assert "There is no detector 'grounding-dino-base'" in json.dumps(answer["node_errors"])
+    server.run(template(server, "Score a video"))

@@ -55,7 +55,7 @@ def _without_wan(prompt: dict[str, Any], seed: int, *shown: str) -> dict[str, An
         node["inputs"] = {
             name: last if value == [decode, 0] else value for name, value in node["inputs"].items()
         }
-    prompt[_number(prompt, LOAD)]["inputs"]["detector"] = "sprites"
+    prompt[_number(prompt, LOAD)]["inputs"]["detector"] = "pocket"
     prompt[_number(prompt, "SpatialAlign_PromptFromSentence")]["inputs"]["sentence"] = ASKED
     return prompt
 

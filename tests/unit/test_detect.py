@@ -199,7 +199,7 @@ def test_detectors_without_masks() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: load_detector("eyes"), "sprites"),
+        (lambda: load_detector("eyes"), "choose one of: pocket"),
         (
             lambda: SPRITES.detect(np.zeros((1, 8, 8, 3), np.uint8), ("fox", "dragon")),
             "'dragon'.* it knows: fox, cat",

@@ -217,7 +217,7 @@ def test_a_malicious_pickle_does_not_run(tmp_path: Path, load, new_format: bool)
 
 def test_bundled_and_unknown_names() -> None:
     assert load_detector("sprites").name == "sprites"
-    with pytest.raises(SpatialAlignError, match=r"no detector called 'eyes'.*sprites"):
+    with pytest.raises(SpatialAlignError, match=r"no detector called 'eyes'.*pocket"):
         load_detector("eyes")
     with pytest.raises(SpatialAlignError, match="no mask tracker called 'eyes'"):
         load_mask_tracker("eyes")
