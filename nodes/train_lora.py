@@ -143,6 +143,7 @@ class TrainLora(io.ComfyNode):
             learning_rate=learning_rate or chosen.learning_rate,
             seed=seed,
         )
+        lora_name = video_model.model.lora_name(lora_name)
         plot = _LossPlot(run.run.training_file)
         with working_in(run.run.folder):
             with contextlib.ExitStack() as using:
@@ -155,6 +156,11 @@ class TrainLora(io.ComfyNode):
                 run.run.lora_path(lora_name), f"{run.run.folder.name}-{lora_name}.safetensors"
             )
         text = f"{outcome.message}\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
+        if model.expert is not None:
+            text += (
+                f"\nIt is for the {model.expert} network alone; choose the other one in Load Video Model and train "
+                "again, and put each LoRA on its own model."
+            )
         return io.NodeOutput(replace(run, lora=lora_name), listed, to_image(plot.draw()), ui=shown(cls, text))
 
 

@@ -205,8 +205,8 @@ def train(options: argparse.Namespace) -> int:
 
     run = Run(options.run)
     settings = _train_settings(options)
-    lora = run.lora_path(options.name)
-    pairs = load_pairs(run.pairs_folder)  # missing pairs are told before a model loads
+    run.lora_path(options.name)  # a name that cannot be one and missing pairs are told before a model loads
+    pairs = load_pairs(run.pairs_folder)
     if options.device:
         device = torch.device(options.device)
     else:
@@ -218,8 +218,9 @@ def train(options: argparse.Namespace) -> int:
             print(each)
         return 0
     check = _held_out_check(options)
+    model = _load_for_training(options, device, whole=check is not None)
     stage = run.train(
-        _load_for_training(options, device, whole=check is not None),
+        model,
         settings,
         options.name,
         check,
@@ -228,7 +229,7 @@ def train(options: argparse.Namespace) -> int:
         device,
         options.tensorboard,
     )
-    return _drive(stage, lora)
+    return _drive(stage, run.lora_path(model.lora_name(options.name)))
 
 
 def _load_for_training(options: argparse.Namespace, device: torch.device, whole: bool) -> VideoModel:
@@ -239,8 +240,10 @@ def _load_for_training(options: argparse.Namespace, device: torch.device, whole:
 
     quiet_libraries()
     if whole:
-        return load_video_model(options.model, device)
-    return load_video_model(options.model, "cpu", usual_dtype(device), transformer_only=True)
+        return load_video_model(options.model, device, expert=options.expert)
+    return load_video_model(
+        options.model, "cpu", usual_dtype(device), expert=options.expert, transformer_only=True
+    )
 
 
 def _held_out_check(options: argparse.Namespace) -> HeldOutCheck | None:
@@ -341,7 +344,7 @@ def _load_model(options: argparse.Namespace) -> VideoModel:
     from ..models.quiet import quiet_libraries
 
     quiet_libraries()
-    return load_video_model(options.model, options.device)
+    return load_video_model(options.model, options.device, expert=options.expert)
 
 
 def _drive(stage: Any, made: Path | None) -> int:

@@ -165,7 +165,7 @@ class Run(RunLayout):
         device: torch.device | None = None,
         tensorboard: bool = False,
     ) -> Iterator[Progress]:
-        """Train lora/<name>.safetensors on pairs/, going on from the last checkpoint.
+        """Train lora/<name>.safetensors on pairs/, going on from the last checkpoint; see `VideoModel.lora_name`.
 
         Closing it between two steps saves a checkpoint. Leaves the model without any LoRA. check: held-out videos to
         make and score meanwhile. plan: how to fit into memory, "auto" for the fastest that does; room: bytes it may
@@ -173,7 +173,7 @@ class Run(RunLayout):
         to it while it runs. SpatialAlignError when there is nothing to train on, or no plan fits.
         """
         with self._writing():
-            pairs, lora = load_pairs(self.pairs_folder), self.lora_path(name)
+            pairs, lora = load_pairs(self.pairs_folder), self.lora_path(model.lora_name(name))
             watching = None
             if check is not None:
                 self.prompts("held_out")  # none of them is told now rather than at the first look

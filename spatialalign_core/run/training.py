@@ -44,7 +44,7 @@ def train_lora(
     """
     pairs.check()
     total = settings.steps
-    print_ = fingerprint([pairs.fingerprint, settings, model.fingerprint])
+    print_ = fingerprint([pairs.fingerprint, settings, model.trained_fingerprint])
     check = watching.check if watching and watching.check.every else None
     outcome = fingerprint([print_, check.fingerprint]) if check else print_
     state_of_file = _finished(lora, outcome)

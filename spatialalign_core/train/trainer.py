@@ -85,7 +85,7 @@ class Trainer:
         """Whether an error left the weights between two steps; `restore` mends that."""
         self.guard = LossGuard(settings.diverged)
         self.drawer = Drawer(pairs, settings, model)
-        self.fingerprint = fingerprint([asdict(settings), pairs.fingerprint, model.fingerprint])
+        self.fingerprint = fingerprint([asdict(settings), pairs.fingerprint, model.trained_fingerprint])
         self._attach()
 
     def run(self) -> Iterator[StepLog]:
