@@ -13,8 +13,9 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
 from ..spatialalign_core.video import to_uint8_frames
+from . import widgets
 from .pictures import frames_of, shown
-from .places import run_folder, version, working_in
+from .places import run_folder, working_in
 from .sentences import understood
 from .sockets import CATEGORY, PromptsSocket, RunSocket, RunSoFar
 
@@ -74,11 +75,7 @@ class CollectSample(io.ComfyNode):
                     step=0.1,
                     tooltip="Frames a second of the images; a video knows its own.",
                 ),
-                io.String.Input(
-                    "run_folder",
-                    default="collected",
-                    tooltip="A plain name. Everything is kept in output/spatialalign/<this name>.",
-                ),
+                widgets.run_folder("collected"),
             ],
             outputs=[
                 RunSocket.Output("run", tooltip="For Detect: all videos of the run folder."),
@@ -90,10 +87,7 @@ class CollectSample(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, run_folder: str, **_: Any) -> Any:
-        try:
-            return version(_folder(run_folder))
-        except SpatialAlignError:
-            return 0  # execute says what is wrong with the name
+        return widgets.run_folder_version(run_folder)
 
     @classmethod
     def execute(

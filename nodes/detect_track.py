@@ -10,12 +10,13 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.detect.given import given_boxes, given_masks
 from ..spatialalign_core.detect.tracker import detect_track
-from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED, find_rule
+from ..spatialalign_core.detect.validity import find_rule
 from ..spatialalign_core.draw_tracks import Drawing, draw_tracks
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import score_track
 from ..spatialalign_core.summary import describe_track
 from ..spatialalign_core.tracks import Track
+from . import widgets
 from .driving import watched
 from .pictures import frames_of, shown
 from .score_chart import chart_of, rate_of, shrunk
@@ -67,13 +68,7 @@ class DetectTrack(io.ComfyNode):
                     tooltip="If there is one, subject and object are taken from it, not from the two words: "
                     "'a fox is on the left of a box, then it jumps to the right of the box'.",
                 ),
-                io.Combo.Input(
-                    "rule",
-                    options=[DEFAULT.mode, PUBLISHED.mode],
-                    default=DEFAULT.mode,
-                    tooltip="Which frames and videos count. 'default' forgives short gaps and extra finds, but not "
-                    "things that jump or vanish; 'published' is the paper's rule.",
-                ),
+                widgets.rule(),
                 io.Boolean.Input(
                     "keep_masks",
                     default=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 from comfy_api.latest import io
@@ -13,8 +12,9 @@ from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.run import SETS
 from ..spatialalign_core.video import read_video
+from . import widgets
 from .driving import drive, watched
-from .pictures import shown, to_image
+from .pictures import shown, strip, to_image
 from .places import working_in
 from .sockets import (
     CATEGORY,
@@ -28,7 +28,6 @@ from .sockets import (
 
 _HELD_OUT = "held_out"
 _SHOWN = 4  # pairs of videos on the contact sheet
-_COLUMNS = 5
 
 
 class Evaluate(io.ComfyNode):
@@ -63,13 +62,7 @@ class Evaluate(io.ComfyNode):
                     step=0.05,
                     tooltip="A video obeys its prompt when its score is at least this.",
                 ),
-                io.Int.Input(
-                    "batch_size",
-                    default=8,
-                    min=1,
-                    max=256,
-                    tooltip="Videos made at once; lower it when memory is short.",
-                ),
+                widgets.batch_size(),
             ],
             outputs=[
                 io.String.Output(
@@ -148,10 +141,6 @@ def _preview(run: RunSoFar, seeds: int) -> np.ndarray:
         for each, table, word in zip(SETS, scores, ("before", "after"), strict=True):
             score = f"{word}, score {table[prompt_id, seed]:.2f}"
             words = f"{texts[prompt_id]} ({score})" if word == "before" else score
-            rows.append((words, _strip(run.run.video_path(each, prompt_id, seed))))
+            frames, _ = read_video(run.run.video_path(each, prompt_id, seed))
+            rows.append((words, strip(frames)))
     return contact_sheet(rows)
-
-
-def _strip(video: Path) -> list[np.ndarray]:
-    frames, _ = read_video(video)
-    return list(frames[np.linspace(0, len(frames) - 1, _COLUMNS).round().astype(int)])

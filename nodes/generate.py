@@ -10,20 +10,19 @@ import numpy as np
 from comfy_api.latest import io
 
 from ..spatialalign_core.draw import contact_sheet
-from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.plan import GenerateOptions, Memory
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
 from ..spatialalign_core.video import read_video
+from . import widgets
 from .driving import drive
-from .pictures import shown, to_image
-from .places import run_folder, version, working_in
+from .pictures import shown, strip, to_image
+from .places import run_folder, working_in
 from .sockets import CATEGORY, LoadedModel, PromptsSocket, RunSocket, RunSoFar, VideoModelSocket
 
 _SPLITS = {"training prompts": "train", "held-out prompts": "held_out", "all prompts": None}
 _MEMORY: dict[str, Memory] = {"auto": "auto", "all on the card": "card", "one part at a time": "parts"}
 _SHOWN = 4  # prompts on the contact sheet
-_COLUMNS = 5
 
 
 class Generate(io.ComfyNode):
@@ -38,11 +37,7 @@ class Generate(io.ComfyNode):
             inputs=[
                 VideoModelSocket.Input("video_model", tooltip="From Load Video Model."),
                 PromptsSocket.Input("prompts", tooltip="From Prompt Set or Prompt from Sentence."),
-                io.String.Input(
-                    "run_folder",
-                    default="quickstart",
-                    tooltip="A plain name. Everything is kept in output/spatialalign/<this name>.",
-                ),
+                widgets.run_folder("quickstart"),
                 io.Combo.Input(
                     "split",
                     options=list(_SPLITS),
@@ -50,13 +45,7 @@ class Generate(io.ComfyNode):
                     tooltip="Which prompts to make videos of. Evaluate makes those of the held-out prompts itself.",
                 ),
                 io.Int.Input("seeds", default=4, min=1, max=1000, tooltip="Videos of every prompt."),
-                io.Int.Input(
-                    "batch_size",
-                    default=8,
-                    min=1,
-                    max=256,
-                    tooltip="Videos made at once; lower it when memory is short.",
-                ),
+                widgets.batch_size(),
                 io.Int.Input(
                     "steps",
                     default=0,
@@ -97,10 +86,7 @@ class Generate(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, run_folder: str, **_: Any) -> Any:
-        try:
-            return version(_folder(run_folder))
-        except SpatialAlignError:
-            return 0  # execute says what is wrong with the name
+        return widgets.run_folder_version(run_folder)
 
     @classmethod
     def execute(
@@ -142,6 +128,5 @@ def _preview(so_far: RunSoFar) -> np.ndarray:
     rows = []
     for prompt in so_far.run.prompts(so_far.split)[:_SHOWN]:
         frames, _ = read_video(so_far.run.video_path("base", prompt.id, 0))
-        chosen = np.linspace(0, len(frames) - 1, _COLUMNS).round().astype(int)
-        rows.append((prompt.text, list(frames[chosen])))
+        rows.append((prompt.text, strip(frames)))
     return contact_sheet(rows)

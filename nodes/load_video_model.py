@@ -104,6 +104,7 @@ class LoadVideoModel(io.ComfyNode):
                 place,
                 "cpu",
                 torch.bfloat16 if on_gpu else torch.float32,
+                expert=video_files.expert(model),
                 parts=video_files.parts(Path(place), vae, text_encoder) if single else None,
                 tokenizers=video_files.tokenizer_folders(),
             )

@@ -10,17 +10,16 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.best import pick_best, score_table, split_clips
 from ..spatialalign_core.detect.tracker import detect_track
-from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED, find_rule
+from ..spatialalign_core.detect.validity import find_rule
 from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import score_track
 from ..spatialalign_core.summary import GOOD
+from . import widgets
 from .driving import watched
-from .pictures import frames_of, shown, to_image
+from .pictures import frames_of, shown, strip, to_image
 from .sentences import understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector
-
-_COLUMNS = 5
 
 
 class PickBest(io.ComfyNode):
@@ -54,13 +53,7 @@ class PickBest(io.ComfyNode):
                     max=4096,
                     tooltip="Videos in a batch of images: the batch_size of the empty latent. 1 for a list.",
                 ),
-                io.Combo.Input(
-                    "rule",
-                    options=[DEFAULT.mode, PUBLISHED.mode],
-                    default=DEFAULT.mode,
-                    tooltip="Which frames and videos count. 'default' forgives short gaps and extra finds, but not "
-                    "things that jump or vanish; 'published' is the paper's rule.",
-                ),
+                widgets.rule(),
             ],
             outputs=[
                 io.Image.Output("images_out", display_name="images", tooltip="The frames of the best video."),
@@ -115,7 +108,7 @@ class PickBest(io.ComfyNode):
             )
         text = f"{verdict}\n{score_table(scores, best)}"
         rows = [
-            (line, _strip(each))
+            (line, strip(each))
             for line, each in zip(score_table(scores, best).splitlines(), videos, strict=True)
         ]
         picture = to_image(contact_sheet(rows))
@@ -137,7 +130,3 @@ def _videos(images: list[Any] | None, videos: list[Any] | None, clips: int) -> l
     return [
         clip for batch in images or [] for clip in split_clips(frames_of(batch, None, "Pick Best"), clips)
     ]
-
-
-def _strip(frames: np.ndarray) -> list[np.ndarray]:
-    return list(frames[np.linspace(0, len(frames) - 1, _COLUMNS).round().astype(int)])

@@ -11,11 +11,18 @@ from comfy_api.latest import io, ui
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.video import to_uint8_frames
 
+_COLUMNS = 5
+
 
 def to_image(frames: np.ndarray) -> torch.Tensor:
     """uint8 (F, H, W, 3) or (H, W, 3) -> IMAGE, float 0..1 BHWC."""
     batch = frames if frames.ndim == 4 else frames[None]
     return torch.from_numpy(np.ascontiguousarray(batch)).float() / 255
+
+
+def strip(frames: np.ndarray) -> list[np.ndarray]:
+    """Some frames of a video, evenly spread, for a row of a contact sheet."""
+    return list(frames[np.linspace(0, len(frames) - 1, _COLUMNS).round().astype(int)])
 
 
 def frames_of(images: torch.Tensor | None, video: Any | None, node: str) -> np.ndarray:

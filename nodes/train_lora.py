@@ -141,6 +141,7 @@ class TrainLora(io.ComfyNode):
         detector: LoadedDetector | None = None,
         continue_from: str = NO_LORA,
     ) -> io.NodeOutput:
+        lora_name = video_model.model.lora_name(lora_name)
         listed = f"{run.run.folder.name}-{lora_name}.safetensors"
         beginning = lora_file(continue_from)
         if continue_from == listed:
@@ -163,6 +164,11 @@ class TrainLora(io.ComfyNode):
                 outcome = drive(told(work, "train", run.run, node), node, plot)
             list_for_load_lora(run.run.lora_path(lora_name), listed)
         text = f"{outcome.message}\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
+        if model.expert is not None:
+            text += (
+                f"\nIt is for the {model.expert} network alone; choose the other one in Load Video Model and train "
+                "again, and put each LoRA on its own model."
+            )
         return io.NodeOutput(replace(run, lora=lora_name), listed, to_image(plot.draw()), ui=shown(cls, text))
 
 

@@ -11,7 +11,7 @@ from ..spatialalign_core.detect.download import KNOWN_PIPELINES
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.files import safe_name
 from ..spatialalign_core.models.file_kinds import video_models
-from ..spatialalign_core.models.loading import is_whole
+from ..spatialalign_core.models.loading import is_whole, recognise_family
 from ..spatialalign_core.models.single_files import Parts, find_parts
 from .places import Download, model_folder, model_names
 
@@ -22,8 +22,11 @@ _OTHERS = ("vae", "text_encoders")
 
 
 def names() -> list[str]:
-    """Bundled models, folders in diffusers layout, single files, and what can be fetched from the hub."""
-    folders = model_names()
+    """Bundled models, folders in diffusers layout, single files, and what can be fetched from the hub.
+
+    A folder with two networks is there once for each, since one of them is trained at a time.
+    """
+    folders = [each for name in model_names() for each in (name, *_later_experts(name))]
     files = [name for name in video_models(_files(*_TRANSFORMERS)) if name not in folders]
     return [*folders, *files, *(_DOWNLOAD + repo for repo in KNOWN_PIPELINES)]
 
@@ -38,7 +41,12 @@ def place(name: str) -> str | Path:
     wanted = _wanted(name)
     if wanted is not None:
         return wanted.folder / safe_name(wanted.repo.split("/")[1])
-    return _files(*_TRANSFORMERS).get(name) or model_folder(name)
+    return _files(*_TRANSFORMERS).get(name) or model_folder(_folder_and_expert(name)[0])
+
+
+def expert(name: str) -> str | None:
+    """The network of a folder that one of `names` means; None where it is the first, or the file that was chosen."""
+    return _folder_and_expert(name)[1]
 
 
 def parts(model: Path, vae: str, text_encoder: str) -> Parts:
@@ -63,6 +71,20 @@ def tokenizer_folders() -> dict[str, Path]:
         "llama": root / "text_encoders" / "llama_tokenizer",
         "clip-l": root / "sd1_tokenizer",
     }
+
+
+def _later_experts(name: str) -> list[str]:
+    try:
+        return [f"{name} ({expert})" for expert in recognise_family(model_folder(name)).experts[1:]]
+    except (SpatialAlignError, OSError):
+        return []  # loading says what is wrong
+
+
+def _folder_and_expert(name: str) -> tuple[str, str | None]:
+    folder, found, rest = name.rpartition(" (")
+    if found and name in _later_experts(folder):
+        return folder, rest.removesuffix(")")
+    return name, None
 
 
 def _wanted(name: str) -> Download | None:

@@ -43,7 +43,9 @@ def encode_frames(model: VideoModel, frames: np.ndarray) -> Tensor:
             f"The VAE of {model.folder.name} cannot turn pictures into latents ({error}); connect LATENT to Collect "
             "Sample, so that it need not."
         ) from error
-    return normalise(model, raw[:, : _latent_shape(model, (count, height, width))[0]])
+    lead = model.family.leading_latents
+    raw = raw[:, : _latent_shape(model, (count, height, width))[0] - lead]
+    return normalise(model, torch.cat([raw[:, :1].expand(-1, lead, -1, -1), raw], dim=1))
 
 
 def normalise(model: VideoModel, raw: Tensor) -> Tensor:
@@ -83,7 +85,8 @@ def latents_show(model: VideoModel, latents: Tensor, frames: np.ndarray) -> bool
     expected = _latent_shape(model, _fitting(model, frames.shape))
     if latents.ndim != 4 or tuple(latents.shape[1:]) != expected or expected[0] < 1:
         return False
-    picture, first = model.decode(latents[None, :, :1].to(model.device))[0, 0] / 255, frames[0] / 255
+    start = latents[None, :, : 1 + model.family.leading_latents]
+    picture, first = model.decode(start.to(model.device))[0, 0] / 255, frames[0] / 255
     if picture.shape != first.shape or np.abs(picture - first).mean() >= _FAR:
         return False
     # Anything grey is near enough to a grey picture, so what there is to see must be alike too.
@@ -96,14 +99,15 @@ def _fitting(model: VideoModel, shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Frames, height and width of a video of this shape that the model can take."""
     temporal, spatial, patch = _scales(model)
     count, height, width = shape[:3]
-    latent_frames = ((count - 1) // temporal + 1) // patch[0] * patch[0]
+    lead = model.family.leading_latents
+    latent_frames = ((count - 1) // temporal + 1 + lead) // patch[0] * patch[0] - lead
     height, width = (
         side // (spatial * n) * (spatial * n) for side, n in ((height, patch[1]), (width, patch[2]))
     )
     if min(latent_frames, height, width) < 1:
         raise SpatialAlignError(
             f"A video of {shape[0]} frames, {shape[2]} x {shape[1]}, is too small for {model.folder.name}; it takes "
-            f"{(patch[0] - 1) * temporal + 1} frames of {spatial * patch[2]} x {spatial * patch[1]} and more."
+            f"{(patch[0] - lead - 1) * temporal + 1} frames of {spatial * patch[2]} x {spatial * patch[1]} and more."
         )
     return (latent_frames - 1) * temporal + 1, height, width
 
@@ -111,7 +115,11 @@ def _fitting(model: VideoModel, shape: tuple[int, ...]) -> tuple[int, int, int]:
 def _latent_shape(model: VideoModel, size: tuple[int, int, int]) -> tuple[int, int, int]:
     temporal, spatial, _ = _scales(model)
     count, height, width = size
-    return (count - 1) // temporal + 1, height // spatial, width // spatial
+    return (
+        (count - 1) // temporal + 1 + model.family.leading_latents,
+        height // spatial,
+        width // spatial,
+    )
 
 
 def _scales(model: VideoModel) -> tuple[int, int, tuple[int, int, int]]:

@@ -127,6 +127,7 @@ def _batch(
             noise.to(device),
             settings,
         )
+    latents = latents.clone()
     put_to_work(model, "vae", plan, device)
     frames = decode(model, latents, plan)
     for index, job in enumerate(batch):

@@ -51,8 +51,13 @@ def _move(model: VideoModel, part: Part, device: torch.device) -> None:
 
 @contextlib.contextmanager
 def sampling(model: VideoModel, plan: Plan) -> Iterator[None]:
-    """The plan's attention kernels, for the time of sampling."""
-    with _kernels(plan), _alone(model) if plan.parts else contextlib.nullcontext():
+    """The plan's attention kernels, for the time of sampling. Under inference mode: what comes out is to be cloned
+    outside before anybody trains on it."""
+    with (
+        torch.inference_mode(),
+        _kernels(plan),
+        _alone(model) if plan.parts else contextlib.nullcontext(),
+    ):
         yield
 
 
@@ -110,7 +115,7 @@ def compiled(model: VideoModel, plan: Plan) -> Iterator[None]:
 
 def decode(model: VideoModel, latents: Tensor, plan: Plan) -> np.ndarray:
     """uint8 frames (B, F, H, W, 3) of normalised latents (B, C, F', H', W'), tiled where the plan says so."""
-    with _tiling(model, plan):
+    with torch.inference_mode(), _tiling(model, plan):
         if not plan.one_by_one:
             return model.decode(latents)
         return np.concatenate([model.decode(each[None]) for each in latents])

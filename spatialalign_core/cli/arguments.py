@@ -507,6 +507,9 @@ def _run(parser: argparse.ArgumentParser) -> None:
 def _model(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", default="pocket", help="pocket, or a folder in diffusers layout (default pocket)")
+    add(
+        "--expert", help="of a model of two networks, the one to train: 'high noise' (default) or 'low noise'"
+    )
     add("--device", help="cpu, cuda, cuda:1 ... (default: cuda where there is one)")
 
 

@@ -239,8 +239,8 @@ def train(options: argparse.Namespace) -> int:
 
     run = Run(options.run)
     settings = _train_settings(options)
-    lora = run.lora_path(options.name)
-    pairs = load_pairs(run.pairs_folder)  # missing pairs are told before a model loads
+    run.lora_path(options.name)  # a name that cannot be one and missing pairs are told before a model loads
+    pairs = load_pairs(run.pairs_folder)
     device = device_of_launcher(
         torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     )
@@ -252,8 +252,9 @@ def train(options: argparse.Namespace) -> int:
         return 0
     ranks = ranks_of_launcher(device)
     check = _held_out_check(options) if ranks.leads else None
+    model = _load_for_training(options, device, whole=check is not None)
     stage = run.train(
-        _load_for_training(options, device, whole=check is not None),
+        model,
         settings,
         options.name,
         check,
@@ -264,7 +265,7 @@ def train(options: argparse.Namespace) -> int:
         Path(options.continue_from) if options.continue_from else None,
         ranks,
     )
-    code = _drive(stage, lora) if ranks.leads else _follow(stage)
+    code = _drive(stage, run.lora_path(model.lora_name(options.name))) if ranks.leads else _follow(stage)
     ranks.leave()
     return code
 
@@ -287,8 +288,10 @@ def _load_for_training(options: argparse.Namespace, device: torch.device, whole:
 
     quiet_libraries()
     if whole:
-        return load_video_model(options.model, device)
-    return load_video_model(options.model, "cpu", usual_dtype(device), transformer_only=True)
+        return load_video_model(options.model, device, expert=options.expert)
+    return load_video_model(
+        options.model, "cpu", usual_dtype(device), expert=options.expert, transformer_only=True
+    )
 
 
 def _held_out_check(options: argparse.Namespace) -> HeldOutCheck | None:
@@ -459,7 +462,7 @@ def _load_model(options: argparse.Namespace) -> VideoModel:
     from ..models.quiet import quiet_libraries
 
     quiet_libraries()
-    return load_video_model(options.model, options.device)
+    return load_video_model(options.model, options.device, expert=options.expert)
 
 
 def _drive(stage: Any, made: Path | None) -> int:

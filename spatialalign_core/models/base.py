@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..errors import SpatialAlignError
+from ..files import fingerprint
 from ..weight_files import Shapes
 from .names import KeyNames
 from .prediction import FLOW, Prediction
@@ -66,6 +67,8 @@ class Family:
     """Beginnings of module names that no set means."""
     text_kinds: ClassVar[tuple[str, ...]]
     """Which text encoders it needs, as `text_encoders.recognise` calls them, in the pipeline's order."""
+    leading_latents: ClassVar[int] = 0
+    """Frames of latents at the start that stand for nothing, and repeat the first one where a video is encoded."""
     experts: ClassVar[tuple[str, ...]] = ()
     """Names of its networks where noise levels are shared between several, in the pipeline's order."""
 
@@ -157,6 +160,17 @@ class VideoModel:
         if self.expert is not None and self.family.experts.index(self.expert) > 0:
             return self.pipeline.transformer_2
         return self.pipeline.transformer
+
+    @property
+    def trained_fingerprint(self) -> str:
+        """Tells two networks that are trained apart: the experts of a pair make the same videos and learn each for
+        itself."""
+        return self.fingerprint if self.expert is None else fingerprint([self.fingerprint, self.expert])
+
+    def lora_name(self, name: str) -> str:
+        """Name of the trained network's LoRA file: of an expert's it says which, as ComfyUI's workflows load both."""
+        suffix = "" if self.expert is None else self.expert.replace(" ", "_")
+        return name if suffix in name else f"{name}-{suffix}"
 
     @property
     def prediction(self) -> Prediction:

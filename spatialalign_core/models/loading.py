@@ -34,10 +34,10 @@ def load_video_model(
 ) -> VideoModel:
     """Load a diffusers folder, a bundled model by its name ("pocket"), or a single file with those that belong to it.
 
-    device: default CUDA where there is one, else CPU. dtype: default bfloat16 on CUDA, float32 on CPU. expert: of a
-    folder with two networks, the one that is trained; of single files it is the chosen one. parts: the other files,
-    else they are looked for in the folders beside it. tokenizers: folders of those that the files lack. A file
-    `spatialalign.json` in the folder overrides the family's default generation settings. Never downloads.
+    device: default CUDA where there is one, else CPU. dtype: default bfloat16 on CUDA, float32 on CPU. expert: of two
+    networks the one that is trained; where None, of a folder the first and of single files the chosen one. parts: the
+    other files, else they are looked for in the folders beside it. tokenizers: folders of those that the files lack.
+    A file `spatialalign.json` in the folder overrides the family's default generation settings. Never downloads.
     transformer_only: a folder without what makes latents and embeddings; enough for training on exported pairs.
     SpatialAlignError for a model that is missing, damaged, or of an unknown family.
     """
@@ -47,7 +47,7 @@ def load_video_model(
     )
     chosen_dtype = dtype or (torch.bfloat16 if chosen_device.type == "cuda" else torch.float32)
     if path.is_file():
-        model = _load_files(parts or find_parts(path), chosen_dtype, tokenizers)
+        model = _load_files(parts or find_parts(path), chosen_dtype, tokenizers, expert)
     else:
         family = recognise_family(path)
         expert = _expert(family, expert)
@@ -67,7 +67,9 @@ def load_video_model(
     return model
 
 
-def _load_files(parts: Parts, dtype: torch.dtype, tokenizers: Mapping[str, Path] | None) -> VideoModel:
+def _load_files(
+    parts: Parts, dtype: torch.dtype, tokenizers: Mapping[str, Path] | None, expert: str | None
+) -> VideoModel:
     made = assemble(parts, dtype, tokenizers)
     files = ", ".join(file.name for file in parts.files[1:])
     description = "\n".join([f"{made.title}, with {files}", *made.left_out])
@@ -77,7 +79,7 @@ def _load_files(parts: Parts, dtype: torch.dtype, tokenizers: Mapping[str, Path]
         made.pipeline,
         made.family.defaults,
         parts.fingerprint(),
-        made.expert,
+        made.expert if expert is None else _expert(made.family, expert),
         description,
     )
 

@@ -1,7 +1,8 @@
 """LoRA files of any style and the layers they mean.
 
-Read are the original names (ComfyUI), kohya's `lora_unet_`, diffusers' and PEFT's; written are the original ones. A
-LoRA on a fused layer (a qkv projection) is a LoRA on each of its parts and back, without loss.
+Read are the original names (ComfyUI), kohya's `lora_unet_`, diffusers' and PEFT's, and LoHa and LoKr beside plain
+LoRA; written are plain LoRAs under the original names. A LoRA on a fused layer (a qkv projection) is a LoRA on each of
+its parts and back, without loss.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from torch import Tensor, nn
 
 from ..errors import SpatialAlignError
 from .base import Family
+from .lora_kinds import KINDS, low_rank
 from .names import Place, swap_halves
 
 _KEY = re.compile(
     r"(.+?)\.(lora_A|lora_down|lora\.down|lora_B|lora_up|lora\.up)(?:\.(?!weight$)[^.]+)?\.weight"
 )
+_OTHER_KEY = re.compile(rf"(.+?)\.({KINDS})")
 _PREFIXES = (
     "base_model.model.",
     "model.diffusion_model.",
@@ -91,19 +94,7 @@ def read_updates(
     are no plain LoRA.
     """
     layers = _layers(family, rows)
-    down: dict[str, Tensor] = {}
-    up: dict[str, Tensor] = {}
-    alpha: dict[str, float] = {}
-    for key, value in state.items():
-        match = _KEY.fullmatch(key)
-        if match:
-            (down if match[2].endswith(("A", "down")) else up)[match[1]] = value.float()
-        elif key.endswith(".alpha"):
-            alpha[key.removesuffix(".alpha")] = float(value)
-        else:
-            raise SpatialAlignError(
-                f"it holds {key!r}, which is no plain LoRA weight and cannot be applied here"
-            )
+    down, up, alpha, ranks = _sorted(state)
     updates: dict[str, Update] = {}
     whole_scale = _scale_in(metadata)
     for module in down | up:
@@ -113,7 +104,7 @@ def read_updates(
         if module not in down or module not in up:
             raise SpatialAlignError(f"it holds only one half of {module!r}")
         rank = down[module].shape[0]
-        scale = alpha[module] / rank if module in alpha else whole_scale
+        scale = alpha[module] / ranks.get(module, rank) if module in alpha else whole_scale
         whole = up[module] * scale
         sizes = [rows[part] for part in parts]
         if down[module].ndim != 2 or whole.shape != (sum(sizes), rank):
@@ -125,6 +116,38 @@ def read_updates(
             if update is not None:
                 updates[part] = update
     return updates
+
+
+def _sorted(
+    state: Mapping[str, Tensor],
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, float], dict[str, float]]:
+    """down, up and alpha by the module names of the file, and what an alpha is divided by where not by the rank."""
+    down: dict[str, Tensor] = {}
+    up: dict[str, Tensor] = {}
+    alpha: dict[str, float] = {}
+    ranks: dict[str, float] = {}
+    others: dict[str, dict[str, Tensor]] = {}
+    for key, value in state.items():
+        if match := _KEY.fullmatch(key):
+            (down if match[2].endswith(("A", "down")) else up)[match[1]] = value.float()
+        elif match := _OTHER_KEY.fullmatch(key):
+            others.setdefault(match[1], {})[match[2]] = value.float()
+        elif key.endswith(".alpha"):
+            alpha[key.removesuffix(".alpha")] = float(value)
+        else:
+            raise SpatialAlignError(
+                f"it holds {key!r}, which is no plain LoRA weight and cannot be applied here"
+            )
+    for module, parts in others.items():
+        try:
+            down[module], up[module], rank = low_rank(parts)
+        except SpatialAlignError as error:
+            raise SpatialAlignError(f"of its {module!r}: {error}") from None
+        if rank is None:
+            alpha.pop(module, None)
+        else:
+            ranks[module] = rank
+    return down, up, alpha, ranks
 
 
 def to_diffusers(updates: Mapping[str, Update]) -> dict[str, Tensor]:

@@ -41,8 +41,8 @@ class Parts:
         return (self.transformer, *second, self.vae, *self.text_encoders)
 
     def fingerprint(self) -> str:
-        """Tells two sets of files apart."""
-        return fingerprint([weights_fingerprint(file) for file in self.files])
+        """Tells two sets of files apart, whichever of two experts is trained: their videos are the same."""
+        return fingerprint(sorted(weights_fingerprint(file) for file in self.files))
 
 
 @dataclass

@@ -199,7 +199,7 @@ class Run(RunLayout):
         continue_from: Path | None = None,
         ranks: Ranks = ALONE,
     ) -> Iterator[Progress]:
-        """Train lora/<name>.safetensors on pairs/, going on from the last checkpoint.
+        """Train lora/<name>.safetensors on pairs/, going on from the last checkpoint; see `VideoModel.lora_name`.
 
         Closing it between two steps saves a checkpoint. Leaves the model without any LoRA. check: held-out videos to
         make and score meanwhile. plan: how to fit into memory, "auto" for the fastest that does; room: bytes it may
@@ -214,7 +214,7 @@ class Run(RunLayout):
             return
         try:
             with self._writing():
-                pairs, lora = load_pairs(self.pairs_folder), self.lora_path(name)
+                pairs, lora = load_pairs(self.pairs_folder), self.lora_path(model.lora_name(name))
                 watching = None
                 if check is not None:
                     self.prompts("held_out")  # none of them is told now rather than at the first look
@@ -254,7 +254,10 @@ class Run(RunLayout):
         that is finished is not done again. SpatialAlignError when a round finds nothing to pair.
         """
         with self._writing():
-            lora, tools = self.lora_path(name), Tools(model, detector, mask_tracker, workers, plan)
+            lora, tools = (
+                self.lora_path(model.lora_name(name)),
+                Tools(model, detector, mask_tracker, workers, plan),
+            )
             yield from rounds_stage(self, tools, settings or RoundSettings(), lora, self._held_out())
 
     def evaluate(

@@ -106,7 +106,7 @@ class Trainer:
         self.guard = LossGuard(settings.diverged)
         self.drawer = Drawer(pairs, settings, model)
         self.fingerprint = fingerprint(
-            [asdict(settings), pairs.fingerprint, model.fingerprint, *lora_origin(continue_from)]
+            [asdict(settings), pairs.fingerprint, model.trained_fingerprint, *lora_origin(continue_from)]
         )
         self._attach()
         if continue_from is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import WanPipeline
+from diffusers import CogVideoXPipeline, WanPipeline
 
 from spatialalign_core.detect.loading import load_detector
 from spatialalign_core.encode import encode_frames, latents_show, normalise
@@ -25,7 +25,7 @@ from spatialalign_core.run import Run
 from spatialalign_core.run.samples import read_tensors, sample_metadata
 from spatialalign_core.sentence import parse_sentence
 from spatialalign_core.train.settings import DEFAULT
-from tests.tiny_models import make_transformer, make_wan_vae
+from tests.tiny_models import make_transformer, make_vae
 
 SENTENCE = "In a meadow, a fox is on the left of a box, then the fox jumps to the right of the box."
 
@@ -218,7 +218,7 @@ def test_a_vae_that_also_shrinks_time(shape: tuple[int, ...], latent_shape: tupl
     """Wan2.1's: four frames and eight pixels a latent, patches of two latents."""
     family = next(family for family in families() if family.name == "wan2.1")
     parts = dict.fromkeys(("tokenizer", "text_encoder")) | {"scheduler": family.scheduler(family.title)}
-    pipeline = WanPipeline(**parts, vae=make_wan_vae(), transformer=make_transformer(family))
+    pipeline = WanPipeline(**parts, vae=make_vae("Wan2.1 VAE", family), transformer=make_transformer(family))
     model = VideoModel(Path("tiny"), family, pipeline, family.defaults, "tiny")
     latents = encode_frames(model, np.zeros(shape, np.uint8))
     assert tuple(latents.shape) == latent_shape
@@ -227,3 +227,22 @@ def test_a_vae_that_also_shrinks_time(shape: tuple[int, ...], latent_shape: tupl
     video = shown.repeat(9, 0)
     found = [latents_show(model, latents, frames) for frames in (video, 255 - video)]
     assert found == [True, False]
+
+
+def test_a_model_of_two_frames_a_patch_takes_every_frame() -> None:
+    """CogVideoX 1.5: nine frames are three latents, and the first of four fills up."""
+    family = next(family for family in families() if family.name == "cogvideox-1.5")
+    parts = dict.fromkeys(("tokenizer", "text_encoder")) | {"scheduler": family.scheduler(family.title)}
+    vae, transformer = make_vae("CogVideoX VAE", family), make_transformer(family)
+    model = VideoModel(
+        Path("tiny"),
+        family,
+        CogVideoXPipeline(**parts, vae=vae, transformer=transformer),
+        family.defaults,
+        "tiny",
+    )
+    latents = encode_frames(model, np.zeros((10, 32, 48, 3), np.uint8))
+    assert tuple(latents.shape) == (16, 4, 4, 6)
+    assert torch.equal(latents[:, 0], latents[:, 1])
+    assert model.decode(latents[None]).shape == (1, 9, 32, 48, 3)
+    assert latents_show(model, latents, model.decode(latents[None])[0])

@@ -3,6 +3,7 @@ row in tests/tiny_models.py."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,7 +26,7 @@ from spatialalign_core.models.lora_keys import (
 from spatialalign_core.models.weights import empty, rows_of
 from spatialalign_core.train.lora import apply_lora, save_lora, target_modules
 from spatialalign_core.train.losses import mean_squared_error, preference_loss
-from tests.tiny_models import TEXT_WIDTH, TRANSFORMERS, make_transformer
+from tests.tiny_models import PUBLISHED, TEXT_WIDTH, TRANSFORMERS, make_transformer
 
 FAMILIES = {family.name: family for family in families()}
 every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES.keys())
@@ -134,49 +135,7 @@ def test_sizes_are_read_from_shapes(family: Any) -> None:
             assert config[key] == value, key
 
 
-@pytest.mark.parametrize(
-    ("name", "sizes", "title"),
-    [
-        ("wan2.1", {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30}, "Wan2.1 T2V 1.3B"),
-        ("wan2.1", {}, "Wan2.1 T2V 14B"),
-        (
-            "wan2.2-5b",
-            {
-                "num_attention_heads": 24,
-                "ffn_dim": 14336,
-                "num_layers": 30,
-                "in_channels": 48,
-                "out_channels": 48,
-            },
-            "Wan2.2 TI2V 5B",
-        ),
-        ("ltx-video", {}, "LTX-Video 2B"),
-        (
-            "ltx-video",
-            {"attention_head_dim": 128, "cross_attention_dim": 4096, "num_layers": 48},
-            "LTX-Video 13B",
-        ),
-        ("cogvideox-2b", {}, "CogVideoX 2B"),
-        (
-            "cogvideox-5b",
-            {"num_attention_heads": 48, "num_layers": 42, "use_rotary_positional_embeddings": True},
-            "CogVideoX 5B",
-        ),
-        (
-            "cogvideox-1.5",
-            {
-                "num_attention_heads": 48,
-                "num_layers": 42,
-                "use_rotary_positional_embeddings": True,
-                "patch_size_t": 2,
-                "patch_bias": False,
-            },
-            "CogVideoX 1.5 5B",
-        ),
-        ("hunyuan-video", {}, "HunyuanVideo T2V 13B"),
-        ("mochi", {}, "Mochi 1 preview"),
-    ],
-)
+@pytest.mark.parametrize(("name", "sizes", "title"), PUBLISHED)
 def test_published_sizes_are_known(name: str, sizes: dict[str, Any], title: str) -> None:
     """The published networks, without memory for their weights."""
     import diffusers
@@ -267,6 +226,52 @@ def test_fused_layers_need_not_be_whole() -> None:
     assert whole.shape == (3 * 96, 6)
     assert whole[:96].abs().max() == 0
     assert read_updates(family, state, {}, rows).keys() == ours.keys()
+
+
+def some(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+# A layer of 128 x 128: what the file holds, and what it adds to the weight.
+OTHER_KINDS: dict[str, tuple[dict[str, torch.Tensor], Callable[[dict[str, torch.Tensor]], torch.Tensor]]] = {
+    "LoHa": (
+        {
+            "hada_w1_a": some(128, 3),
+            "hada_w1_b": some(3, 128),
+            "hada_w2_a": some(128, 4),
+            "hada_w2_b": some(4, 128),
+            "alpha": torch.tensor(1.5),
+        },
+        lambda p: (p["hada_w1_a"] @ p["hada_w1_b"]) * (p["hada_w2_a"] @ p["hada_w2_b"]) / 2,
+    ),
+    "LoKr": (
+        {
+            "lokr_w1": some(4, 8),
+            "lokr_w2_a": some(32, 3),
+            "lokr_w2_b": some(3, 16),
+            "alpha": torch.tensor(6.0),
+        },
+        lambda p: torch.kron(p["lokr_w1"], p["lokr_w2_a"] @ p["lokr_w2_b"]) * 2,
+    ),
+    "LoKr of whole matrices": (
+        {"lokr_w1": some(8, 4), "lokr_w2": some(16, 32), "alpha": torch.tensor(7.0)},
+        lambda p: torch.kron(p["lokr_w1"], p["lokr_w2"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+def test_other_kinds_of_changes(kind: str) -> None:
+    parts, change = OTHER_KINDS[kind]
+    family = FAMILIES["wan2.1"]
+    file = {f"diffusion_model.blocks.0.self_attn.q.{part}": value for part, value in parts.items()}
+    read = read_updates(family, file, {}, linear_rows(make_transformer(family)))
+    update = read["blocks.0.attn1.to_q"]
+    expected = change(parts)
+    assert (update.up @ update.down - expected).abs().max() < 1e-5 * expected.abs().max()
+    lost = {key: value for key, value in file.items() if not key.endswith(("w1_b", "w2_b", "w2"))}
+    with pytest.raises(SpatialAlignError, match=r"self_attn.q': it is not whole"):
+        read_updates(family, lost, {}, linear_rows(make_transformer(family)))
 
 
 def test_scale_of_an_adapter_config() -> None:

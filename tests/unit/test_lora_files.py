@@ -93,6 +93,19 @@ def test_only_the_chosen_expert_changes(tmp_path: Path, expert: int) -> None:
     assert torch.equal(after[1 - expert], before[1 - expert])
 
 
+def test_each_expert_has_a_lora_of_its_own() -> None:
+    high, low, only = tiny("wan2.2-a14b"), tiny("wan2.2-a14b", 1), tiny("wan2.1")
+    assert [each.lora_name("mine") for each in (high, low, only)] == [
+        "mine-high_noise",
+        "mine-low_noise",
+        "mine",
+    ]
+    assert high.lora_name("mine-high_noise") == "mine-high_noise"
+    assert high.fingerprint == low.fingerprint  # their videos are the same
+    assert high.trained_fingerprint != low.trained_fingerprint
+    assert only.trained_fingerprint == only.fingerprint
+
+
 def test_strength_scales_the_change(tmp_path: Path) -> None:
     model, file = tiny("wan2.1"), tmp_path / "lora.safetensors"
     before, full = output(model), random_lora(model, file, "published")

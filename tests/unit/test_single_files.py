@@ -8,27 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers.loaders.single_file_utils import (
-    convert_wan_transformer_to_diffusers,
-    convert_wan_vae_to_diffusers,
-)
+from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.generate import Job, generate
-from spatialalign_core.models.base import GenerateSettings, read_config
+from spatialalign_core.models.base import GenerateSettings
 from spatialalign_core.models.families import families
 from spatialalign_core.models.file_kinds import recognise_file
 from spatialalign_core.models.loading import POCKET_FOLDER, is_whole, load_video_model
 from spatialalign_core.models.single_files import find_parts
-from tests.tiny_models import (
-    make_transformer,
-    make_umt5,
-    make_wan_vae,
-    to_fp8,
-    umt5_file,
-    wan_vae_native,
-    write,
-)
+from tests.tiny_models import make_transformer, make_umt5, make_vae, to_fp8, umt5_file, vae_file, write
 
 BY_NAME = {family.name: family for family in families()}
 SMALL = GenerateSettings(height=32, width=32, num_frames=5, fps=8, steps=2, guidance_scale=1.0)
@@ -50,14 +39,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network = make_transformer(BY_NAME[family], seed)
         write(root / "diffusion_models" / name, BY_NAME[family].names.to_native(network.state_dict()))
     umt5_file(root / "text_encoders" / "umt5_xxl_fp8_e4m3fn_scaled.safetensors", make_umt5())
-    write(
-        root / "vae" / "wan_2.1_vae.safetensors",
-        wan_vae_native(make_wan_vae(), convert_wan_vae_to_diffusers, False),
-    )
-    small = BY_NAME["wan2.2-5b"]
-    options = read_config("wan2.2-5b")["vae"] | {"z_dim": 48, "decoder_base_dim": 12}
-    native = wan_vae_native(make_wan_vae(**options), lambda keys: small.vae_weights(keys, {}), True)
-    write(root / "vae" / "wan2.2_vae.safetensors", native)
+    for name, title in (("wan2.1", "Wan2.1 VAE"), ("wan2.2-5b", "Wan2.2 VAE")):
+        family = BY_NAME[name]
+        file = "wan_2.1_vae.safetensors" if name == "wan2.1" else "wan2.2_vae.safetensors"
+        write(root / "vae" / file, vae_file(title, family, make_vae(title, family)))
     return root
 
 
@@ -79,7 +64,7 @@ def test_weights_arrive_as_they_were(models: Path) -> None:
     model = load_video_model(models / "diffusion_models" / next(iter(WAN_FILES)), "cpu")
     for network, expected in (
         (model.transformer, make_transformer(BY_NAME["wan2.1"], 0)),
-        (model.pipeline.vae, make_wan_vae()),
+        (model.pipeline.vae, make_vae("Wan2.1 VAE", BY_NAME["wan2.1"])),
         (model.pipeline.text_encoder, make_umt5()),
     ):
         state = network.state_dict()
@@ -107,6 +92,8 @@ def test_the_chosen_expert_is_the_trained_one(models: Path) -> None:
         assert torch.equal(
             model.transformer.cpu().float().state_dict()["blocks.0.attn1.to_q.weight"], expected
         )
+    other = load_video_model(model.folder, expert="high noise")
+    assert (other.expert, other.fingerprint) == ("high noise", model.fingerprint)
 
 
 def native() -> dict[str, torch.Tensor]:

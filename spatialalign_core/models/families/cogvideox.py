@@ -182,6 +182,7 @@ class CogVideoX(Family):
 
     def decode(self, pipeline: Any, latents: Tensor) -> np.ndarray:
         vae = pipeline.vae
+        latents = latents[:, :, self.leading_latents :]
         scaled = latents.to(vae.device, vae.dtype) / vae.config.scaling_factor
         return to_frames(vae.decode(scaled, return_dict=False)[0])
 
@@ -199,11 +200,12 @@ class CogVideoXSmall(CogVideoX):
 
 
 class CogVideoXNewer(CogVideoX):
-    """1.5: two frames a patch."""
+    """1.5: two frames a patch. Its VAE makes an odd number of latents, so that the first one fills up."""
 
     name = "cogvideox-1.5"
     title = "CogVideoX 1.5"
-    defaults = replace(CogVideoX.defaults, height=768, width=1360, num_frames=85, fps=16)
+    defaults = replace(CogVideoX.defaults, height=768, width=1360, num_frames=81, fps=16)
+    leading_latents = 1
 
     def _is(self, two_frames_a_patch: bool, turned: bool) -> bool:
         return two_frames_a_patch

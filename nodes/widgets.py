@@ -1,0 +1,47 @@
+"""Inputs that several nodes have, so that they look and mean the same everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED
+from ..spatialalign_core.errors import SpatialAlignError
+from . import places
+
+
+def run_folder(default: str) -> io.String.Input:
+    return io.String.Input(
+        "run_folder",
+        default=default,
+        tooltip="A plain name. Everything is kept in output/spatialalign/<this name>.",
+    )
+
+
+def run_folder_version(name: str) -> Any:
+    """For `fingerprint_inputs` of a node with that widget."""
+    try:
+        return places.version(places.run_folder(name))
+    except SpatialAlignError:
+        return 0  # execute says what is wrong with the name
+
+
+def batch_size() -> io.Int.Input:
+    return io.Int.Input(
+        "batch_size",
+        default=8,
+        min=1,
+        max=256,
+        tooltip="Videos made at once; lower it when memory is short.",
+    )
+
+
+def rule() -> io.Combo.Input:
+    return io.Combo.Input(
+        "rule",
+        options=[DEFAULT.mode, PUBLISHED.mode],
+        default=DEFAULT.mode,
+        tooltip="Which frames and videos count. 'default' forgives short gaps and extra finds, but not "
+        "things that jump or vanish; 'published' is the paper's rule.",
+    )
