@@ -109,7 +109,7 @@ class Compare(io.ComfyNode):
         folder = comparison_folder(run.run, a, b)
         accuracy = read_comparison(folder)["accuracy"]
         with Image.open(folder / "picture.png") as file:
-            picture = to_image(np.asarray(file.convert("RGB")))
+            picture = to_image(np.array(file.convert("RGB")))
         said = shown(cls, "\n".join([message, *warnings, f"Picture: {folder / 'picture.png'}"]))
         said["spatialalign_comparison"] = ({"run": run.run.folder.name, "name": folder.name},)
         values = (float(accuracy[side]["value"]) for side in "ab")

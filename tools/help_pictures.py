@@ -35,7 +35,15 @@ _QUIET = {
     "LiteGraph.Canvas.MinFontSizeForLOD": 0,
 }
 
-Schemas = dict[str, Any]
+_SHOW = """(outputs) => Object.entries(outputs).forEach(([number, output]) => {
+    if (!(number in window.app.nodeOutputs)) window.app.graph.getNodeById(Number(number))?.onExecuted?.(output);
+})"""
+_RENAME = """([from, to]) => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+        if (text.data.includes(from)) text.data = text.data.replaceAll(from, to);
+    }
+}"""
 
 
 def main() -> None:
@@ -65,7 +73,9 @@ def make(browser: Any, server: Server, wanted: set[str]) -> None:
             graph = Graph(name, schemas, note_height=0)
             shown = draw(graph)
             seen.load(graph.as_json(), name)
-            seen.run(timeout=1800)
+            entry = seen.run(timeout=1800)
+            # what ComfyUI had in its cache it does not send again
+            seen.page.evaluate(_SHOW, entry["outputs"])
             _save(name, graph, _photograph(seen, [each.number for each in shown]))
             print(name, flush=True)
     seen.close()
@@ -91,6 +101,8 @@ def _photograph(seen: Seen, nodes: list[int]) -> bytes:
     )
     seen.settle(1200)
     seen.page.wait_for_load_state("networkidle")
+    # A folder of this machine means nothing to anybody else.
+    seen.page.evaluate(_RENAME, [str(seen.server.base), "ComfyUI"])
     clip = {
         "x": left - _MARGIN,
         "y": top - _MARGIN,
@@ -175,14 +187,18 @@ def _draw_tracks(graph: Graph) -> list[Added]:
     graph.column()
     found = graph.add(
         "SpatialAlign_DetectTrack",
-        tall=680,
+        tall=860,
         images=clip["images"],
         detector=detector["detector"],
         sentence=_FOX,
     )
     graph.column()
-    node = graph.add("SpatialAlign_DrawTracks", track=found["track"], images=clip["images"], sentence=_FOX)
-    return [found, node, graph.add("PreviewImage", tall=420, images=node["images"])]
+    node = graph.add(
+        "SpatialAlign_DrawTracks", tall=860, track=found["track"], images=clip["images"], sentence=_FOX
+    )
+    graph.column()
+    graph.add("PreviewImage", tall=420, images=node["images"])
+    return [found, node]
 
 
 def _pick_best(graph: Graph) -> list[Added]:
@@ -258,17 +274,16 @@ def _loop(stage: str) -> Callable[[Graph], list[Added]]:
         graph.column()
         pairs = last
         last = graph.add(
-            "SpatialAlign_TrainLora", tall=560, run=last["run"], video_model=model["video_model"], steps=30
+            "SpatialAlign_TrainLora", tall=1000, run=last["run"], video_model=model["video_model"], steps=30
         )
-        plot = graph.add("PreviewImage", "Loss", 380, images=last["loss_chart"])
         if stage == "TrainLora":
-            return [pairs, last, plot]
+            return [pairs, last]
         graph.column(width=480)
         trained = last
         if stage == "Compare":
             last = graph.add(
                 "SpatialAlign_Compare",
-                tall=900,
+                tall=980,
                 run=last["run"],
                 video_model=model["video_model"],
                 detector=detector["detector"],

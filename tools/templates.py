@@ -33,6 +33,7 @@ def main() -> None:
         collect_samples,
         align_wan,
         evaluate_a_lora,
+        *([more_rounds] if "SpatialAlign_Rounds" in schemas else []),
     ):
         graph, scale = write(schemas)
         (PACK / "workflows" / f"{graph.name}.json").write_text(graph.text(scale), encoding="utf-8")
@@ -78,9 +79,8 @@ def quickstart(schemas: dict[str, Any]) -> tuple[Graph, float]:
         "stands on ComfyUI's own *Load LoRA* list."
     )
     trained = graph.add(
-        "SpatialAlign_TrainLora", tall=540, run=pairs["run"], video_model=model["video_model"]
+        "SpatialAlign_TrainLora", tall=1000, run=pairs["run"], video_model=model["video_model"]
     )
-    graph.add("PreviewImage", "Loss", 380, images=trained["loss_chart"])
     graph.column(
         "**6. Evaluate**\n\nThe kept prompts again, without and with the LoRA, from the same noise. The "
         "node shows how many videos obey before and after, and where the report lies. Open it in any "
@@ -117,7 +117,7 @@ def score_a_video(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     scored = graph.add(
         "SpatialAlign_ScoreVideo",
-        tall=760,
+        tall=800,
         sentence=_FOX,
         images=clip["images"],
         detector=detector["detector"],
@@ -150,7 +150,7 @@ def detect_a_video(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     found = graph.add(
         "SpatialAlign_DetectTrack",
-        tall=660,
+        tall=940,
         sentence=_FOX,
         images=clip["images"],
         detector=detector["detector"],
@@ -162,7 +162,7 @@ def detect_a_video(schemas: dict[str, Any]) -> tuple[Graph, float]:
         400,
     )
     drawn = graph.add(
-        "SpatialAlign_DrawTracks", tall=440, sentence=_FOX, track=found["track"], images=clip["images"]
+        "SpatialAlign_DrawTracks", tall=860, sentence=_FOX, track=found["track"], images=clip["images"]
     )
     video = graph.add("CreateVideo", images=drawn["images"], fps=12.0)
     graph.column("**4. The video**\n\nIt lies in ComfyUI's output folder under `video`.", 620)
@@ -204,13 +204,61 @@ def evaluate_a_lora(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     compared = graph.add(
         "SpatialAlign_Compare",
-        tall=860,
+        tall=980,
         run=made["run"],
         video_model=model["video_model"],
         detector=detector["detector"],
     )
     graph.column("**4. To share**\n\nThe table and some videos in one picture.", 560)
     graph.add("PreviewImage", "To share", 860, images=compared["picture"])
+    return graph, 0.55
+
+
+def more_rounds(schemas: dict[str, Any]) -> tuple[Graph, float]:
+    """Generate, train, and again with the LoRA so far."""
+    graph = Graph("Continue with another round", schemas)
+    graph.column(
+        "# Another round\n\nA model that has learned makes better videos, and from these it can learn "
+        "more. *Rounds* does that until the held-out score stops rising.\n\n**1. Model, detector, "
+        "prompts**, as in the Quickstart: the videos of a finished Quickstart are used again. For your own "
+        "model choose it, a GroundingDINO, your words, and another *run_folder*."
+    )
+    model = graph.add("SpatialAlign_LoadVideoModel", model="pocket")
+    detector = graph.add("SpatialAlign_LoadDetector", detector="sprites")
+    prompts = graph.add("SpatialAlign_PromptSet", train_prompts=144)
+    graph.column(
+        "**2. The first videos**\n\nWithout a LoRA: what the first round learns from. Later rounds make "
+        "their own, with what has been learned so far and with other noise."
+    )
+    made = graph.add(
+        "SpatialAlign_Generate", tall=440, video_model=model["video_model"], prompts=prompts["prompts"]
+    )
+    graph.add("PreviewImage", "Some videos before training", 380, images=made["preview"])
+    graph.column(
+        "**3. Rounds**\n\nGenerates, detects, scores, pairs and trains, each round from the LoRA of the "
+        "one before, and keeps the best by the score of held-out videos. Cancel whenever you like: the "
+        "next run goes on.\n\nTo go on from a finished run raise *rounds*.",
+        440,
+    )
+    rounds = graph.add(
+        "SpatialAlign_Rounds",
+        tall=640,
+        run=made["run"],
+        video_model=model["video_model"],
+        detector=detector["detector"],
+        lora_name="rounds",
+    )
+    graph.add("PreviewImage", "Score of held-out videos", 380, images=rounds["rounds_chart"])
+    graph.column(
+        "**4. Evaluate**\n\nThe held-out prompts without and with the best LoRA, from the same noise.", 480
+    )
+    graph.add(
+        "SpatialAlign_Evaluate",
+        tall=850,
+        run=rounds["run"],
+        video_model=model["video_model"],
+        detector=detector["detector"],
+    )
     return graph, 0.55
 
 

@@ -113,7 +113,7 @@ def collect_samples(schemas: dict[str, Any]) -> tuple[Graph, float]:
     trained = graph.add(
         "SpatialAlign_TrainLora",
         muted=True,
-        tall=540,
+        tall=1000,
         run=pairs["run"],
         video_model=model["video_model"],
         lora_name="wan",
@@ -185,7 +185,7 @@ def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
     )
     trained = graph.add(
         "SpatialAlign_TrainLora",
-        tall=540,
+        tall=1000,
         run=pairs["run"],
         video_model=model["video_model"],
         detector=detector["detector"],
@@ -194,7 +194,6 @@ def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
         check_every=100,
         patience=4,
     )
-    graph.add("PreviewImage", "Loss", 380, images=trained["loss_chart"])
     graph.column(
         "**6. Evaluate**\n\nThe held-out prompts without and with the LoRA, from the same noise. The LoRA "
         "is on ComfyUI's own *Load LoRA* list: use it in any Wan2.1 1.3B workflow.",

@@ -1,6 +1,7 @@
 // Two LoRAs or strengths side by side: how often each obeys and how sure that is, and their videos in step.
 import { fill, html, say } from "./shared/dom.js";
 import { LongList } from "./shared/long_list.js";
+import { scroller } from "./shared/scroller.js";
 import { look, pictureUrl, videoUrl } from "./shared/server.js";
 import { SideBySide } from "./shared/side_by_side.js";
 import { percent, score } from "./shared/words.js";
@@ -21,9 +22,11 @@ export class ComparisonPanel {
     this.table = html("table", { class: "sa-table" });
     this.players = new SideBySide();
     this.text = html("p", { class: "sa-pair-text" });
-    this.list = new LongList({ rowHeight: 46, label: "Pairs of videos, the greatest difference first", render: (sample) => this.row(sample) });
+    this.scroll = scroller("Pairs of videos, the greatest difference first");
+    this.list = new LongList({ rowHeight: 46, scroller: this.scroll, label: "Pairs of videos", render: (sample) => this.row(sample) });
+    this.scroll.append(this.list.element);
     this.picture = html("a", { class: "sa-button", target: "_blank", rel: "noopener", download: true }, "Picture to share");
-    this.body = html("div", { class: "sa-comparison-body" }, this.verdict, this.table, this.text, this.players.element, this.list.element, html("div", {}, this.picture));
+    this.body = html("div", { class: "sa-comparison-body" }, this.verdict, this.table, this.text, this.players.element, this.scroll, html("div", {}, this.picture));
     this.element = html("section", { class: "sa-comparison", "aria-label": "Comparison" }, this.message, this.body);
     this.show(null);
   }

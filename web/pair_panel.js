@@ -1,6 +1,7 @@
 // Two videos of a prompt side by side, the pairs that one of them is in, and the artist's word on each pair.
 import { fill, html, say } from "./shared/dom.js";
 import { LongList } from "./shared/long_list.js";
+import { scroller } from "./shared/scroller.js";
 import { change, look, videoUrl } from "./shared/server.js";
 import { SideBySide } from "./shared/side_by_side.js";
 import { score } from "./shared/words.js";
@@ -12,7 +13,7 @@ const RULINGS = [
 ];
 const SAID = { keep: "kept by hand", drop: "dropped by hand" };
 
-/** show({ run, set, threshold, prompt, seed }), or null. ruled(): a pair was kept or dropped; refused(sentence). */
+/** show({ run, set, threshold, prompt, seed }), or null. ruled(): a pair was kept or dropped; refused(error). */
 export class PairPanel {
   constructor({ ruled, refused }) {
     Object.assign(this, { ruled, refused, prompt: null, pairs: [], pair: null });
@@ -25,9 +26,11 @@ export class PairPanel {
       html("button", { type: "button", class: "sa-button", title, "aria-pressed": "false", onclick: () => this.rule(ruling) }, words),
     );
     this.ruling = html("div", { class: "sa-buttons", role: "group", "aria-label": "Decide on this pair" }, this.buttons, this.swap, this.beside);
-    this.list = new LongList({ rowHeight: 52, label: "Pairs with this video", render: (pair) => this.row(pair) });
+    this.scroll = scroller("Pairs with this video");
+    this.list = new LongList({ rowHeight: 52, scroller: this.scroll, label: "Pairs", render: (pair) => this.row(pair) });
+    this.scroll.append(this.list.element);
     this.hint = html("p", { class: "sa-quiet" }, "Press a video to play it beside its counterpart.");
-    this.body = html("div", { class: "sa-pair-body" }, this.text, this.players.element, this.state, this.ruling, this.list.element);
+    this.body = html("div", { class: "sa-pair-body" }, this.text, this.players.element, this.state, this.ruling, this.scroll);
     this.element = html("section", { class: "sa-pair-panel", "aria-label": "Side by side" }, this.hint, this.body);
     this.element.addEventListener("keydown", (event) => this.key(event));
     this.show(null);
@@ -49,7 +52,7 @@ export class PairPanel {
     const { prompt, set, seed } = chosen;
     const own = set === "base" && prompt.split !== "held_out";
     this.ruling.hidden = !own;
-    this.list.element.hidden = !own;
+    this.scroll.hidden = !own;
     // Beside what it was before training, or beside the farthest of its own prompt until the pairs are known.
     this.put(seed, own || set === "base" ? this.farthest(seed) : seed);
     if (own && (await this.load()) && this.seed === seed && this.pairs.length) this.choose(this.pairs[0]);
@@ -64,7 +67,7 @@ export class PairPanel {
       this.list.show(pairs, keyOf);
       return true;
     } catch (refused) {
-      this.refused(refused.message);
+      this.refused(refused);
       return false;
     }
   }
@@ -125,8 +128,9 @@ export class PairPanel {
     }
     const own = this.sample(seed);
     const under = pair.margin === undefined ? own?.dsr : index ? pair.loser_score : pair.winner_score;
-    const words = Number.isFinite(under) ? `${index ? "loser" : "winner"}, ${score(under)}` : "no score";
-    return { url, title, words, kind: index ? "sa-poor" : "sa-good", about: own?.reason ?? "" };
+    if (!Number.isFinite(under)) return { url, title, words: "no score", about: own?.reason ?? "" };
+    const role = pair.margin === undefined ? "score" : index ? "loser," : "winner,";
+    return { url, title, words: `${role} ${score(under)}`, kind: under >= this.threshold ? "sa-good" : "sa-poor", about: own?.reason ?? "" };
   }
 
   scored(seed) {
@@ -155,7 +159,7 @@ export class PairPanel {
     try {
       await change("pairs", { run, prompt: prompt.id, winner, loser, told, ruling });
     } catch (refused) {
-      return this.refused(refused.message);
+      return this.refused(refused);
     }
     this.ruled();
     if (!(await this.load()) || this.pair !== pair) return;
@@ -169,7 +173,7 @@ export class PairPanel {
     const button = html(
       "button",
       { type: "button", class: `sa-pair-row${ruling ? ` sa-${ruling}` : ""}`, "aria-current": String(keyOf(pair) === keyOf(this.pair ?? {})), onclick: () => this.choose(pair) },
-      html("span", { class: "sa-pair-line" }, words, html("b", {}, SAID[ruling] ?? `${score(margin)} apart`)),
+      html("span", { class: "sa-pair-line" }, html("span", {}, words), html("b", {}, SAID[ruling] ?? `${score(margin)} apart`)),
       html("span", { class: "sa-quiet sa-prompt", title: text }, told ? `told as: ${text}` : "the prompt's own sentence"),
     );
     button.dataset.key = keyOf(pair);

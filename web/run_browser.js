@@ -32,7 +32,7 @@ class RunBrowser {
     this.view = null;
     this.runs = new RunList({ chosen: (run) => this.choose(run) });
     this.grid = new SampleGrid({ chosen: (prompt, sample) => this.open(prompt, sample) });
-    this.pairs = new PairPanel({ ruled: () => this.soon(), refused: (message) => this.tell(message, true) });
+    this.pairs = new PairPanel({ ruled: () => this.ruled(), refused: (error) => this.refused(error) });
     this.comparison = new ComparisonPanel();
     this.title = html("h2", { class: "sa-browser-title" });
     this.sets = this.select("Which videos", () => this.load());
@@ -88,13 +88,27 @@ class RunBrowser {
     if (run === this.run) return this.load();
     this.run = run;
     this.view = null;
+    this.told = false;
     this.runs.mark(run);
     this.chosen(run);
     say(this.title, run);
     fill(this.sets);
-    this.pairs.show(null);
+    this.compared.value = "";
     this.compare("");
+    this.pairs.show(null);
+    this.tell("");
+    this.filter(); // nothing of the run before stays in view
     await this.load();
+  }
+
+  refused({ message, status }) {
+    this.tell(message, true);
+    if (status === 404) this.load(); // the whole run may be gone
+  }
+
+  ruled() {
+    this.told = false; // what the last export said
+    this.soon();
   }
 
   /** Look again in a while. */
@@ -158,7 +172,7 @@ class RunBrowser {
         (!words || prompt.text.toLowerCase().includes(words) || prompt.id.toLowerCase().includes(words)),
     );
     const videos = prompts.reduce((sum, prompt) => sum + prompt.samples.length, 0);
-    say(this.count, this.view ? `${videos} videos of ${prompts.length} prompts` : "");
+    say(this.count, !this.view ? "" : videos ? `${many(videos, "video")} of ${many(prompts.length, "prompt")}` : "No videos here");
     this.grid.show(this.view && { run: this.run, set: this.view.set, threshold: this.view.threshold, prompts });
     if (this.pairs.prompt) {
       const prompt = this.view?.prompts.find(({ id }) => id === this.pairs.prompt.id);
@@ -188,9 +202,8 @@ class RunBrowser {
       const { message } = await change("export", { run: this.run });
       this.exporting = false;
       this.tell(message);
-      this.told = true; // until something is ruled anew
+      this.told = true;
       await this.load();
-      this.told = false;
     } catch (refused) {
       this.exporting = false;
       this.tell(refused.message, true);
@@ -203,6 +216,10 @@ class RunBrowser {
     say(this.message, message);
     this.message.classList.toggle("sa-error", failed);
   }
+}
+
+function many(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 function setWords(set) {

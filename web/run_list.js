@@ -1,8 +1,9 @@
 // The runs of the output folder, each with its curves at a glance.
 import { fill, html, svg } from "./shared/dom.js";
 import { LongList } from "./shared/long_list.js";
+import { scroller } from "./shared/scroller.js";
 import { look } from "./shared/server.js";
-import { percent } from "./shared/words.js";
+import { number, percent } from "./shared/words.js";
 
 const WIDTH = 150;
 const HEIGHT = 30;
@@ -14,8 +15,9 @@ export class RunList {
     this.chosen = chosen;
     this.marked = null;
     this.curves = new Map(); // name -> { at, view }
-    this.list = new LongList({ rowHeight: 98, label: "Runs", render: (run) => this.row(run) });
-    this.element = this.list.element;
+    this.element = scroller("Runs of the output folder");
+    this.list = new LongList({ rowHeight: 98, scroller: this.element, label: "Runs", render: (run) => this.row(run) });
+    this.element.append(this.list.element);
   }
 
   close() {
@@ -68,7 +70,7 @@ function sparkline({ curves, latest, step }) {
   if (curves.loss) lines.push(path(curves.loss.mean ?? curves.loss.raw, step, "sa-one"));
   if (curves.held_out_score) lines.push(path(curves.held_out_score.raw, step, "sa-two", 0, 1));
   const held = latest.held_out_score === undefined ? "" : `, held out ${percent(latest.held_out_score)}`;
-  const words = `loss ${(latest.loss ?? NaN).toPrecision(3)}${held}`;
+  const words = `loss ${number(latest.loss)}${held}`;
   const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, "aria-hidden": "true" }, lines);
   return [picture, html("span", { class: "sa-quiet" }, words)];
 }

@@ -1,28 +1,31 @@
 // The videos of every prompt as small strips of frames, the best first; only those in view are in the page.
 import { html } from "./shared/dom.js";
 import { LongList } from "./shared/long_list.js";
+import { scroller } from "./shared/scroller.js";
 import { stripUrl } from "./shared/server.js";
 import { score } from "./shared/words.js";
 
 const TILE = 210; // pixels that a tile has at least, with the gap
 const WIDEST = 380;
 const AROUND = 58; // pixels of a row that are no picture: the sentence above, the caption below, the gaps
+const SETTLED = 90; // milliseconds that a row must be in the page before its pictures are fetched
 const SHAPE = 4.5; // width by height of three frames of the usual shape
-const ROLES = { winner: "winner", loser: "loser" };
+const COLOURS = { winner: "sa-good", loser: "sa-poor" };
 
 /** show({ run, set, threshold, prompts }), see the route "samples". chosen(prompt, sample): one was pressed. */
 export class SampleGrid {
   constructor({ chosen }) {
     this.chosen = chosen;
     this.marked = "";
+    this.element = scroller("Videos by prompt, best score first");
     this.list = new LongList({
       rowHeight: AROUND + 50,
-      label: "Videos by prompt, best score first",
+      scroller: this.element,
+      label: "Videos by prompt",
       render: (row) => this.row(row),
       release: (element) => element.querySelectorAll("img").forEach((image) => image.removeAttribute("src")),
     });
-    this.element = this.list.element;
-    this.element.classList.add("sa-grid-list");
+    this.element.append(this.list.element);
     this.element.addEventListener("keydown", (event) => this.key(event));
     this.columns = 0;
     this.room = 0;
@@ -89,21 +92,22 @@ export class SampleGrid {
     const { seed, dsr, reason, role, changed } = sample;
     const valid = Number.isFinite(dsr);
     const words = valid ? `score ${score(dsr)}` : reason === "not scored yet" ? reason : "no score";
-    const image = html("img", { class: "sa-strip", alt: "", decoding: "async", src: stripUrl(run, { set, prompt: id, seed, changed }) });
-    image.addEventListener("error", () => image.hasAttribute("src") && image.classList.add("sa-broken"));
+    const image = html("img", { class: "sa-strip", alt: "", decoding: "async" });
+    // Who scrolls past asks the server for nothing.
+    setTimeout(() => image.isConnected && image.setAttribute("src", stripUrl(run, { set, prompt: id, seed, changed })), SETTLED);
     const tells = valid ? (dsr >= this.view.threshold ? "sa-good" : "sa-poor") : "sa-quiet";
     const tile = html(
       "button",
       {
         type: "button",
-        class: `sa-tile${role ? ` sa-${role}` : ""}`,
+        class: "sa-tile",
         title: reason ?? "First, middle and last frame; press to play",
         "aria-pressed": String(name(id, seed) === this.marked),
-        "aria-label": `seed ${seed}, ${words}${role ? `, ${ROLES[role]}` : ""}${valid || !reason ? "" : `, ${reason}`}`,
+        "aria-label": `seed ${seed}, ${words}${role ? `, ${role}` : ""}${valid || !reason ? "" : `, ${reason}`}`,
         onclick: () => this.chosen(this.prompts.get(id), sample),
       },
       image,
-      html("span", { class: "sa-caption" }, `seed ${seed}`, role && html("i", { class: "sa-role" }, ROLES[role]), html("b", { class: tells }, words)),
+      html("span", { class: "sa-caption" }, `seed ${seed}`, role && html("i", { class: `sa-role ${COLOURS[role]}` }, role), html("b", { class: tells }, words)),
     );
     tile.dataset.name = name(id, seed);
     return tile;

@@ -45,7 +45,7 @@ def add(table: web.RouteTableDef, places: Places) -> None:
     def rule(values: Any) -> Any:
         layout = places.run(values)
         prompt, told, ruling = text(values, "prompt"), values.get("told", ""), values.get("ruling")
-        if ruling not in _RULINGS or not isinstance(told, str):
+        if not (isinstance(told, str) and isinstance(ruling, str) and ruling in _RULINGS):
             raise SpatialAlignError(
                 f"A pair can be kept or dropped, not {ruling!r}; reload the page and try again."
             )

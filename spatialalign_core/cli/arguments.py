@@ -108,6 +108,8 @@ _HELP: dict[str, tuple[str, str]] = {
         Examples:
           pairs runs/first
           pairs runs/first --min-margin 0.2 --mode best_worst
+          pairs runs/first --drop cat_box_LR 3 5          never seed 3 over seed 5 of that prompt, whatever they score
+          pairs runs/first --keep cat_box_LR~RL 2 0       always, under the sentence that tells of RL
         """,
     ),
     "train": (
@@ -304,6 +306,19 @@ def _pairs(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="pair the videos under the other relation changes too (default)",
     )
+    for name, what in (
+        ("keep", "always use this pair"),
+        ("drop", "never use this pair"),
+        ("forget", "as scored"),
+    ):
+        add(
+            f"--{name}",
+            nargs=3,
+            action="append",
+            default=[],
+            metavar=("PROMPT", "WINNER", "LOSER"),
+            help=f"{what}; two seeds. May be given many times",
+        )
 
 
 def _train(parser: argparse.ArgumentParser) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ..models.base import GenerateSettings, VideoModel
     from ..prompts import DsrPrompt
+    from ..run import Run
     from ..run.held_out import HeldOutCheck
     from .console import Console
 
@@ -192,11 +193,27 @@ def pairs(options: argparse.Namespace) -> int:
     settings = PairSettings(
         options.threshold, options.min_margin, options.mode, options.max_pairs, options.retell
     )
+    for rulings, keep in ((options.keep, True), (options.drop, False), (options.forget, None)):
+        for name, winner, loser in rulings:
+            _rule_pair(run, name, winner, loser, keep)
     run.choose_pairs(settings, options.split)  # a missing score table is told before a model loads
     code = _drive(run.export_pairs(_load_model(options), settings, options.split), run.pairs_folder)
     if code == 0:
         print(run.choose_pairs(settings, options.split).explanation)
     return code
+
+
+def _rule_pair(run: Run, name: str, winner: str, loser: str, keep: bool | None) -> None:
+    """name: of the prompt, or with the change that its text is told of after a "~"."""
+    from ..relations import CHANGES
+
+    prompt, _, told = name.rpartition("~")
+    if told not in {change.code for change in CHANGES}:
+        prompt, told = name, ""
+    for seed in (winner, loser):
+        if not seed.isdecimal():
+            raise SpatialAlignError(f"{seed!r} is no seed; name a pair as PROMPT WINNER LOSER, two seeds.")
+    run.rule_pair(prompt, int(winner), int(loser), keep, told)
 
 
 def train(options: argparse.Namespace) -> int:

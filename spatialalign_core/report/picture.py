@@ -22,6 +22,7 @@ from .videos import SamplePair, choose_shown
 _WIDTH, _EDGE = 1280, 40
 _SHOWN = 4  # prompts
 _STILLS = 5
+_FEW = 20
 _MUTED: Colour = (100, 99, 94)
 _FAINT: Colour = (228, 227, 222)
 _SIDES = (SUBJECT, OBJECT)
@@ -88,10 +89,15 @@ def _headline(evaluation: Evaluation, names: tuple[str, str]) -> str:
 
 
 def _lede(evaluation: Evaluation) -> str:
+    few = " Few prompts: a first impression." if evaluation.prompts < _FEW else ""
     return (
-        f"{evaluation.prompts} prompts, {evaluation.videos} videos each, from the same noise. A video obeys when its "
-        f"DSR-Score is at least {evaluation.tau:g} of 1. Brackets and thin lines: 95 % intervals over prompts."
+        f"{_prompts(evaluation.prompts)}, {evaluation.videos} videos each, from the same noise. A video obeys when its "
+        f"DSR-Score is at least {evaluation.tau:g} of 1. Brackets and thin lines: 95 % intervals over prompts.{few}"
     )
+
+
+def _prompts(number: int) -> str:
+    return "1 prompt" if number == 1 else f"{number} prompts"
 
 
 def _table(sheet: _Sheet, evaluation: Evaluation, names: tuple[str, str]) -> None:
@@ -103,7 +109,7 @@ def _table(sheet: _Sheet, evaluation: Evaluation, names: tuple[str, str]) -> Non
     sheet.rule(INK)
     _row(sheet, "Videos that obey", evaluation.accuracy, bars=True)
     for code, comparison in evaluation.by_change.items():
-        _row(sheet, f"  {_change(code)}, {comparison.prompts} prompts", comparison, bars=True)
+        _row(sheet, f"  {_change(code)}, {_prompts(comparison.prompts)}", comparison, bars=True)
     sheet.rule()
     _row(sheet, "Mean score of those that can be scored", evaluation.mean_dsr, share=False)
     _row(sheet, "Videos that cannot be scored", evaluation.invalid)

@@ -110,7 +110,7 @@ class Seen:
         }
         server.post("/settings", given)
         page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         seen = cls(page, server)
         page.on("pageerror", lambda error: seen._note(str(getattr(error, "stack", "") or error)))
         page.on("console", lambda message: seen._hear(message))
@@ -123,7 +123,7 @@ class Seen:
         self.page.wait_for_function(
             "window.app?.vueAppReady && window.app.graph != null && window.app.canvas != null"
             " && 'SpatialAlign_ScoreVideo' in window.LiteGraph.registered_node_types",
-            timeout=120_000,
+            timeout=300_000,
         )
         self.settle()
 
@@ -204,6 +204,17 @@ class Seen:
         entry = self.server.wait(number, timeout)
         said = json.dumps(entry["status"], indent=1)
         assert entry["status"]["status_str"] == "success", said + self.server.log_tail()
+        cached = {
+            each
+            for kind, data in entry["status"]["messages"]
+            if kind == "execution_cached"
+            for each in data["nodes"]
+        }
+        # what nodes inside a subgraph show is kept under other names
+        shown = [each for each in entry["outputs"] if ":" not in each and each not in cached]
+        self.page.wait_for_function(
+            "(shown) => shown.every((each) => each in window.app.nodeOutputs)", arg=shown
+        )
         self.settle(500)
         return entry
 

@@ -27,6 +27,6 @@ def test_a_template_runs_and_the_node_says_how_it_went(
     seen = look(mode, theme)
     seen.open("Score a video")
     seen.run()
-    seen.page.get_by_text("obeys the sentence").first.wait_for()
+    seen.page.get_by_text("DSR-Score 0.").first.wait_for()
     seen.centre_on("SpatialAlign_ScoreVideo")
     seen.picture(f"score video {mode} {theme}")

@@ -13,6 +13,7 @@ from server import PACK, Server, error_of
 NODES = {
     "LoadVideoModel", "LoadDetector", "PromptSet", "PromptFromSentence", "Generate", "Detect", "Score", "ExportPairs",
     "TrainLora", "Evaluate", "ScoreVideo", "DetectTrack", "DrawTracks", "SpriteClip", "CollectSample", "PickBest",
+    "Compare",
 }  # fmt: skip
 TEMPLATES = {
     "Quickstart",

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spatialalign_core.cli import main
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.loading import load_video_model
@@ -229,3 +230,39 @@ def test_what_takes_the_model_says_so(run: Run) -> None:
     shutil.rmtree(run.pairs_folder)
     with pytest.raises(SpatialAlignError, match="takes the model"):
         work(run.export_again())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--drop", "a", "x", "1"], "'x' is no seed"),
+        (["--keep", "nobody", "0", "1"], "no prompt 'nobody'"),
+        (["--keep", "nobody~RL", "0", "1"], "no prompt 'nobody'"),
+    ],
+)
+def test_the_verb_says_what_it_cannot_rule_on(
+    run: Run, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["pairs", str(run.folder), *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_verb_rules_before_it_exports(
+    run: Run, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = load_pairs(run.pairs_folder).pairs[0]
+    ruled = [pair.text_id, str(pair.winner_seed), str(pair.loser_seed)]
+    command = [
+        "pairs",
+        str(run.folder),
+        "--model",
+        str(model_folder),
+        "--device",
+        "cpu",
+        "--threshold",
+        "0.5",
+    ]
+    assert main([*command, "--drop", *ruled]) == 0
+    assert "By hand: 1 dropped." in capsys.readouterr().out
+    assert main([*command, "--forget", *ruled]) == 0
+    assert "By hand" not in capsys.readouterr().out

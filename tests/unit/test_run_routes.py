@@ -1,0 +1,209 @@
+"""The run browser's routes, on a server without ComfyUI: what they answer, what they change, what they refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import io
+import json
+import shutil
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from spatialalign_core.pairs import load_pairs
+from spatialalign_core.run import Run, Side
+from tests.made_runs import export_made, make_run
+
+web = pytest.importorskip("aiohttp.web")
+test_utils = pytest.importorskip("aiohttp.test_utils")
+
+ROOT = Path(__file__).resolve().parents[2]
+EVIL = "<img src=x onerror=alert(1)>"
+SETS = {
+    "base": {EVIL: [0.9, 0.1, 0.8, None], "meadow": [0.9, 0.2], "hill": [0.3, 0.4]},
+    "aligned": {"hill": [0.9]},
+}
+
+
+@pytest.fixture(scope="module")
+def routes() -> Iterator[Any]:
+    """The package nodes.routes, whose own parents only ComfyUI can import."""
+    names = {"pack": ROOT, "pack.nodes": ROOT / "nodes"}
+    before = set(sys.modules)
+    for name, folder in names.items():
+        package = types.ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+    yield importlib.import_module("pack.nodes.routes")
+    for name in set(sys.modules) - before:
+        if name.split(".")[0] == "pack":
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs: "first" with pairs and a comparison, "bare" with prompts alone."""
+    root = tmp_path_factory.mktemp("output") / "spatialalign"
+    run = make_run(root / "first", SETS, held_out=["hill"], steps=20)
+    export_made(run)
+    lora = root / "style.safetensors"
+    lora.write_bytes(b"")
+    side = Side(lora)
+    shutil.copytree(run.folder / "samples/aligned", run.folder / "samples" / side.set)
+    rows = run.scores_file.read_text()
+    more = [row.replace("aligned", side.set) for row in rows.splitlines() if row.startswith("aligned")]
+    run.scores_file.write_text(rows + "\n".join(more) + "\n")
+    list(run.compare(Side(), side, seeds=1, bootstrap=5))
+    Run(root / "bare").write_prompts(run.prompts())
+    return root
+
+
+@pytest.fixture
+def ask(routes: Any, made: Path, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """ask(path, posted=None, **query) -> (status, JSON or bytes); the runs are a copy of `made`."""
+    root = Path(shutil.copytree(made, tmp_path / "spatialalign"))
+    table = web.RouteTableDef()
+
+    def folder(name: str) -> Path:
+        assert "/" not in name and name not in ("..", ".")  # ComfyUI's half is tested with ComfyUI
+        return root / name
+
+    routes.add_routes(table, routes.Places(lambda: root, folder))
+    app = web.Application()
+    app.add_routes(table)
+    loop = asyncio.new_event_loop()
+    client = test_utils.TestClient(test_utils.TestServer(app, loop=loop), loop=loop)
+    loop.run_until_complete(client.start_server())
+
+    async def answer(path: str, posted: Any, query: dict[str, Any]) -> Any:
+        address = f"/spatialalign/{path}"
+        sent = client.get(address, params=query) if posted is None else client.post(address, json=posted)
+        async with sent as given:
+            body = await given.read()
+            is_json = given.content_type == "application/json"
+            return given.status, json.loads(body) if is_json else body
+
+    ask = lambda path, posted=None, **query: loop.run_until_complete(answer(path, posted, query))  # noqa: E731
+    ask.root = root  # type: ignore[attr-defined]
+    yield ask
+    loop.run_until_complete(client.close())
+    loop.close()
+
+
+def test_videos_by_prompt_the_best_first(ask: Callable[..., Any]) -> None:
+    status, view = ask("samples", run="first")
+    assert status == 200 and view["sets"] == ["base", "aligned", "lora-style-1"] and view["stale"] is False
+    assert view["export"]["pairs"] == 3 and view["threshold"] == 0.7
+    evil = next(prompt for prompt in view["prompts"] if prompt["id"] == EVIL)
+    assert [(each["seed"], each["dsr"], each["role"]) for each in evil["samples"]] == [
+        (0, 0.9, "winner"), (2, 0.8, "winner"), (1, 0.1, "loser"), (3, None, ""),
+    ]  # fmt: skip
+    assert evil["samples"][3]["reason"] == "the fox is in no frame"
+    hill = next(prompt for prompt in view["prompts"] if prompt["id"] == "hill")
+    assert (hill["split"], hill["pairs"], {each["role"] for each in hill["samples"]}) == ("held_out", 0, {""})
+
+
+def test_a_run_before_its_first_video(ask: Callable[..., Any]) -> None:
+    status, view = ask("samples", run="bare")
+    assert status == 200 and view["export"] is None and view["sets"] == []
+    assert all(prompt["samples"] == [] for prompt in view["prompts"])
+
+
+def test_another_set(ask: Callable[..., Any]) -> None:
+    _, view = ask("samples", run="first", set="aligned")
+    shown = {prompt["id"]: prompt["samples"] for prompt in view["prompts"] if prompt["samples"]}
+    assert list(shown) == ["hill"] and shown["hill"][0]["role"] == ""
+
+
+def test_a_strip_is_a_picture(ask: Callable[..., Any]) -> None:
+    status, body = ask("strip", run="first", set="base", prompt=EVIL, seed=0)
+    assert status == 200
+    with Image.open(io.BytesIO(body)) as picture:
+        assert picture.format == "JPEG" and picture.size == (3 * 144, 96)
+
+
+def _pairs(ask: Callable[..., Any], **query: Any) -> list[tuple[int, int, str]]:
+    status, view = ask("pairs", run="first", prompt=EVIL, **query)
+    assert status == 200, view
+    return [(pair["winner"], pair["loser"], pair["ruling"]) for pair in view["pairs"]]
+
+
+def test_pairs_are_kept_dropped_and_forgotten(ask: Callable[..., Any]) -> None:
+    assert _pairs(ask) == [(0, 1, ""), (2, 1, "")] and _pairs(ask, seed=2) == [(2, 1, "")]
+    wish = {"run": "first", "prompt": EVIL, "winner": 0, "loser": 1, "told": "", "ruling": "drop"}
+    status, view = ask("pairs", wish)
+    assert status == 200 and [pair["ruling"] for pair in view["pairs"]] == ["drop", ""]
+    _, samples = ask("samples", run="first")
+    evil = next(prompt for prompt in samples["prompts"] if prompt["id"] == EVIL)
+    assert (evil["pairs"], evil["dropped"], samples["stale"]) == (1, 1, True)
+    ask("pairs", wish | {"winner": 0, "loser": 2, "ruling": "keep"})
+    assert (0, 2, "keep") in _pairs(ask)
+    ask("pairs", wish | {"ruling": ""})
+    assert _pairs(ask) == [(0, 1, ""), (2, 1, ""), (0, 2, "keep")]
+
+
+def test_the_pairs_are_exported_again(ask: Callable[..., Any]) -> None:
+    ask("pairs", {"run": "first", "prompt": EVIL, "winner": 0, "loser": 1, "told": "", "ruling": "drop"})
+    status, said = ask("export", {"run": "first"})
+    assert status == 200 and "2 pairs from 2 of 2 prompts" in said["message"]
+    assert "By hand: 1 dropped." in said["message"]
+    pairs = load_pairs(ask.root / "first/pairs")  # type: ignore[attr-defined]
+    assert [(pair.prompt_id, pair.winner_seed) for pair in pairs.pairs] == [(EVIL, 2), ("meadow", 0)]
+    pairs.check()
+    assert ask("samples", run="first")[1]["stale"] is False
+
+
+def test_comparisons(ask: Callable[..., Any]) -> None:
+    [listed] = ask("comparisons", run="first")[1]["comparisons"]
+    assert (listed["a"], listed["b"]) == ("no LoRA", "style at 1")
+    status, data = ask("comparison", run="first", name=listed["name"])
+    assert status == 200 and data["b"]["set"] == "lora-style-1"
+    status, body = ask("picture", run="first", name=listed["name"])
+    assert status == 200 and body.startswith(b"\x89PNG")
+    assert ask("comparisons", run="bare")[1] == {"comparisons": []}
+
+
+WISH = {"run": "first", "prompt": EVIL, "winner": 0, "loser": 1, "told": "", "ruling": "drop"}
+
+
+@pytest.mark.parametrize(
+    ("path", "posted", "query", "status", "words"),
+    [
+        ("samples", None, {"run": "gone"}, 404, "no run 'gone' any more"),
+        ("samples", None, {}, 400, "names no 'run'"),
+        ("samples", None, {"run": "first", "set": "../base"}, 400, "cannot name a set"),
+        ("strip", None, {"run": "first", "set": "base", "prompt": EVIL, "seed": 99}, 404, "no video"),
+        ("strip", None, {"run": "first", "set": "..", "prompt": EVIL, "seed": 0}, 400, "cannot name a set"),
+        ("pairs", None, {"run": "first", "prompt": "nobody"}, 400, "no prompt 'nobody'"),
+        ("pairs", WISH | {"run": "gone"}, {}, 404, "any more"),
+        ("pairs", WISH | {"ruling": "burn"}, {}, 400, "kept or dropped"),
+        ("pairs", WISH | {"ruling": ["keep"]}, {}, 400, "kept or dropped"),
+        ("pairs", WISH | {"told": 3}, {}, 400, "kept or dropped"),
+        ("pairs", WISH | {"winner": 3}, {}, 400, "the fox is in no frame"),
+        ("pairs", WISH | {"winner": "x"}, {}, 400, "whole number"),
+        ("pairs", {"run": "first", "prompt": EVIL, "ruling": "keep"}, {}, 400, "names no 'winner'"),
+        ("pairs", [], {}, 400, "one JSON object"),
+        ("export", {"run": "bare"}, {}, 400, "takes the model"),
+        ("comparison", None, {"run": "first", "name": "../../first"}, 400, ""),
+        ("comparison", None, {"run": "first", "name": ".."}, 400, ""),
+        ("comparison", None, {"run": "first", "name": "x"}, 404, "no comparison 'x'"),
+        ("picture", None, {"run": "first", "name": "/etc/passwd"}, 400, "outside"),
+    ],
+)
+def test_what_is_refused_is_said_in_one_sentence(
+    ask: Callable[..., Any], path: str, posted: Any, query: dict[str, Any], status: int, words: str
+) -> None:
+    got, answer = ask(path, posted, **query)
+    assert got == status, answer
+    assert words in answer["error"] and answer["error"].endswith(".")
+
+
+@pytest.mark.parametrize(("path", "posted"), [("export", None), ("samples", {}), ("comparison", {})])
+def test_looking_and_changing_do_not_mix(ask: Callable[..., Any], path: str, posted: Any) -> None:
+    assert ask(path, posted)[0] == 405
