@@ -133,6 +133,7 @@ class Rounds(io.ComfyNode):
         lora_name: str,
         memory_plan: str = AUTO,
     ) -> io.NodeOutput:
+        lora_name = video_model.model.lora_name(lora_name)
         training = replace(PRESETS[preset], steps=steps or PRESETS[preset].steps, seed=seed)
         settings = RoundSettings(
             rounds,
