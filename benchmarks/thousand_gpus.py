@@ -61,7 +61,7 @@ class Work:
     prompts: int = 1000
     seeds: int = 10
     held_out: int = 120 * 5 * 2  # videos, before and after
-    steps: int = 340
+    steps: int = 260  # of the preset `default`
     pairs: int = 16  # a step
 
     @property
