@@ -6,6 +6,7 @@ import { TrainingPanel } from "./training_panel.js";
 const WIDGET = "spatialalign_training";
 const REMEMBERED = "spatialalign_run"; // a property of the node, for runs whose name is not a widget's value
 const LEAST = 330;
+const SETTLED = 200; // milliseconds
 
 /** Let a trainer node show how its training goes, from when there is something to show. */
 export function attachTraining(node) {
@@ -14,22 +15,23 @@ export function attachTraining(node) {
     node.properties[REMEMBERED] = run;
     open(node, run);
   });
-  const configured = node.onConfigure;
-  node.onConfigure = function () {
-    const result = configured?.apply(this, arguments);
-    // Links are known a moment later.
-    setTimeout(() => openIfTrained(this), 0);
-    return result;
+  // Links are known a moment later, and change many at a time.
+  let soon = null;
+  const later = () => {
+    clearTimeout(soon);
+    soon = setTimeout(() => openIfTrained(node), SETTLED);
   };
-  const connected = node.onConnectionsChange;
-  node.onConnectionsChange = function () {
-    const result = connected?.apply(this, arguments);
-    setTimeout(() => openIfTrained(this), 0);
-    return result;
-  };
+  for (const name of ["onConfigure", "onConnectionsChange"]) {
+    const before = node[name];
+    node[name] = function () {
+      later();
+      return before?.apply(this, arguments);
+    };
+  }
   const removed = node.onRemoved;
   node.onRemoved = function () {
     deaf();
+    clearTimeout(soon);
     this.spatialalignTraining?.close();
     this.spatialalignTraining = null;
     return removed?.apply(this, arguments);
@@ -40,8 +42,8 @@ async function openIfTrained(node) {
   const run = runOf(node) ?? node.properties?.[REMEMBERED];
   if (!run || !node.graph) return;
   if (node.spatialalignTraining) return open(node, run);
-  const view = await look("training", { run, points: 20 }).catch(() => null); // no such run yet
-  if (view && view.state !== "none" && node.graph) open(node, run);
+  const { runs } = await look("runs").catch(() => ({ runs: [] }));
+  if (node.graph && runs.some(({ name, state }) => name === run && state !== "none")) open(node, run);
 }
 
 function open(node, run) {

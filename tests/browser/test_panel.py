@@ -129,7 +129,7 @@ def test_a_finished_run_opens_again(look: Look, runs: Path, mode: str, theme: st
     assert shown.locator("p", has_text=EVIL).count() >= 1
     assert shown.locator("img").count() == 0
 
-    seen.page.wait_for_function("document.querySelector('.sa-video')?.readyState >= 2")
+    shown.locator(".sa-pair").first.scroll_into_view_if_needed()
     shown.locator(".sa-pair").first.press("Enter")
     seen.page.wait_for_function(
         "[...document.querySelectorAll('.sa-pair')][0].querySelectorAll('video').length === 2"
@@ -145,6 +145,8 @@ def test_a_finished_run_opens_again(look: Look, runs: Path, mode: str, theme: st
     shown.get_by_text("There is no run 'done' any more").wait_for(timeout=40_000)
     seen.picture(f"training deleted {mode} {theme}")
     assert alerts == []
+    # The browser notes every refusal in its console; that of a run which is gone is meant.
+    seen.complaints[:] = [line for line in seen.complaints if "404" not in line]
 
 
 def test_steering_reload_and_a_second_tab(look: Look, runs: Path) -> None:
@@ -202,7 +204,7 @@ def test_long_runs_stay_smooth(look: Look, runs: Path) -> None:
     talk = seen.page.context.new_cdp_session(seen.page)
     shown = panel(seen)
     shown.get_by_text("600 pairs, newest first").wait_for()
-    longest = min(_longest_frame(seen) for _ in range(3))
+    longest = _longest_frame(seen, talk)
     talk.send("HeapProfiler.collectGarbage")
     heap = talk.send("Runtime.getHeapUsage")["usedSize"] / 1e6
     elements = shown.locator("*").count()
@@ -214,26 +216,27 @@ def test_long_runs_stay_smooth(look: Look, runs: Path) -> None:
     assert longest < 100
 
 
-def _longest_frame(seen: Seen) -> float:
-    """Milliseconds of the panel's own work in the worst of 120 frames, scrolled from one end to the other."""
-    return float(
+def _longest_frame(seen: Seen, talk: Any, frames: int = 60) -> float:
+    """Milliseconds that the page computes in the worst frame while the list is scrolled from one end to the other.
+
+    Its own processor time, layout and paint included, so that other work on the machine does not count.
+    """
+    talk.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def busy() -> float:
+        metrics = {each["name"]: each["value"] for each in talk.send("Performance.getMetrics")["metrics"]}
+        return float(metrics["TaskDuration"]) * 1000
+
+    times = []
+    for frame in range(frames + 1):
+        before = busy()
         seen.page.evaluate(
-            """async () => {
+            """async (share) => {
                 const list = document.querySelector(".sa-tab .sa-training");
-                let longest = 0;
-                for (let frame = 0; frame <= 120; frame += 1) {
-                    await new Promise((done) => requestAnimationFrame(done));
-                    const began = performance.now();
-                    list.scrollTop = (list.scrollHeight - list.clientHeight) * frame / 120;
-                    // After the scroll's own frame, layout and paint included.
-                    await new Promise((done) => requestAnimationFrame(() => {
-                        const channel = new MessageChannel();
-                        channel.port1.onmessage = done;
-                        channel.port2.postMessage(0);
-                    }));
-                    longest = Math.max(longest, performance.now() - began);
-                }
-                return longest;
-            }"""
+                list.scrollTop = (list.scrollHeight - list.clientHeight) * share;
+                await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+            }""",
+            frame / frames,
         )
-    )
+        times.append(busy() - before)
+    return max(times)
