@@ -12,6 +12,7 @@ from ..errors import SpatialAlignError
 from ..tracks import Track
 from .base import Detection, Detector, MaskTracker
 from .candidates import follow, suppress
+from .masks import mask_boxes, without_specks
 from .repair import Sight, best_run, repair
 from .validity import PUBLISHED, DetectionRule, judge
 
@@ -44,8 +45,8 @@ def detect_track(
     frames: uint8 RGB (F, H, W, 3). rule: `DEFAULT` follows the most consistent thing of each noun, `PUBLISHED` takes
     the surest in each frame and counts frames with exactly one of each; its numbers are for 81 frames and are scaled to
     the clip. mask_tracker: follows both from their best frame (published: the first run's first) through the clip, and
-    boxes become the extents of its masks. SpatialAlignError for frames of another shape, for the same noun twice, and
-    for a noun that the detector does not know.
+    boxes become the extents of its masks, by `DEFAULT` without specks. SpatialAlignError for frames of another shape,
+    for the same noun twice, and for a noun that the detector does not know.
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
         raise SpatialAlignError(f"A video must be frames x height x width x 3 colours, got {frames.shape}.")
@@ -60,7 +61,7 @@ def detect_track(
     look = _published if rule.mode == "published" else _consistent
     seen = look(found, (subject, object), rule, (height, width) if want_masks else None)
     if mask_tracker is not None and seen.seed is not None:
-        seen = _through_masks(mask_tracker, frames, seen, keep_masks)
+        seen = _through_masks(mask_tracker, frames, seen, keep_masks, exact=rule.mode == "published")
     bridged: tuple[bool, ...] = ()
     frame_reasons, reason, sights = seen.frame_reasons, seen.reason, seen.sights
     if rule.mode == "default":
@@ -120,8 +121,10 @@ def _consistent(
     return _Seen(sights, masks, best_run(list(sights.values())))
 
 
-def _through_masks(tracker: MaskTracker, frames: NDArray[np.uint8], seen: _Seen, keep_masks: bool) -> _Seen:
-    """The same with boxes from the tracker's masks; frames without a mask show nothing."""
+def _through_masks(
+    tracker: MaskTracker, frames: NDArray[np.uint8], seen: _Seen, keep_masks: bool, exact: bool
+) -> _Seen:
+    """The same with boxes from the tracker's masks; frames without a mask show nothing. exact: specks count too."""
     assert seen.seed is not None
     nouns = list(seen.sights)
     count, height, width = frames.shape[:3]
@@ -130,7 +133,9 @@ def _through_masks(tracker: MaskTracker, frames: NDArray[np.uint8], seen: _Seen,
     kept = np.zeros((len(nouns), count, height, width), dtype=bool) if keep_masks else None
     start = np.stack([seen.sights[noun].boxes[seen.seed] for noun in nouns])
     for frame, masks, sure in tracker.track(frames, seen.seed, start):
-        boxes[:, frame] = [extent(mask) for mask in masks]
+        if not exact:
+            masks = without_specks(masks)
+        boxes[:, frame] = mask_boxes(masks)
         confidences[:, frame] = np.where(np.isfinite(boxes[:, frame, 0]), sure, np.nan)
         if kept is not None:
             kept[:, frame] = masks
@@ -147,14 +152,6 @@ def _through_masks(tracker: MaskTracker, frames: NDArray[np.uint8], seen: _Seen,
         masks={noun: None if kept is None else kept[index] for index, noun in enumerate(nouns)},
         frame_reasons=judge(labels, nouns[0], nouns[1]).frame_reasons,
     )
-
-
-def extent(mask: NDArray[np.bool_]) -> Floats:
-    """Box around a mask (H, W): xyxy, the far edges exclusive; NaN for an empty one."""
-    columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
-    if not len(columns):
-        return np.full(4, np.nan)
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)
 
 
 def _surest(found: Sequence[Detection], noun: str) -> Detection | None:

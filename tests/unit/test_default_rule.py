@@ -18,7 +18,7 @@ from spatialalign_core.detect import (
 )
 from spatialalign_core.detect.base import origin
 from spatialalign_core.detect.candidates import follow, iou, suppress
-from spatialalign_core.detect.tracker import extent
+from spatialalign_core.detect.masks import mask_boxes, without_specks
 
 WIDTH, HEIGHT, SIDE = 160, 100, 20.0
 
@@ -266,11 +266,36 @@ def test_no_masks_without_a_place_to_start() -> None:
     assert track([[]] * 5, mask_tracker=Masks()).subject_masks is None
 
 
-def test_extent() -> None:
-    mask = np.zeros((5, 7), bool)
-    assert np.isnan(extent(mask)).all()
-    mask[1, 2] = mask[3, 6] = True
-    assert extent(mask).tolist() == [2, 1, 7, 4]
+@pytest.mark.parametrize(
+    ("filled", "box"),
+    [
+        ([], [np.nan] * 4),
+        ([(1, 2), (3, 6)], [2, 1, 7, 4]),  # two pieces of one size
+        ([(slice(0, 4), slice(0, 3)), (4, 6)], [0, 0, 3, 4]),  # a thing and a speck
+        ([(slice(0, 4), slice(0, 3)), (slice(3, 5), 6)], [0, 0, 7, 5]),  # a sixth of it is no speck
+    ],
+)
+def test_extent_without_specks(filled: list, box: list[float]) -> None:
+    mask = np.zeros((1, 5, 7), bool)
+    for place in filled:
+        mask[0][place] = True
+    before = mask.copy()
+    np.testing.assert_array_equal(mask_boxes(without_specks(mask))[0], box)
+    assert np.array_equal(mask, before)
+
+
+@pytest.mark.parametrize(("rule", "wide"), [(PUBLISHED, True), (DEFAULT, False)], ids=list(RULES)[::-1])
+def test_only_the_published_rule_counts_specks(rule: DetectionRule, wide: bool) -> None:
+    class Specks(Masks):
+        def track(
+            self, frames: np.ndarray, seed: int, boxes: np.ndarray
+        ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+            for frame, masks, sure in super().track(frames, seed, boxes):
+                masks[:, -1, 0] = True
+                yield frame, masks, sure
+
+    boxes = track(walk(start=45, end=45), rule, mask_tracker=Specks()).object_boxes
+    assert (boxes[0, 0] == 0) == wide
 
 
 def test_origin() -> None:
