@@ -15,6 +15,9 @@ const CHARTS = [
   { title: "Held-out score", name: "held_out_score", top: 1, words: score, about: "DSR-Score of videos of prompts it never trains on. This is what counts." },
 ];
 
+const WIDEST = 320; // pixels of one video
+const ROOMY = 160; // from this width on, what stands below a video fits on one line
+
 const BUTTONS = [
   ["pause", "Pause", "Rest between two steps, with everything saved"],
   ["resume", "Resume", "Go on"],
@@ -175,18 +178,21 @@ class Videos {
     this.choice = html("select", { class: "sa-select", "aria-label": "Show the videos of", onchange: () => this.fill() });
     this.count = html("span", { class: "sa-quiet" });
     this.list = new LongList({
-      rowHeight: 216,
+      rowHeight: rowHeight(WIDEST),
       scroller,
       label: "Held-out videos",
       render: (row) => this.row(row),
       release: (element) => element.querySelectorAll("video").forEach(release),
     });
+    this.watcher = new ResizeObserver(([{ contentRect }]) => contentRect.width && this.list.resize(rowHeight(contentRect.width)));
+    this.watcher.observe(this.list.element);
     const head = html("div", { class: "sa-videos-head" }, html("h3", {}, "Held-out videos"), this.choice, this.count);
     this.element = html("div", { class: "sa-videos" }, head, this.list.element);
     this.element.hidden = true;
   }
 
   close() {
+    this.watcher.disconnect();
     this.list.close();
   }
 
@@ -236,6 +242,13 @@ class Videos {
     const caption = html("span", { class: "sa-caption", title: sample.reason }, `${name}, seed ${sample.seed}`, html("b", { class: tells }, dsr));
     return { video, element: html("span", { class: "sa-side" }, video, caption) };
   }
+}
+
+/** Two lines of a prompt, two videos of 3 : 2 beside each other, and what stands below them. */
+function rowHeight(width) {
+  const side = Math.min(WIDEST, (width - 14) / 2);
+  const lines = side < ROOMY ? 2 : 1;
+  return Math.round(36 + (side * 2) / 3 + 18 * lines + 18);
 }
 
 function keyOf({ aligned }) {

@@ -184,6 +184,8 @@ def test_the_trainer_shows_the_run_of_its_workflow(look: Look, runs: Path, mode:
     node = seen.page.locator(".sa-training")
     node.get_by_text("step 40 of 40").wait_for()
     seen.centre_on("SpatialAlign_TrainLora")
+    # The list of videos has no end; the node has.
+    assert node.evaluate("(panel) => panel.clientHeight < 1000 && panel.scrollHeight > panel.clientHeight")
     seen.picture(f"training on its node {mode} {theme} wide")
     # The event of a node that trains elsewhere turns to that run.
     number = seen.page.evaluate(

@@ -38,6 +38,15 @@ export class LongList {
     this.draw();
   }
 
+  /** Rows of another height from now on. */
+  resize(rowHeight) {
+    if (rowHeight === this.rowHeight) return;
+    this.rowHeight = rowHeight;
+    this.element.style.height = `${this.items.length * rowHeight}px`;
+    for (const [index, row] of this.rows) this.place(row, index);
+    this.later();
+  }
+
   close() {
     this.watcher.disconnect();
     this.scroller.removeEventListener("scroll", this.scrolled);
