@@ -98,7 +98,7 @@ export class ComparisonPanel {
     const button = html(
       "button",
       { type: "button", class: "sa-pair-row", "aria-current": String(keyOf(sample) === this.playing), onclick: () => this.play(sample) },
-      html("span", { class: "sa-prompt", title: text }, text),
+      html("span", { class: "sa-one-line", title: text }, text),
       html("span", { class: "sa-pair-line" }, html("span", { class: "sa-quiet" }, `seed ${sample.seed}`), html("b", {}, `A ${said("a")}, B ${said("b")}`)),
     );
     button.dataset.key = keyOf(sample);

@@ -174,7 +174,7 @@ export class PairPanel {
       "button",
       { type: "button", class: `sa-pair-row${ruling ? ` sa-${ruling}` : ""}`, "aria-current": String(keyOf(pair) === keyOf(this.pair ?? {})), onclick: () => this.choose(pair) },
       html("span", { class: "sa-pair-line" }, html("span", {}, words), html("b", {}, SAID[ruling] ?? `${score(margin)} apart`)),
-      html("span", { class: "sa-quiet sa-prompt", title: text }, told ? `told as: ${text}` : "the prompt's own sentence"),
+      html("span", { class: "sa-quiet sa-one-line", title: text }, told ? `told as: ${text}` : "the prompt's own sentence"),
     );
     button.dataset.key = keyOf(pair);
     return button;

@@ -82,7 +82,7 @@ export class SampleGrid {
   }
 
   row(row) {
-    const head = html("div", { class: "sa-grid-head" }, html("span", { class: "sa-prompt", title: row.text }, row.text), html("span", { class: "sa-quiet" }, row.note));
+    const head = html("div", { class: "sa-grid-head" }, html("span", { class: "sa-one-line", title: row.text }, row.text), html("span", { class: "sa-quiet" }, row.note));
     const tiles = row.samples.map((sample) => this.tile(row, sample));
     while (tiles.length < this.columns) tiles.push(html("span", { class: "sa-no-tile" }));
     return [head, html("div", { class: "sa-tiles" }, tiles)];
