@@ -19,6 +19,8 @@ TEMPLATES = {
     "Quickstart",
     "Score a video",
     "Detect a video",
+    "Align Wan2.1-1.3B on one GPU",
+    "Evaluate a LoRA",
     "Best of N with ComfyUI's own Wan nodes",
     "Collect samples from ComfyUI's own Wan nodes",
 }
