@@ -47,7 +47,7 @@ def find_comfyui(clone_into: Path) -> Path | str:
 
 def environment() -> dict[str, str]:
     """Variables for a ComfyUI process: no downloads, one thread, and a stand-in where torchaudio cannot be imported."""
-    values = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
+    values = {"HF_HUB_OFFLINE": "1", **os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "2")}
     works = subprocess.run([sys.executable, "-c", "import torchaudio"], capture_output=True).returncode == 0
     if not works:
         values["PYTHONPATH"] = os.pathsep.join(filter(None, [str(STAND_INS), values.get("PYTHONPATH")]))
@@ -63,6 +63,8 @@ class Server:
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(default_factory=Path)
+    variables: dict[str, str] = field(default_factory=dict)
+    """Of the process, over the usual ones."""
 
     def start(self, timeout: float = 180) -> None:
         """Links the pack into custom_nodes and waits until the server answers; RuntimeError with its log if not."""
@@ -90,7 +92,11 @@ class Server:
         command += ["--database-url", "sqlite:///:memory:", "--disable-auto-launch"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=self.comfyui, env=environment(), stdout=log, stderr=subprocess.STDOUT
+                command,
+                cwd=self.comfyui,
+                env=environment() | self.variables,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
