@@ -254,6 +254,17 @@ def _loop(stage: str) -> Callable[[Graph], list[Added]]:
         if stage == "Generate":
             return [model, prompts, last, graph.add("PreviewImage", tall=420, images=last["preview"])]
         graph.column()
+        if stage == "Rounds":
+            rounds = graph.add(
+                "SpatialAlign_Rounds",
+                tall=1000,
+                run=last["run"],
+                video_model=model["video_model"],
+                detector=detector["detector"],
+                rounds=2,
+                steps=20,
+            )
+            return [last, rounds]
         made, last = (
             last,
             graph.add("SpatialAlign_Detect", tall=320, run=last["run"], detector=detector["detector"]),
@@ -327,6 +338,7 @@ GRAPHS: dict[str, Callable[[Graph], list[Added]]] = {
             "Score",
             "ExportPairs",
             "TrainLora",
+            "Rounds",
             "Evaluate",
             "Compare",
         )

@@ -43,6 +43,7 @@ def main() -> None:
     _save(_best_of_n(), "Best of N with ComfyUI's own Wan nodes")
     _save(_collect_samples(), "Collect samples from ComfyUI's own Wan nodes")
     _save(_evaluate_a_lora(), "Evaluate a LoRA")
+    _save(_more_rounds(), "Continue with another round")
     _save(_align_wan(), "Align Wan2.1-1.3B on one GPU")
 
 
@@ -126,6 +127,13 @@ def _evaluate_a_lora() -> Image.Image:
     return _rows("Does the LoRA help?", [frames for frames, _ in clips], words, {1: _WINNER, 3: _WINNER})
 
 
+def _more_rounds() -> Image.Image:
+    """A clip a round, as they could come from a model that learns from its own videos."""
+    clips = [_clip(code, seed) for seed, code in enumerate(("RL", "LT", "TR", "LR"))]
+    words = [f"round {number}: {_scored(score)}" for number, (_, score) in enumerate(clips, 1)]
+    return _rows("Another round, and another", [frames for frames, _ in clips], words, {3: _WINNER})
+
+
 def _align_wan() -> Image.Image:
     """What the loop does, in four steps."""
     steps = ("1 generate", "2 detect", "3 score and pair", "4 train, evaluate")
@@ -186,7 +194,7 @@ def _rows(
 def _only(track: Track, index: int) -> Track:
     """The track of one frame."""
     names = ("subject_boxes", "object_boxes", "subject_confidences", "object_confidences", "frame_reasons")
-    return replace(track, **{name: getattr(track, name)[index : index + 1] for name in names})
+    return replace(track, bridged=(), **{name: getattr(track, name)[index : index + 1] for name in names})
 
 
 def _save(picture: Image.Image, name: str) -> None:
