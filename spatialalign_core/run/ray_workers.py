@@ -163,6 +163,9 @@ def handed_out(
                 except ray.exceptions.RayTaskError as error:
                     raise _told(error) from None
                 except ray.exceptions.RayError as error:  # the worker, or its machine, is gone
+                    refusal = _refusal(error)
+                    if refusal is not None:
+                        raise refusal from None
                     tries[number] += 1
                     if tries[number] == _ATTEMPTS:
                         raise SpatialAlignError(
@@ -211,6 +214,12 @@ def _told(error: Exception) -> SpatialAlignError:
     if isinstance(cause, SpatialAlignError):
         return SpatialAlignError(str(cause))
     return SpatialAlignError(f"A worker failed: {_first_line(cause or error)}. What is done is kept.")
+
+
+def _refusal(error: Exception) -> SpatialAlignError | None:
+    """What a worker said that would not even begin; Ray tells it only as the last line of a traceback."""
+    _, found, sentence = str(error).rpartition(f"{SpatialAlignError.__name__}: ")
+    return SpatialAlignError(sentence.strip().splitlines()[0]) if found and sentence.strip() else None
 
 
 def _first_line(error: BaseException) -> str:

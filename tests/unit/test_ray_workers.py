@@ -183,7 +183,7 @@ def test_work_that_always_kills_is_given_up(real: Any, tmp_path: Path) -> None:
 def test_videos_and_tracks_are_those_of_one_process(real: Any, tmp_path: Path, model_folder: Path) -> None:
     model, detector = load_video_model(model_folder, "cpu"), load_detector("sprites")
     runs = [Run(tmp_path / name) for name in ("one", "ray")]
-    for run, workers in zip(runs, (None, RayWorkers(2)), strict=True):
+    for run, workers in zip(runs, (None, RayWorkers(2, detector="sprites")), strict=True):
         run.write_prompts(build_prompts(SUBJECTS, OBJECTS, SCENES, VERBS, count=2, held_out_count=0))
         list(run.generate(model, 2, batch_size=2, workers=workers or 1))
         list(run.detect(detector, workers=workers))
@@ -191,3 +191,12 @@ def test_videos_and_tracks_are_those_of_one_process(real: Any, tmp_path: Path, m
     for kind in ("samples/**/*.mp4", "tracks/**/*.json", "scores.csv"):
         one, other = ({p.relative_to(r.folder): p.read_bytes() for p in r.folder.glob(kind)} for r in runs)
         assert one == other and one
+
+
+def test_a_worker_with_another_detector_says_so(real: Any, tmp_path: Path, model_folder: Path) -> None:
+    """It was told as a worker that died of too little memory."""
+    model, run = load_video_model(model_folder, "cpu"), Run(tmp_path)
+    run.write_prompts(build_prompts(SUBJECTS, OBJECTS, SCENES, VERBS, count=1, held_out_count=0))
+    list(run.generate(model, 1, workers=1))
+    with pytest.raises(SpatialAlignError, match="'pocket' on this machine is another one"):
+        list(run.detect(load_detector("sprites"), workers=RayWorkers(1, detector="pocket")))
