@@ -1,8 +1,9 @@
-"""Models in ComfyUI's folders: tiny Wan files, many others, a hub that is out of reach, and memory that is freed from
-the menu in mid-workflow."""
+"""Models in ComfyUI's folders: its own Wan nodes and ours on the same tiny files, many files, a hub that is out of
+reach, and memory that is freed from the menu in mid-workflow."""
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 import time
@@ -13,13 +14,23 @@ from typing import Any
 import pytest
 import torch
 from prompts import said, template
-from server import Server, error_of
+from server import STAND_INS, Server, error_of
 
 from spatialalign_core.models.families import families
 from tests.tiny_models import make_transformer, make_umt5, make_vae, umt5_file, vae_file, write
 
+BEST = "Best of N with ComfyUI's own Wan nodes"
+COLLECT = "Collect samples from ComfyUI's own Wan nodes"
 LOAD = "SpatialAlign_LoadVideoModel"
 WAN = "wan2.1_t2v_1.3B_fp16.safetensors"
+SMALL = {
+    "EmptyHunyuanLatentVideo": {"width": 64, "height": 64, "length": 5},
+    "KSampler": {"steps": 2},
+    "SpatialAlign_LoadDetector": {"detector": "pocket"},
+    "SpatialAlign_PromptFromSentence": {
+        "sentence": "In a meadow, a fox is on the left of a box, then the fox jumps to the right of the box."
+    },
+}
 MANY = 200
 
 
@@ -66,6 +77,7 @@ def server(comfyui: Path, ear: Ear, tmp_path_factory: pytest.TempPathFactory) ->
     for index in range(MANY):
         state = {f"joint_blocks.{n}.weight": torch.zeros(1) for n in range(100)}
         write(models / "diffusion_models" / f"other-{index}.safetensors", state)
+    shutil.copytree(STAND_INS / "tiny_umt5", base / "custom_nodes" / "tiny_umt5")
     proxies = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
     variables = {name: ear.url for each in proxies for name in (each, each.lower())}
     running = Server(
@@ -76,6 +88,20 @@ def server(comfyui: Path, ear: Ear, tmp_path_factory: pytest.TempPathFactory) ->
         yield running
     finally:
         running.stop()
+
+
+def test_comfyuis_own_wan_nodes_make_the_videos(server: Server) -> None:
+    """Both templates as they are, but small."""
+    prompt = template(server, BEST, SMALL | {"PrimitiveInt": {"value": 2}})
+    entry = server.run(prompt)
+    assert sum("<- best" in line for line in said(entry, prompt, "SpatialAlign_PickBest").splitlines()) == 1
+    for seed in (0, 1):
+        prompt = template(server, COLLECT, SMALL | {"PrimitiveInt": {"value": seed}})
+        entry = server.run(prompt)
+        assert "with latents" in said(entry, prompt, "SpatialAlign_CollectSample")
+    assert "of 2 videos" in said(entry, prompt, "SpatialAlign_Score")
+    names = {file.name for file in (server.base / "output" / "spatialalign" / "wan").rglob("samples/*/*/*")}
+    assert {"0.mp4", "0.safetensors", "1.mp4", "1.safetensors"} <= names
 
 
 def loading(model: str) -> dict[str, Any]:
