@@ -1,6 +1,6 @@
 """The published detection procedure against ours on the same clips: frames a second, peak memory, same boxes.
 
-    python benchmarks/detect.py [--clips 3] [--frames 81] [--sam2 FOLDER]
+    python benchmarks/detect.py [--clips 3] [--frames 81] [--sam2 FOLDER] [--lossless]
     python benchmarks/detect.py --size real --device cuda
     python benchmarks/detect.py --lengths 200 2000
 
@@ -69,6 +69,8 @@ class Procedure(Protocol):
 class Published:
     """Our own writing of the released procedure, on transformers' models."""
 
+    suffix = ".jpg"
+
     def __init__(self, models: Models, device: str) -> None:
         import torch
 
@@ -78,19 +80,19 @@ class Published:
         models.sam2.to(device, self.dtype)
         self.folder = tempfile.TemporaryDirectory()
 
-    def _jpeg(self, index: int) -> Path:
-        return Path(self.folder.name) / f"{index:05d}.jpg"
+    def _file(self, index: int) -> Path:
+        return Path(self.folder.name) / f"{index:05d}{self.suffix}"
 
     def find(self, frames: Frames) -> Found:
         import torch
         from PIL import Image
 
         for index, frame in enumerate(frames):
-            cv2.imwrite(str(self._jpeg(index)), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _JPEG)
+            cv2.imwrite(str(self._file(index)), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), _JPEG)
         text = ". ".join(NOUNS) + "."
         result: Found = []
         for index in range(len(frames)):
-            with Image.open(self._jpeg(index)) as file:
+            with Image.open(self._file(index)) as file:
                 picture = file.convert("RGB")
             inputs = self.models.grounding_processor(images=picture, text=text, return_tensors="pt")
             with torch.inference_mode():
@@ -119,7 +121,7 @@ class Published:
         for reverse in (False, True):
             clip = []
             for index in range(len(frames)):
-                with Image.open(self._jpeg(index)) as file:
+                with Image.open(self._file(index)) as file:
                     clip.append(np.asarray(file.convert("RGB")))
             with torch.inference_mode():
                 session = processor.init_video_session(
@@ -267,6 +269,8 @@ def work_through(options: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(1 if options.device == "cpu" else torch.get_num_threads())
     models = pocket_models(options.sam2) if options.size == "pocket" else real_models(options.sam2_kind)
     procedure: Procedure = PROCEDURES[options.child](models, options.device)
+    if options.lossless and isinstance(procedure, Published):
+        procedure.suffix = ".png"
     height, width = CLIP_SIZES[options.size]
     clips = [draw_clip(number, options.frames, height, width) for number in range(options.clips)]
     run(procedure, clips[0][0][:6], clips[0][1], models)  # what is done once only shall not count
@@ -420,7 +424,7 @@ def least_iou(one: Boxes, other: Boxes) -> float | None:
 def compare(options: argparse.Namespace) -> None:
     passed_on = ["--size", options.size, "--device", options.device, "--clips", str(options.clips)]
     passed_on += ["--frames", str(options.frames), "--sam2", str(options.sam2)]
-    passed_on += ["--sam2-kind", options.sam2_kind]
+    passed_on += ["--sam2-kind", options.sam2_kind, *(["--lossless"] if options.lossless else [])]
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in PROCEDURES:
@@ -492,6 +496,7 @@ def main() -> None:
     parser.add_argument(
         "--sam2-kind", choices=("large", "tiny"), default="large", help="the real size's SAM 2.1"
     )
+    parser.add_argument("--lossless", action="store_true", help="PNG files in place of JPEGs: same boxes?")
     parser.add_argument("--lengths", type=int, nargs="+", metavar="FRAMES")
     parser.add_argument("--write", action="store_true", help=f"write benchmarks/results/{RESULTS.name}")
     parser.add_argument("--child", choices=(*PROCEDURES, "long"), help=argparse.SUPPRESS)
