@@ -141,11 +141,12 @@ def detect_a_video(schemas: dict[str, Any]) -> tuple[Graph, float]:
         400,
     )
     clip = graph.add("SpatialAlign_SpriteClip", sentence=_FOX, frames=36)
-    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
+    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket", masks="pocket")
     graph.column(
-        "**2. Find and follow**\n\n*pocket* knows this little world. For real footage put a GroundingDINO "
-        "into `models/grounding-dino` and choose it in *Load Detector*; a SAM 2 from `models/sam2` then "
-        "follows both things through the video.\n\nBoxes or masks of other nodes can be connected instead.",
+        "**2. Find and follow**\n\n*pocket* knows this little world: a GroundingDINO of toy size finds both "
+        "things, a SAM 2 of toy size follows and cuts them out. For real footage put a GroundingDINO into "
+        "`models/grounding-dino` and a SAM 2 into `models/sam2`, and choose them in *Load Detector*.\n\n"
+        "Boxes or masks of other nodes can be connected instead.",
         420,
     )
     found = graph.add(
