@@ -8,14 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-from .errors import SpatialAlignError
+from .pair_settings import PairSettings, PromptCount
 from .pair_words import explain
 from .rulings import Ruling
 from .score import Score
-
-Mode = Literal["all", "best_worst"]
 
 
 @dataclass(frozen=True)
@@ -51,57 +48,6 @@ class Pair:
 def retold_id(prompt_id: str, told: str) -> str:
     """The id of a prompt's text when it tells of the change `told` instead; the prompt's own id for ""."""
     return f"{prompt_id}~{told}" if told else prompt_id
-
-
-@dataclass(frozen=True)
-class PairSettings:
-    """Which videos make pairs.
-
-    threshold: a valid video with DSR-Score >= threshold is a winner, any other valid one a loser.
-    min_margin: pairs whose scores lie closer together than this are left out.
-    mode: "all" winners with all losers, or one pair a prompt: the best winner with the worst loser.
-    max_pairs_per_prompt: keeps the largest margins of each text; None keeps all.
-    retell: the videos of a prompt are compared under the other relation changes too, with its text told accordingly: a
-    video that obeys another change than it was asked for is a winner there. The same two videos then meet under texts
-    that differ by the relation words alone, which leaves nothing else to learn.
-    """
-
-    threshold: float = 0.7
-    min_margin: float = 0.0
-    mode: Mode = "all"
-    max_pairs_per_prompt: int | None = None
-    retell: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise SpatialAlignError(f"The pair threshold must lie between 0 and 1, got {self.threshold}.")
-        if not self.min_margin >= 0:
-            raise SpatialAlignError(
-                f"The smallest margin of a pair must be 0 or more, got {self.min_margin}."
-            )
-        if self.mode not in get_args(Mode):
-            known = " or ".join(get_args(Mode))
-            raise SpatialAlignError(f"Unknown way to choose pairs {self.mode!r}; choose {known}.")
-        if self.max_pairs_per_prompt is not None and self.max_pairs_per_prompt < 1:
-            raise SpatialAlignError(
-                f"The most pairs a prompt must be 1 or more, or empty for all, got {self.max_pairs_per_prompt}."
-            )
-
-
-@dataclass(frozen=True)
-class PromptCount:
-    """What became of one prompt's videos under its own text; retold: pairs under other texts.
-
-    kept, dropped: pairs of the prompt about which that was decided by hand, under any text.
-    """
-
-    winners: int
-    losers: int
-    invalid: int
-    pairs: int
-    retold: int = 0
-    kept: int = 0
-    dropped: int = 0
 
 
 @dataclass(frozen=True)

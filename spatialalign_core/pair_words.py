@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .pair_choice import PairSettings, PromptCount
+from .pair_settings import PairSettings, PromptCount
 
 
 def explain(counts: Mapping[str, PromptCount], settings: PairSettings) -> str:

@@ -25,7 +25,8 @@ from safetensors.torch import save_file
 
 from .errors import SpatialAlignError
 from .files import atomic_write, contained, safe_name
-from .pair_choice import Pair, PairSelection, PairSettings, PromptCount, choose_pairs
+from .pair_choice import Pair, PairSelection, choose_pairs
+from .pair_settings import PairSettings, PromptCount
 from .prompts import DsrPrompt
 
 __all__ = [

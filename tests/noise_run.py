@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from spatialalign_core.pair_choice import Pair, PairSelection, PairSettings
+from spatialalign_core.pair_choice import Pair, PairSelection
+from spatialalign_core.pair_settings import PairSettings
 from spatialalign_core.pairs import export_pairs
 from spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
 from spatialalign_core.prompts import build_prompts

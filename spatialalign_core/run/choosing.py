@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import SpatialAlignError
-from ..pair_choice import PairSelection, PairSettings, choose_pairs, retold_id
+from ..pair_choice import PairSelection, choose_pairs, retold_id
+from ..pair_settings import PairSettings
 from ..prompts import Combination, DsrPrompt, retell
 from ..relations import CHANGES, RelationChange
 from ..rulings import Ruling, add_ruling, read_rulings, remove_ruling

@@ -10,7 +10,8 @@ from typing import Any
 
 from ..errors import SpatialAlignError
 from ..files import safe_name
-from ..pair_choice import Pair, PairSettings, choose_pairs
+from ..pair_choice import Pair, choose_pairs
+from ..pair_settings import PairSettings
 from ..pairs import PairData, load_pairs
 from ..prompts import DsrPrompt
 from ..rulings import Ruling, read_rulings

@@ -15,7 +15,8 @@ from spatialalign_core.cli import main
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.loading import load_video_model
-from spatialalign_core.pair_choice import PairSettings, choose_pairs
+from spatialalign_core.pair_choice import choose_pairs
+from spatialalign_core.pair_settings import PairSettings
 from spatialalign_core.pairs import load_pairs
 from spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
 from spatialalign_core.prompts import build_prompts
