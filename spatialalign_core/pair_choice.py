@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .pair_settings import PairSettings, PromptCount
+from .pair_settings import USUAL, PairSettings, PromptCount
 from .pair_words import explain
 from .rulings import Ruling
 from .score import Score
@@ -57,12 +57,12 @@ class PairSelection:
     pairs: tuple[Pair, ...]
     explanation: str
     counts: Mapping[str, PromptCount]
-    settings: PairSettings = PairSettings()
+    settings: PairSettings = USUAL
 
 
 def choose_pairs(
     scores: Mapping[tuple[str, int], Score],
-    settings: PairSettings = PairSettings(),
+    settings: PairSettings = USUAL,
     retold: Mapping[tuple[str, str], Mapping[int, Score]] | None = None,
     rulings: Sequence[Ruling] = (),
 ) -> PairSelection:

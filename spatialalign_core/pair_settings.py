@@ -45,6 +45,9 @@ class PairSettings:
             )
 
 
+USUAL = PairSettings()
+
+
 @dataclass(frozen=True)
 class PromptCount:
     """What became of one prompt's videos under its own text; retold: pairs under other texts.
