@@ -21,6 +21,7 @@ TEMPLATES = {
     "Detect a video",
     "Align Wan2.1-1.3B on one GPU",
     "Evaluate a LoRA",
+    "Continue with another round",
     "Best of N with ComfyUI's own Wan nodes",
     "Collect samples from ComfyUI's own Wan nodes",
 }
