@@ -50,7 +50,7 @@ def test_help_page_shows_its_picture(look: Callable[..., Seen]) -> None:
     )
     seen.page.get_by_test_id("info-button").click()
     seen.page.wait_for_function(
-        "document.querySelector(\"img[src*='pictures/SpatialAlign_ScoreVideo.png']\").naturalWidth > 0"
+        "document.querySelector(\"img[src*='pictures/SpatialAlign_ScoreVideo.png']\")?.naturalWidth > 0"
     )
     seen.picture("help page")
 
