@@ -3,7 +3,13 @@ THOUSAND_GPUS.md. Nothing is measured here; what is assumed stands in `Assumed`.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from spatialalign_core.train.settings import DEFAULT
 
 TEXT_TOKENS = 512
 BYTES = 4  # latents, noise and text states are kept in float32
@@ -61,8 +67,8 @@ class Work:
     prompts: int = 1000
     seeds: int = 10
     held_out: int = 120 * 5 * 2  # videos, before and after
-    steps: int = 260  # of the preset `default`
-    pairs: int = 16  # a step
+    steps: int = DEFAULT.steps
+    pairs: int = DEFAULT.pairs_per_step  # a step
 
     @property
     def tokens(self) -> int:

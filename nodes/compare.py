@@ -12,6 +12,7 @@ from ..spatialalign_core.compare import ComparePlan, compare
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.run import Side
 from ..spatialalign_core.run.comparing import comparison_folder, read_comparison
+from . import widgets
 from .driving import drive, watched
 from .pictures import shown, to_image
 from .places import NO_LORA, OWN_LORA, lora_file, lora_names, working_in
@@ -52,21 +53,8 @@ class Compare(io.ComfyNode):
                 io.Int.Input(
                     "seeds", default=2, min=1, max=1000, tooltip="Videos of every prompt, each way."
                 ),
-                io.Float.Input(
-                    "tau",
-                    default=0.7,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="A video obeys its prompt when its score is at least this.",
-                ),
-                io.Int.Input(
-                    "batch_size",
-                    default=8,
-                    min=1,
-                    max=256,
-                    tooltip="Videos made at once; lower it when memory is short.",
-                ),
+                widgets.tau(),
+                widgets.batch_size(),
             ],
             outputs=[
                 io.Image.Output("picture", tooltip="The table and some videos in one picture, to share."),

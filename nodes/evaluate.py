@@ -54,14 +54,7 @@ class Evaluate(io.ComfyNode):
                     step=0.05,
                     tooltip="Strength of the LoRA in the videos after training.",
                 ),
-                io.Float.Input(
-                    "tau",
-                    default=0.7,
-                    min=0.0,
-                    max=1.0,
-                    step=0.05,
-                    tooltip="A video obeys its prompt when its score is at least this.",
-                ),
+                widgets.tau(),
                 widgets.batch_size(),
             ],
             outputs=[

@@ -16,6 +16,7 @@ from ..spatialalign_core.run.round_log import Round
 from ..spatialalign_core.run.rounds import RoundSettings
 from ..spatialalign_core.train.plans import PLANS
 from ..spatialalign_core.train.settings import PRESETS
+from . import widgets
 from .driving import drive, watched
 from .pictures import shown, to_image
 from .places import list_for_load_lora, working_in
@@ -86,13 +87,7 @@ class Rounds(io.ComfyNode):
                     control_after_generate=False,
                     tooltip="Which pairs and noise training draws, in order.",
                 ),
-                io.Int.Input(
-                    "batch_size",
-                    default=8,
-                    min=1,
-                    max=256,
-                    tooltip="Videos made at once; lower it when memory is short.",
-                ),
+                widgets.batch_size(),
                 io.String.Input(
                     "lora_name",
                     default="spatialalign",

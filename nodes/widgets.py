@@ -37,6 +37,17 @@ def batch_size() -> io.Int.Input:
     )
 
 
+def tau() -> io.Float.Input:
+    return io.Float.Input(
+        "tau",
+        default=0.7,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        tooltip="A video obeys its prompt when its score is at least this.",
+    )
+
+
 def rule() -> io.Combo.Input:
     return io.Combo.Input(
         "rule",

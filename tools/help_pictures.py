@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,10 @@ from PIL.PngImagePlugin import PngInfo
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from browsing import PACK, Seen, chromium, find_chromium
+from browsing import PACK, Seen
 from graphs import Added, Graph, Wire
-from server import Server, find_comfyui
+from running import running
+from server import Server
 
 PICTURES = PACK / "web" / "docs" / "pictures"
 _FOX = "In a meadow, a fox is on the left of a box, then the fox jumps to the right of the box."
@@ -48,19 +48,8 @@ _RENAME = """([from, to]) => {
 
 def main() -> None:
     wanted = set(sys.argv[1:])
-    with tempfile.TemporaryDirectory(prefix="spatialalign-help-") as base:
-        comfyui, browser = find_comfyui(Path(base) / "ComfyUI"), find_chromium()
-        if isinstance(comfyui, str) or browser is None:
-            raise SystemExit(
-                f"Cannot make pictures: {comfyui if isinstance(comfyui, str) else 'no Chromium'}."
-            )
-        server = Server(comfyui, Path(base))
-        server.start()
-        try:
-            with chromium(browser) as started:
-                make(started, server, wanted)
-        finally:
-            server.stop()
+    with running() as (browser, server):
+        make(browser, server, wanted)
 
 
 def make(browser: Any, server: Server, wanted: set[str]) -> None:

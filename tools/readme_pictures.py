@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,11 @@ from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
+sys.path.insert(0, str(Path(__file__).parent))
 
-from browsing import PACK, Seen, chromium, find_chromium
-from server import Server, find_comfyui
+from browsing import PACK, Seen
+from running import running
+from server import Server
 
 PICTURES = PACK / "pictures"
 _SIZE = (1440, 860)
@@ -31,19 +32,8 @@ _OTHER = "In a meadow, a fox is on the right of a box, then the fox jumps on top
 def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     icon().save(PICTURES / "icon.png", optimize=True)
-    with tempfile.TemporaryDirectory(prefix="spatialalign-readme-") as base:
-        comfyui, browser = find_comfyui(Path(base) / "ComfyUI"), find_chromium()
-        if isinstance(comfyui, str) or browser is None:
-            raise SystemExit(
-                f"Cannot make pictures: {comfyui if isinstance(comfyui, str) else 'no Chromium'}."
-            )
-        server = Server(comfyui, Path(base))
-        server.start()
-        try:
-            with chromium(browser) as started:
-                make(started, server)
-        finally:
-            server.stop()
+    with running() as (browser, server):
+        make(browser, server)
 
 
 def make(browser: Any, server: Server) -> None:

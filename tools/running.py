@@ -1,0 +1,33 @@
+"""A ComfyUI with the pack, and a browser beside it, for as long as a script makes pictures of them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
+
+from browsing import chromium, find_chromium
+from server import Server, find_comfyui
+
+
+@contextlib.contextmanager
+def running() -> Iterator[tuple[Any, Server]]:
+    """Browser and server. SystemExit with a sentence where one of them is missing."""
+    with tempfile.TemporaryDirectory(prefix="spatialalign-pictures-") as base:
+        comfyui, browser = find_comfyui(Path(base) / "ComfyUI"), find_chromium()
+        if isinstance(comfyui, str) or browser is None:
+            raise SystemExit(
+                f"Cannot make pictures: {comfyui if isinstance(comfyui, str) else 'no Chromium'}."
+            )
+        server = Server(comfyui, Path(base))
+        server.start()
+        try:
+            with chromium(browser) as started:
+                yield started, server
+        finally:
+            server.stop()
