@@ -1,40 +1,48 @@
 """How many pair evaluations a held-out score costs: the `default` preset against the `published` one.
 
-`python benchmarks/efficiency.py [--run FOLDER] [--seeds 3]`. The run folder keeps everything: stopped, it goes on.
-The pairs come from one set of videos of the pocket model; every seed is a training run of its own (its LoRA's start,
-its order of pairs, its noise). Both presets spend at most --evaluations pair evaluations; the published schedule
-(warm-up 300 of 3 000 steps, cosine) is shortened in proportion, since its own 144 000 evaluations would take a CPU
-half a day. It trains on the prompts' own pairs, as its authors do; the default on its own choice of pairs.
+`python benchmarks/efficiency.py [--run FOLDER] [--seeds 3] [--workers 2]`. The run folder keeps everything: stopped, it
+goes on; results are written anew after every training run. The pairs come from one set of videos of the pocket model;
+every seed is a training run of its own (its LoRA's start, its order of pairs, its noise).
 
-Held-out videos are looked at on the way (--prompts x --looks seeds, the same noise each time). Besides the two presets
-the losses `dpo` and `sft` run with the default's other settings, for what they do to validity and colour.
+Both presets spend at most --evaluations pair evaluations; the published schedule (warm-up 300 of 3 000 steps, cosine)
+is shortened in proportion, since its own 144 000 evaluations would take a CPU half a day. It trains on the prompts' own
+pairs, as its authors do; the default on its own choice of pairs. `published, our rate` is the published recipe with the
+one change that a user would try first, the default's learning rate and warm-up. The losses `dpo` and `sft` run with the
+default's other settings, for what they do to validity and colour. Held-out videos are looked at on the way (--prompts x
+--looks seeds, the same noise each time).
+
+Then each part of the default goes back to the published one, or elsewhere, alone, for a quarter of the evaluations.
 
 Writes results/efficiency.json and efficiency.svg. The last line is one JSON object: pair_ratio (evaluations the
-default needed to reach the published preset's final mean accuracy@0.7, over the published preset's), seeds, published
-and default (their final accuracy).
+default needed to reach the published preset's final mean accuracy@0.7, over the published preset's), pair_ratio_tuned
+(the same against `published, our rate`), seeds, published, tuned and default (their final accuracies).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+import os
 import platform
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from efficiency_figure import Curves, Point, figure
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from spatialalign_core.detect import load_detector
-from spatialalign_core.detect.base import Detector
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.loading import load_video_model
 from spatialalign_core.pairs import PairSettings
@@ -48,42 +56,67 @@ from spatialalign_core.video import read_video
 
 RESULTS = Path(__file__).resolve().parent / "results"
 TAU = 0.7
+OWN, RETOLD = PairSettings(retell=False), PairSettings()
+TUNED = "published, our rate"
+
+FACTORS: dict[str, tuple[dict[str, Any], PairSettings]] = {
+    "default": ({}, RETOLD),
+    "pairs: the prompts' own only": ({}, OWN),
+    "pairs: margin at least 0.5": ({}, replace(RETOLD, min_margin=0.5)),
+    "pairs: counted by their margin": ({"margin_weight": 1.0}, RETOLD),
+    "noise: separate (published)": ({"noise": "separate"}, RETOLD),
+    "noise: the loser's own": ({"noise": "loser"}, RETOLD),
+    "noise levels: all (published)": ({"sigma_min": 0.0}, RETOLD),
+    "beta 1, clip 5 (published)": ({"beta": 1.0, "clip": 5.0}, RETOLD),
+    "beta 300": ({"beta": 300.0}, RETOLD),
+    "ZO weight 0.5 (published)": ({"zo_weight": 0.5}, RETOLD),
+    "targets: cross-attention k, v (published)": ({"targets": "published"}, RETOLD),
+    "rank 4": ({"rank": 4, "alpha": 4.0}, RETOLD),
+}
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to train: name, settings but for the seed, steps between two looks, and whose pairs."""
+    """One way to train.
 
+    settings: all but the seed. every: steps between two looks. looks: seeds a prompt is looked at with. share: of its
+    steps, after which later seeds than the first stop.
+    """
+
+    group: str
     name: str
     settings: TrainSettings
+    pairs: PairSettings
     every: int
-    retell: bool
-    seeds: int
+    looks: int
+    share: float = 1.0
+
+    def folder(self, root: Path, seed: int) -> Path:
+        letters = "".join(letter if letter.isalnum() else "-" for letter in f"{self.group} {self.name}")
+        return root / f"{letters}-{seed}"
 
 
-@dataclass(frozen=True)
-class Point:
-    """One look: accuracy@0.7 and valid are shares of all videos, score is the mean DSR-Score (INVALID counts 0),
-    saturation the mean of HSV's S in 0..1."""
-
-    evaluations: int
-    accuracy: float
-    valid: float
-    score: float
-    saturation: float
-
-
-def arms(evaluations: int, seeds: int, ablation_seeds: int) -> list[Arm]:
+def main_arms(evaluations: int, looks: int, share: float) -> list[Arm]:
     steps = round(evaluations / PUBLISHED.pairs_per_step)
     warmup = max(1, round(PUBLISHED.warmup * steps / PUBLISHED.steps))
     published = replace(PUBLISHED, steps=steps, warmup=warmup)
-    steps = round(evaluations / DEFAULT.pairs_per_step)
-    default = replace(DEFAULT, steps=steps)
+    default = replace(DEFAULT, steps=round(evaluations / DEFAULT.pairs_per_step))
+    rate = replace(published, learning_rate=default.learning_rate, warmup=round(DEFAULT.warmup / 3))
+    third, few, many = -(-steps // 3), -(-default.steps // 5), -(-default.steps // 13)
     return [
-        Arm("published", published, -(-published.steps // 3), False, seeds),
-        Arm("default", default, -(-steps // 17), True, seeds),
-        Arm("dpo alone", replace(default, loss="dpo"), -(-steps // 4), True, ablation_seeds),
-        Arm("sft", replace(default, loss="sft"), -(-steps // 4), True, ablation_seeds),
+        Arm("main", "default", default, RETOLD, many, looks, share),
+        Arm("main", "published", published, OWN, third, looks),
+        Arm("main", TUNED, rate, OWN, third, looks),
+        Arm("main", "dpo alone", replace(default, loss="dpo"), RETOLD, few, looks),
+        Arm("main", "sft", replace(default, loss="sft"), RETOLD, few, looks),
+    ]
+
+
+def factor_arms(evaluations: int) -> list[Arm]:
+    steps = round(evaluations / 4 / DEFAULT.pairs_per_step)
+    return [
+        Arm("factors", name, replace(DEFAULT, steps=steps, **change), pairs, steps, 1)
+        for name, (change, pairs) in FACTORS.items()
     ]
 
 
@@ -95,28 +128,33 @@ def show(label: str, stage: Iterator[Progress]) -> None:
             bar.update(0)
 
 
-def prepare(folder: Path, model: VideoModel, detector: Detector, plan: QuickstartPlan, looks: int) -> Run:
+def prepare(folder: Path, model: VideoModel, plan: QuickstartPlan, looks: int) -> Run:
     """Videos, tracks and scores that every arm starts from."""
     run = Run(folder / "data")
     if not run.prompts_file.exists():
         run.write_prompts(plan_prompts(plan))
     show("training videos", run.generate(model, plan.train_seeds, "train"))
     show("held-out videos", run.generate(model, looks, "held_out"))
-    show("detect", run.detect(detector, BASE))
+    show("detect", run.detect(load_detector("pocket"), BASE))
     show("score", run.score(BASE))
     return run
 
 
-def arm_run(data: Run, folder: Path, model: VideoModel, retell: bool) -> Run:
-    """A run folder of its own with the prompts and pairs of `data`."""
-    run = Run(folder)
-    if not (folder / "ready").exists():
-        show("pairs", data.export_pairs(model, PairSettings(retell=retell)))
+def give_pairs(data: Run, model: VideoModel, root: Path, arms: list[tuple[Arm, int]]) -> None:
+    """Each training run's folder, with the prompts and pairs of `data`."""
+    exported: PairSettings | None = None
+    for arm, seed in sorted(arms, key=lambda job: repr(job[0].pairs)):
+        folder = arm.folder(root, seed)
+        if (folder / "ready").exists():
+            continue
+        if exported != arm.pairs:
+            show("pairs", data.export_pairs(model, arm.pairs))
+            exported = arm.pairs
         shutil.rmtree(folder, ignore_errors=True)
+        run = Run(folder)
         run.write_prompts(data.prompts())
-        shutil.copytree(data.pairs_folder, run.pairs_folder)
+        shutil.copytree(data.pairs_folder, run.pairs_folder, copy_function=os.link)
         (folder / "ready").touch()
-    return run
 
 
 def saturation(run: Run, set: str) -> float:
@@ -138,22 +176,19 @@ def start(data: Run, looks: int) -> Point:
     return Point(0, float(accuracy_at(scores, TAU)), valid, mean, saturation(data, BASE))
 
 
-def curve(
-    run: Run, model: VideoModel, arm: Arm, seed: int, check: HeldOutCheck, limit: int | None
-) -> list[Point]:
-    """Train one arm with one seed; limit: stop after so many pair evaluations, None for all."""
+def train(root: Path, model_name: str, arm: Arm, seed: int, prompts: int, threads: int) -> list[Point]:
+    """The looks of one training run, begun or gone on with. Runs in a process of its own."""
+    torch.set_num_threads(threads)
+    run, model = Run(arm.folder(root, seed)), load_video_model(model_name)
     settings = replace(arm.settings, seed=seed)
+    check = HeldOutCheck(load_detector("pocket"), every=arm.every, prompts=prompts, seeds=arm.looks)
+    last = settings.steps if seed == 0 else round(arm.share * settings.steps)
     training = run.train(model, settings, check=check)
-    label = f"{arm.name}, seed {seed}"
-    with tqdm(desc=label, total=settings.steps, leave=False, mininterval=10) as bar:
-        for item in training:
-            bar.n = item.done
-            bar.update(0)
-            rows = run.training_log()
-            looked = [row for row in rows if "held_out_accuracy" in row]
-            if limit and looked and looked[-1]["step"] * settings.pairs_per_step >= limit:
-                training.close()
-                break
+    for _ in training:
+        looked = [row["step"] for row in run.training_log() if "held_out_accuracy" in row]
+        if looked and last <= looked[-1] < settings.steps:
+            training.close()
+            break
     points = []
     for row in run.training_log():
         if "held_out_accuracy" in row:
@@ -164,72 +199,77 @@ def curve(
     return points
 
 
-def first_reaching(points: list[Point], accuracy: float) -> int | None:
-    return next((point.evaluations for point in points if point.accuracy >= accuracy), None)
+def pair_ratio(curves: Curves, baseline: str) -> float | None:
+    """Mean evaluations the default needed to reach the baseline's final mean accuracy, over the baseline's.
 
-
-def pair_ratio(curves: dict[str, list[list[Point]]]) -> float | None:
-    """Mean evaluations the default needed over the published ones; None when one of its runs never got there."""
-    published = curves["published"]
-    goal = float(np.mean([points[-1].accuracy for points in published]))
-    needed = [first_reaching(points, goal) for points in curves["default"]]
+    None when one of the default's runs never got there, or one of the two has not run.
+    """
+    if baseline not in curves or "default" not in curves:
+        return None
+    goal = float(np.mean([points[-1].accuracy for points in curves[baseline]]))
+    needed = [
+        next((point.evaluations for point in points if point.accuracy >= goal), None)
+        for points in curves["default"]
+    ]
     if any(each is None for each in needed):
         return None
-    return float(np.mean([each for each in needed if each is not None])) / published[0][-1].evaluations
+    return float(np.mean([each for each in needed if each is not None])) / curves[baseline][0][-1].evaluations
 
 
-def figure(curves: dict[str, list[list[Point]]]) -> str:
-    """Accuracy, validity and saturation against pair evaluations, one line an arm (mean over seeds), as SVG."""
-    colours = {"published": "#7f7f7f", "default": "#1f77b4", "dpo alone": "#d62728", "sft": "#ff7f0e"}
-    panels = (("accuracy", "accuracy@0.7"), ("valid", "valid"), ("saturation", "colour saturation"))
-    width, height, left, bottom = 300, 220, 46, 36
-    last = max(point.evaluations for runs in curves.values() for points in runs for point in points)
-    parts = []
-    for index, (name, title) in enumerate(panels):
-        means = {
-            arm: [
-                (group[0].evaluations, float(np.mean([getattr(p, name) for p in group])))
-                for group in zip(*runs, strict=False)
-            ]
-            for arm, runs in curves.items()
+def final(curves: Curves, name: str) -> float | None:
+    """Mean accuracy after all evaluations, over the seeds that went so far."""
+    runs = curves.get(name, [])
+    last = max((points[-1].evaluations for points in runs), default=0)
+    ends = [points[-1].accuracy for points in runs if points[-1].evaluations == last]
+    return float(np.mean(ends)) if ends else None
+
+
+def factor_rows(runs: Curves) -> dict[str, Any]:
+    """Of each factor: final accuracy of every seed, their mean, and the mean validity."""
+    rows: dict[str, Any] = {}
+    for name, points in runs.items():
+        ends = [each[-1] for each in points]
+        rows[name] = {
+            "accuracy": [round(point.accuracy, 4) for point in ends],
+            "mean": round(float(np.mean([point.accuracy for point in ends])), 4),
+            "valid": round(float(np.mean([point.valid for point in ends])), 4),
         }
-        values = [value for line in means.values() for _, value in line]
-        low, high = (0.0, 1.0) if name != "saturation" else (0.9 * min(values), 1.1 * max(values))
-        origin = index * width + left
-
-        def at(
-            evaluations: float, value: float, origin: int = origin, low: float = low, high: float = high
-        ) -> str:
-            x = origin + evaluations / last * (width - left - 12)
-            return f"{x:.1f},{height - bottom - (value - low) / (high - low) * (height - bottom - 30):.1f}"
-
-        parts.append(f'<text x="{origin}" y="18" font-weight="bold">{title}</text>')
-        for value in (low, (low + high) / 2, high):
-            x, y = at(0, value).split(",")
-            end = at(last, value).split(",")[0]
-            parts.append(f'<path d="M{x} {y}H{end}" stroke="#ddd"/>')
-            parts.append(
-                f'<text x="{origin - 6}" y="{float(y) + 4:.1f}" text-anchor="end">{value:.2f}</text>'
-            )
-        parts.append(f'<text x="{origin}" y="{height - 12}">0</text>')
-        right = at(last, low).split(",")[0]
-        parts.append(f'<text x="{right}" y="{height - 12}" text-anchor="end">{last} pair evaluations</text>')
-        for arm, line in means.items():
-            points = " ".join(at(*point) for point in line)
-            parts.append(
-                f'<polyline points="{points}" fill="none" stroke="{colours[arm]}" stroke-width="2"/>'
-            )
-    for index, (arm, colour) in enumerate(colours.items()):
-        x = left + index * 130
-        parts.append(f'<path d="M{x} {height + 8}h24" stroke="{colour}" stroke-width="3"/>')
-        parts.append(f'<text x="{x + 30}" y="{height + 12}">{arm}</text>')
-    body = "".join(parts)
-    box = f"0 0 {3 * width} {height + 24}"
-    style = 'font-family="sans-serif" font-size="11" style="background:#fff"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" {style}>{body}</svg>\n'
+    return rows
 
 
-def main() -> None:
+def write(options: argparse.Namespace, first: Point, finished: dict[tuple[Arm, int], list[Point]]) -> dict:
+    """Results so far, as files and as what the last line says."""
+    groups: dict[str, dict[str, list[list[Point]]]] = {"main": {}, "factors": {}}
+    for (arm, _), points in sorted(finished.items(), key=lambda item: (item[0][0].name, item[0][1])):
+        groups[arm.group].setdefault(arm.name, []).append([first, *points])
+    order = [arm.name for arm in main_arms(options.evaluations, options.looks, options.share)]
+    curves = {name: groups["main"][name] for name in order if name in groups["main"]}
+    headline = {
+        "pair_ratio": pair_ratio(curves, "published"),
+        "pair_ratio_tuned": pair_ratio(curves, TUNED),
+        "seeds": options.seeds,
+        "published": final(curves, "published"),
+        "tuned": final(curves, TUNED),
+        "default": final(curves, "default"),
+    }
+    packages = ("torch", "diffusers", "transformers", "peft")
+    result = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {options.workers} training runs at a time",
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
+        "tau": TAU,
+        "held_out": {"main": [options.prompts, options.looks], "factors": [options.prompts, 1]},
+        **headline,
+        "factor_evaluations": options.evaluations // 4,
+        "factors": factor_rows(groups["factors"]),
+        "curves": {arm: [[vars(p) for p in points] for points in runs] for arm, runs in curves.items()},
+    }
+    options.results.mkdir(parents=True, exist_ok=True)
+    (options.results / "efficiency.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (options.results / "efficiency.svg").write_text(figure(curves), encoding="utf-8")
+    return headline
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -237,54 +277,55 @@ def main() -> None:
     parser.add_argument("--model", default="pocket")
     parser.add_argument("--evaluations", type=int, default=DEFAULT.steps * DEFAULT.pairs_per_step)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--ablation-seeds", type=int, default=1)
+    parser.add_argument("--ablation-seeds", type=int, default=1, help="of the losses dpo and sft")
+    parser.add_argument("--workers", type=int, default=2, help="training runs at a time")
     parser.add_argument("--train-prompts", type=int, default=QuickstartPlan.train_prompts)
     parser.add_argument("--prompts", type=int, default=48)
     parser.add_argument("--looks", type=int, default=2, help="seeds a held-out prompt is looked at with")
     parser.add_argument(
-        "--share",
-        type=float,
-        default=0.375,
-        help="of the evaluations the default runs to, but for its first seed",
+        "--share", type=float, default=0.4, help="of the default's steps, but for its first seed"
     )
     parser.add_argument("--results", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    return parser.parse_args()
 
-    model, detector = load_video_model(options.model), load_detector("pocket")
+
+def jobs(options: argparse.Namespace) -> list[tuple[Arm, int]]:
+    """All training runs, what matters most first."""
+    main = main_arms(options.evaluations, options.looks, options.share)
+    presets, ablations = main[:3], main[3:]
+    factors = factor_arms(options.evaluations)
+    return [
+        *((arm, seed) for seed in range(options.seeds) for arm in presets[:2]),
+        *((arm, 0) for arm in factors),
+        *((arm, seed) for seed in range(options.ablation_seeds) for arm in ablations),
+        *((presets[2], seed) for seed in range(options.seeds)),
+        *((arm, seed) for seed in range(1, options.seeds) for arm in factors),
+    ]
+
+
+def run_all() -> None:
+    options = parse()
+    model = load_video_model(options.model)
     plan = QuickstartPlan(train_prompts=options.train_prompts, held_out_prompts=options.prompts)
-    data = prepare(options.run, model, detector, plan, options.looks)
-    first = start(data, options.looks)
-    curves: dict[str, list[list[Point]]] = {}
-    for arm in arms(options.evaluations, options.seeds, options.ablation_seeds):
-        check = HeldOutCheck(detector, every=arm.every, prompts=options.prompts, seeds=options.looks)
-        for seed in range(arm.seeds):
-            folder = options.run / f"{arm.name.replace(' ', '-')}-{seed}"
-            run = arm_run(data, folder, model, arm.retell)
-            limit = round(options.share * options.evaluations) if arm.name == "default" and seed else None
-            points = [first, *curve(run, model, arm, seed, check, limit)]
-            curves.setdefault(arm.name, []).append(points)
-            print(
-                f"{arm.name}, seed {seed}: " + ", ".join(f"{p.evaluations} {p.accuracy:.3f}" for p in points),
-                flush=True,
-            )
-
-    packages = ("torch", "diffusers", "transformers", "peft")
-    result = {
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, {model.device}",
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in packages},
-        "tau": TAU,
-        "held_out": [options.prompts, options.looks],
-        "pair_ratio": pair_ratio(curves),
-        "seeds": options.seeds,
-        "published": float(np.mean([points[-1].accuracy for points in curves["published"]])),
-        "default": float(np.mean([points[-1].accuracy for points in curves["default"]])),
-        "curves": {arm: [[vars(p) for p in points] for points in runs] for arm, runs in curves.items()},
-    }
-    options.results.mkdir(parents=True, exist_ok=True)
-    (options.results / "efficiency.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    (options.results / "efficiency.svg").write_text(figure(curves), encoding="utf-8")
-    print(json.dumps({name: result[name] for name in ("pair_ratio", "seeds", "published", "default")}))
+    data = prepare(options.run, model, plan, options.looks)
+    first, todo = start(data, options.looks), jobs(options)
+    give_pairs(data, model, options.run, todo)
+    threads = max(1, (os.cpu_count() or 1) // options.workers)
+    finished: dict[tuple[Arm, int], list[Point]] = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.workers, mp_context=context) as pool:
+        futures = {
+            pool.submit(train, options.run, options.model, arm, seed, options.prompts, threads): (arm, seed)
+            for arm, seed in todo
+        }
+        for future in as_completed(futures):
+            arm, seed = futures[future]
+            finished[arm, seed] = future.result()
+            looks = ", ".join(f"{p.evaluations} {p.accuracy:.3f} ({p.valid:.3f})" for p in future.result())
+            print(f"{arm.group}: {arm.name}, seed {seed}: {looks}", flush=True)
+            headline = write(options, first, finished)
+    print(json.dumps(headline))
 
 
 if __name__ == "__main__":
-    main()
+    run_all()

@@ -22,7 +22,7 @@ _ATTEMPTS = 100
 class Draw:
     """What one pair is trained on: noisy latents and targets (C, F', H', W'), noise level, text.
 
-    An anchor's preference is not learned; only the regulariser sees it.
+    weight: how much its preference counts, 1 on average. An anchor's is not learned; only the regulariser sees it.
     """
 
     noisy_winner: Tensor
@@ -32,6 +32,7 @@ class Draw:
     sigma: float
     text: Tensor
     anchor: bool
+    weight: float = 1.0
 
 
 class Drawer:
@@ -47,6 +48,8 @@ class Drawer:
         self.set_aside: dict[str, str] = {}
         self._sound: set[str] = set()
         self._by_text: dict[str, list[Pair]] = {}
+        powers = [pair.margin**settings.margin_weight for pair in pairs.pairs if pair.margin > 0]
+        self._mean_power = sum(powers) / len(powers) if powers else 1.0
         for pair in pairs.pairs:
             self._by_text.setdefault(pair.text_id, []).append(pair)
 
@@ -117,7 +120,12 @@ class Drawer:
             sigma=sigma,
             text=self.pairs.text(pair.text_id),
             anchor=anchor,
+            weight=self._weight(pair),
         )
+
+    def _weight(self, pair: Pair) -> float:
+        """1 for a pair that was kept by hand against its scores: its margin says nothing."""
+        return pair.margin**self.settings.margin_weight / self._mean_power if pair.margin > 0 else 1.0
 
     def _pass_over(self, generator: torch.Generator) -> None:
         """Take from the generator what a pair would have taken; all videos of a run are of one size."""

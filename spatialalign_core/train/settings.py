@@ -20,7 +20,8 @@ class TrainSettings:
     noise from which the loser was generated, so that the model learns what that very start should have become.
     sigma_min, sigma_max: noise levels at which the preference is learned, within 0..1. anchor_share: share of a step's
     pairs at the levels outside of them, where only the regulariser acts; a LoRA works at every level, and nothing else
-    would hold it there. shift: how far the levels lean towards noise; None takes the family's. targets: a set of the
+    would hold it there. margin_weight: the power of a pair's score margin by which its preference counts, relative to
+    the mean over all pairs; 0 counts all pairs the same, 1 counts one with twice the margin twice. shift: how far the levels lean towards noise; None takes the family's. targets: a set of the
     family's `lora_targets`.
     """
 
@@ -42,6 +43,7 @@ class TrainSettings:
     sigma_min: float = 0.0
     sigma_max: float = 1.0
     anchor_share: float = 0.0
+    margin_weight: float = 0.0
     shift: float | None = None
     max_grad_norm: float | None = None
     average: float = 0.0
@@ -75,6 +77,8 @@ class TrainSettings:
             raise SpatialAlignError(
                 "sigma_min must lie below sigma_max, both within 0 and 1; correct the two."
             )
+        if self.margin_weight < 0:
+            raise SpatialAlignError(f"margin_weight must be 0 or more, not {self.margin_weight}; 0 weighs nothing.")
         if not 0 <= self.anchor_share < 1:
             raise SpatialAlignError(f"anchor_share must be at least 0 and below 1, not {self.anchor_share}.")
 

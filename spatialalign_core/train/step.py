@@ -28,7 +28,7 @@ def pair_loss(
     sigma = torch.tensor([d.sigma for d in draws] * 2, device=device)
     # So that the mean over all pairs is the mean over those whose preference is learned.
     learned = settings.pairs_per_step / (settings.pairs_per_step - settings.anchors)
-    weights = torch.tensor([0.0 if d.anchor else learned for d in draws], device=device)
+    weights = torch.tensor([0.0 if d.anchor else learned * d.weight for d in draws], device=device)
     size = 1 if plan.one_video else 2 * count
 
     def velocity() -> Tensor:

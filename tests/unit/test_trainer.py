@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,6 +123,33 @@ def test_anchors_teach_no_preference(model):
         + settings.zo_weight * torch.cat([anchors.regulariser, learned.regulariser]).mean()
     )
     assert together.total.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("power", "margins", "weights"),
+    [
+        (0.0, (0.2, 0.6), (1.0, 1.0)),
+        (1.0, (0.2, 0.6), (0.5, 1.5)),
+        (2.0, (0.2, 0.6), (0.2, 1.8)),
+        (1.0, (0.4, -0.3), (1.0, 1.0)),  # kept by hand against its scores
+        (1.0, (-0.3, 0.0), (1.0, 1.0)),
+    ],
+)
+def test_a_pair_counts_by_its_margin(model, power, margins, weights):
+    data = Pairs()
+    data.pairs = [
+        replace(pair, winner_score=0.4 + margin, loser_score=0.4)
+        for pair, margin in zip(data.pairs, margins, strict=True)
+    ]
+    trainer = Trainer(model, data, replace(TINY, margin_weight=power, anchor_share=0.0, pairs_per_step=8))
+    expected = dict(zip((pair.prompt_id for pair in data.pairs), weights, strict=True))
+    draws = trainer._draws()
+    weighed = trainer._loss(draws).dpo
+    for draw in draws:
+        name = "a" if draw.text.any() else "b"
+        assert draw.weight == pytest.approx(expected[name])
+    assert weighed.tolist() == pytest.approx([math.log(2) * draw.weight for draw in draws], rel=1e-4)
+    trainer.close()
 
 
 def test_noise_of_winner_and_loser(model):
