@@ -1,5 +1,6 @@
 // Two LoRAs or strengths side by side: how often each obeys and how sure that is, and their videos in step.
 import { fill, html, say } from "./shared/dom.js";
+import { mark, retell, t } from "./shared/language.js";
 import { LongList } from "./shared/long_list.js";
 import { scroller } from "./shared/scroller.js";
 import { look, pictureUrl, videoUrl } from "./shared/server.js";
@@ -7,11 +8,11 @@ import { SideBySide } from "./shared/side_by_side.js";
 import { percent, score } from "./shared/words.js";
 
 const SIDES = ["a", "b"];
-const PLACES = { L: "left", R: "right", T: "top" };
+const PLACES = { L: mark("left"), R: mark("right"), T: mark("top") };
 const VERDICTS = {
-  better: "B obeys more often than A.",
-  worse: "A obeys more often than B.",
-  unclear: "No clear difference: the interval includes 0, so it may be chance. More prompts, or more seeds, would tell.",
+  better: mark("B obeys more often than A."),
+  worse: mark("A obeys more often than B."),
+  unclear: mark("No clear difference: the interval includes 0, so it may be chance. More prompts, or more seeds, would tell."),
 };
 
 /** show({ run, name }), or null. */
@@ -22,12 +23,12 @@ export class ComparisonPanel {
     this.table = html("table", { class: "sa-table" });
     this.players = new SideBySide();
     this.text = html("p", { class: "sa-pair-text" });
-    this.scroll = scroller("Pairs of videos, the greatest difference first");
-    this.list = new LongList({ rowHeight: 46, scroller: this.scroll, label: "Pairs of videos", render: (sample) => this.row(sample) });
+    this.scroll = scroller(t("Pairs of videos, the greatest difference first"));
+    this.list = new LongList({ rowHeight: 46, scroller: this.scroll, label: t("Pairs of videos"), render: (sample) => this.row(sample) });
     this.scroll.append(this.list.element);
-    this.picture = html("a", { class: "sa-button", target: "_blank", rel: "noopener", download: true }, "Picture to share");
+    this.picture = html("a", { class: "sa-button", target: "_blank", rel: "noopener", download: true }, t("Picture to share"));
     this.body = html("div", { class: "sa-comparison-body" }, this.verdict, this.table, this.text, this.players.element, this.scroll, html("div", {}, this.picture));
-    this.element = html("section", { class: "sa-comparison", "aria-label": "Comparison" }, this.message, this.body);
+    this.element = html("section", { class: "sa-comparison", "aria-label": t("Comparison") }, this.message, this.body);
     this.show(null);
   }
 
@@ -55,18 +56,19 @@ export class ComparisonPanel {
 
   draw() {
     const { data, chosen } = this;
-    say(this.verdict, `${VERDICTS[data.verdict] ?? ""} ${data.prompts} prompts, ${data.videos_per_model} videos each, from the same noise; a video obeys from a score of ${data.tau} on.`);
-    const head = ["", `A: ${data.a.name}`, `B: ${data.b.name}`, "difference"];
+    const base = t`${data.prompts} prompts, ${data.videos_per_model} videos each, from the same noise; a video obeys from a score of ${data.tau} on.`;
+    say(this.verdict, `${t(VERDICTS[data.verdict] ?? "")} ${base}`);
+    const head = ["", `A: ${retell(data.a.name)}`, `B: ${retell(data.b.name)}`, t("difference")];
     fill(
       this.table,
       html("thead", {}, html("tr", {}, head.map((words) => html("th", { scope: "col", title: words }, words)))),
       html(
         "tbody",
         {},
-        figure("Videos that obey", data.accuracy, shares),
+        figure(t("Videos that obey"), data.accuracy, shares),
         Object.entries(data.by_change).map(([code, each]) => figure(changeWords(code), each, shares, "sa-quiet")),
-        figure("Mean score", data.mean_dsr_of_valid, scores),
-        figure("Cannot be scored", data.invalid_share, shares),
+        figure(t("Mean score"), data.mean_dsr_of_valid, scores),
+        figure(t("Cannot be scored"), data.invalid_share, shares),
       ),
     );
     this.picture.href = pictureUrl(chosen.run, chosen.name);
@@ -80,26 +82,26 @@ export class ComparisonPanel {
   play(sample) {
     const { data, chosen } = this;
     this.playing = keyOf(sample);
-    say(this.text, `${data.texts[sample.prompt] ?? sample.prompt} (seed ${sample.seed})`);
+    say(this.text, t`${data.texts[sample.prompt] ?? sample.prompt} (seed ${sample.seed})`);
     this.players.show(
       SIDES.map((side) => {
         const { dsr, reason } = sample[side];
         const url = videoUrl(chosen.run, { set: data[side].set, prompt: sample.prompt, seed: sample.seed });
         const kind = Number.isFinite(dsr) ? (dsr >= data.tau ? "sa-good" : "sa-poor") : "sa-quiet";
-        return { url, title: `${side.toUpperCase()}: ${data[side].name}`, words: Number.isFinite(dsr) ? `score ${score(dsr)}` : "no score", kind, about: reason };
+        return { url, title: `${side.toUpperCase()}: ${retell(data[side].name)}`, words: Number.isFinite(dsr) ? t`score ${score(dsr)}` : t("no score"), kind, about: retell(reason) };
       }),
     );
     for (const button of this.list.element.querySelectorAll(".sa-pair-row")) button.setAttribute("aria-current", String(button.dataset.key === this.playing));
   }
 
   row(sample) {
-    const said = (side) => (Number.isFinite(sample[side].dsr) ? score(sample[side].dsr) : "no score");
+    const said = (side) => (Number.isFinite(sample[side].dsr) ? score(sample[side].dsr) : t("no score"));
     const text = this.data.texts[sample.prompt] ?? sample.prompt;
     const button = html(
       "button",
       { type: "button", class: "sa-pair-row", "aria-current": String(keyOf(sample) === this.playing), onclick: () => this.play(sample) },
       html("span", { class: "sa-one-line", title: text }, text),
-      html("span", { class: "sa-pair-line" }, html("span", { class: "sa-quiet" }, `seed ${sample.seed}`), html("b", {}, `A ${said("a")}, B ${said("b")}`)),
+      html("span", { class: "sa-pair-line" }, html("span", { class: "sa-quiet" }, t`seed ${sample.seed}`), html("b", {}, t`A ${said("a")}, B ${said("b")}`)),
     );
     button.dataset.key = keyOf(sample);
     return button;
@@ -110,7 +112,7 @@ function figure(name, { a, b, difference, prompts }, words, kind = null) {
   const changed = difference.low > 0 || difference.high < 0;
   const cells = [a, b].map((each) => html("td", {}, html("span", {}, words.value(each.value)), " ", html("small", {}, words.span(each))));
   const delta = html("td", { class: changed ? "sa-sure" : "sa-quiet" }, html("span", {}, words.signed(difference.value)), " ", html("small", {}, words.span(difference, true)));
-  return html("tr", { class: kind }, html("th", { scope: "row", title: `${prompts} prompts` }, name), cells, delta);
+  return html("tr", { class: kind }, html("th", { scope: "row", title: t`${prompts} prompts` }, name), cells, delta);
 }
 
 const known = (...values) => values.every((value) => Number.isFinite(value));
@@ -118,17 +120,17 @@ const points = (value) => `${value > 0 ? "+" : value < 0 ? "\u2212" : "\u00b1"}$
 
 const shares = {
   value: (value) => (known(value) ? percent(value) : "–"),
-  signed: (value) => (known(value) ? `${points(value)} points` : "–"),
-  span: ({ low, high }, signed = false) => (known(low, high) ? (signed ? `${points(low)} to ${points(high)}` : `${Math.round(100 * low)} to ${percent(high)}`) : ""),
+  signed: (value) => (known(value) ? t`${points(value)} points` : "–"),
+  span: ({ low, high }, signed = false) => (known(low, high) ? (signed ? t`${points(low)} to ${points(high)}` : t`${Math.round(100 * low)} to ${percent(high)}`) : ""),
 };
 const scores = {
   value: (value) => (known(value) ? score(value) : "–"),
   signed: (value) => (known(value) ? score(value, true) : "–"),
-  span: ({ low, high }, signed = false) => (known(low, high) ? `${score(low, signed)} to ${score(high, signed)}` : ""),
+  span: ({ low, high }, signed = false) => (known(low, high) ? t`${score(low, signed)} to ${score(high, signed)}` : ""),
 };
 
 function changeWords(code) {
-  return `${PLACES[code[0]] ?? code[0]} \u2192 ${PLACES[code[1]] ?? code[1]}`;
+  return `${t(PLACES[code[0]] ?? code[0])} \u2192 ${t(PLACES[code[1]] ?? code[1])}`;
 }
 
 function keyOf({ prompt, seed }) {

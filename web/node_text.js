@@ -1,5 +1,6 @@
 // What a node says in plain words after it has run.
 import { html, say, shield } from "./shared/dom.js";
+import { t } from "./shared/language.js";
 import { addStyle } from "./shared/style.js";
 
 const WIDGET = "spatialalign_summary";
@@ -29,6 +30,6 @@ export function grow(node) {
 }
 
 function create(node) {
-  const words = html("div", { class: "sa-summary", tabindex: "0", role: "region", "aria-label": "Result in words" });
+  const words = html("div", { class: "sa-summary", tabindex: "0", role: "region", "aria-label": t("Result in words") });
   return addElement(node, WIDGET, shield(html("div", { class: "spatialalign" }, words)), 110);
 }

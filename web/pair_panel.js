@@ -1,5 +1,6 @@
 // Two videos of a prompt side by side, the pairs that one of them is in, and the artist's word on each pair.
 import { fill, html, say } from "./shared/dom.js";
+import { mark, retell, t } from "./shared/language.js";
 import { LongList } from "./shared/long_list.js";
 import { scroller } from "./shared/scroller.js";
 import { change, look, videoUrl } from "./shared/server.js";
@@ -7,11 +8,14 @@ import { SideBySide } from "./shared/side_by_side.js";
 import { score } from "./shared/words.js";
 
 const RULINGS = [
-  ["keep", "Keep", "k", "Use this pair whatever the scores say (K)"],
-  ["drop", "Drop", "d", "Never use this pair (D)"],
-  ["", "As scored", "a", "Forget what was decided by hand (A)"],
+  ["keep", mark("Keep"), "k", mark("Use this pair whatever the scores say (K)")],
+  ["drop", mark("Drop"), "d", mark("Never use this pair (D)")],
+  ["", mark("As scored"), "a", mark("Forget what was decided by hand (A)")],
 ];
-const SAID = { keep: "kept by hand", drop: "dropped by hand" };
+const SAID = {
+  keep: { short: mark("kept by hand"), whole: mark("Kept by hand.") },
+  drop: { short: mark("dropped by hand"), whole: mark("Dropped by hand.") },
+};
 
 /** show({ run, set, threshold, prompt, seed }), or null. ruled(): a pair was kept or dropped; refused(error). */
 export class PairPanel {
@@ -20,18 +24,18 @@ export class PairPanel {
     this.text = html("p", { class: "sa-pair-text" });
     this.players = new SideBySide();
     this.state = html("p", { class: "sa-pair-state", role: "status" });
-    this.beside = html("select", { class: "sa-select", "aria-label": "The other video", onchange: () => this.put(this.pair.winner, Number(this.beside.value)) });
-    this.swap = html("button", { type: "button", class: "sa-button", title: "The other one is better (S)", onclick: () => this.turn() }, "Swap");
+    this.beside = html("select", { class: "sa-select", "aria-label": t("The other video"), onchange: () => this.put(this.pair.winner, Number(this.beside.value)) });
+    this.swap = html("button", { type: "button", class: "sa-button", title: t("The other one is better (S)"), onclick: () => this.turn() }, t("Swap"));
     this.buttons = RULINGS.map(([ruling, words, , title]) =>
-      html("button", { type: "button", class: "sa-button", title, "aria-pressed": "false", onclick: () => this.rule(ruling) }, words),
+      html("button", { type: "button", class: "sa-button", title: t(title), "aria-pressed": "false", onclick: () => this.rule(ruling) }, t(words)),
     );
-    this.ruling = html("div", { class: "sa-buttons", role: "group", "aria-label": "Decide on this pair" }, this.buttons, this.swap, this.beside);
-    this.scroll = scroller("Pairs with this video");
-    this.list = new LongList({ rowHeight: 52, scroller: this.scroll, label: "Pairs", render: (pair) => this.row(pair) });
+    this.ruling = html("div", { class: "sa-buttons", role: "group", "aria-label": t("Decide on this pair") }, this.buttons, this.swap, this.beside);
+    this.scroll = scroller(t("Pairs with this video"));
+    this.list = new LongList({ rowHeight: 52, scroller: this.scroll, label: t("Pairs"), render: (pair) => this.row(pair) });
     this.scroll.append(this.list.element);
-    this.hint = html("p", { class: "sa-quiet" }, "Press a video to play it beside its counterpart.");
+    this.hint = html("p", { class: "sa-quiet" }, t("Press a video to play it beside its counterpart."));
     this.body = html("div", { class: "sa-pair-body" }, this.text, this.players.element, this.state, this.ruling, this.scroll);
-    this.element = html("section", { class: "sa-pair-panel", "aria-label": "Side by side" }, this.hint, this.body);
+    this.element = html("section", { class: "sa-pair-panel", "aria-label": t("Side by side") }, this.hint, this.body);
     this.element.addEventListener("keydown", (event) => this.key(event));
     this.show(null);
   }
@@ -111,7 +115,7 @@ export class PairPanel {
     for (const button of [...this.buttons, this.swap]) button.disabled = lone || !this.scored(pair.winner) || !this.scored(pair.loser);
     fill(
       this.beside,
-      prompt.samples.filter(({ seed }) => seed !== pair.winner).map((each) => html("option", { value: each.seed }, `beside seed ${each.seed}, ${Number.isFinite(each.dsr) ? score(each.dsr) : "no score"}`)),
+      prompt.samples.filter(({ seed }) => seed !== pair.winner).map((each) => html("option", { value: each.seed }, t`beside seed ${each.seed}, ${Number.isFinite(each.dsr) ? score(each.dsr) : t("no score")}`)),
     );
     this.beside.value = String(pair.loser);
     say(this.state, this.sentence());
@@ -120,17 +124,18 @@ export class PairPanel {
 
   side(set, seed, index) {
     const { pair, run, prompt } = this;
-    const title = this.set === "base" ? `seed ${seed}` : set === "base" ? `without LoRA, seed ${seed}` : `${set}, seed ${seed}`;
+    const title = this.set === "base" ? t`seed ${seed}` : set === "base" ? t`without LoRA, seed ${seed}` : t`${set}, seed ${seed}`;
     const url = videoUrl(run, { set, prompt: prompt.id, seed });
     if (this.set !== "base") {
       const known = set === this.set ? this.sample(seed) : null;
-      return { url, title, words: known ? (Number.isFinite(known.dsr) ? `score ${score(known.dsr)}` : "no score") : "", about: known?.reason };
+      return { url, title, words: known ? (Number.isFinite(known.dsr) ? t`score ${score(known.dsr)}` : t("no score")) : "", about: retell(known?.reason) };
     }
     const own = this.sample(seed);
     const under = pair.margin === undefined ? own?.dsr : index ? pair.loser_score : pair.winner_score;
-    if (!Number.isFinite(under)) return { url, title, words: "no score", about: own?.reason ?? "" };
-    const role = pair.margin === undefined ? "score" : index ? "loser," : "winner,";
-    return { url, title, words: `${role} ${score(under)}`, kind: under >= this.threshold ? "sa-good" : "sa-poor", about: own?.reason ?? "" };
+    const about = retell(own?.reason) ?? "";
+    if (!Number.isFinite(under)) return { url, title, words: t("no score"), about };
+    const words = pair.margin === undefined ? t`score ${score(under)}` : index ? t`loser, ${score(under)}` : t`winner, ${score(under)}`;
+    return { url, title, words, kind: under >= this.threshold ? "sa-good" : "sa-poor", about };
   }
 
   scored(seed) {
@@ -140,17 +145,20 @@ export class PairPanel {
   sentence() {
     const { pair, set } = this;
     if (set !== "base") return "";
-    if (this.prompt.split === "held_out") return "Held out: only for judging, never in a pair.";
-    if (SAID[pair.ruling]) return `${SAID[pair.ruling][0].toUpperCase()}${SAID[pair.ruling].slice(1)}.`;
-    if (pair.margin !== undefined) return `A pair by score, ${score(pair.margin)} apart${pair.told ? ", under a sentence that tells of what the winner does" : ""}.`;
-    for (const seed of [pair.winner, pair.loser]) {
-      if (seed !== null && !this.scored(seed)) return `Seed ${seed} is in no pair: ${this.sample(seed)?.reason ?? "it has no score"}.`;
+    if (this.prompt.split === "held_out") return t("Held out: only for judging, never in a pair.");
+    if (SAID[pair.ruling]) return t(SAID[pair.ruling].whole);
+    if (pair.margin !== undefined) {
+      const apart = score(pair.margin);
+      return pair.told ? t`A pair by score, ${apart} apart, under a sentence that tells of what the winner does.` : t`A pair by score, ${apart} apart.`;
     }
-    if (pair.loser === null || pair.winner === null) return "There is no other video of this prompt with a score.";
+    for (const seed of [pair.winner, pair.loser]) {
+      if (seed !== null && !this.scored(seed)) return t`Seed ${seed} is in no pair: ${retell(this.sample(seed)?.reason) ?? t("it has no score")}.`;
+    }
+    if (pair.loser === null || pair.winner === null) return t("There is no other video of this prompt with a score.");
     const [one, other] = [pair.winner, pair.loser].map((seed) => this.sample(seed).dsr >= this.threshold);
-    if (one && other) return "No pair by score: both are winners. Keep it if the left one is better.";
-    if (!one && !other) return "No pair by score: both are losers. Keep it if the left one is better.";
-    return "No pair by score. Keep it if the left one is better.";
+    if (one && other) return t("No pair by score: both are winners. Keep it if the left one is better.");
+    if (!one && !other) return t("No pair by score: both are losers. Keep it if the left one is better.");
+    return t("No pair by score. Keep it if the left one is better.");
   }
 
   async rule(ruling) {
@@ -169,12 +177,12 @@ export class PairPanel {
 
   row(pair) {
     const { winner, loser, winner_score, loser_score, margin, told, text, ruling } = pair;
-    const words = `seed ${winner} (${score(winner_score)}) over seed ${loser} (${score(loser_score)})`;
+    const words = t`seed ${winner} (${score(winner_score)}) over seed ${loser} (${score(loser_score)})`;
     const button = html(
       "button",
       { type: "button", class: `sa-pair-row${ruling ? ` sa-${ruling}` : ""}`, "aria-current": String(keyOf(pair) === keyOf(this.pair ?? {})), onclick: () => this.choose(pair) },
-      html("span", { class: "sa-pair-line" }, html("span", {}, words), html("b", {}, SAID[ruling] ?? `${score(margin)} apart`)),
-      html("span", { class: "sa-quiet sa-one-line", title: text }, told ? `told as: ${text}` : "the prompt's own sentence"),
+      html("span", { class: "sa-pair-line" }, html("span", {}, words), html("b", {}, SAID[ruling] ? t(SAID[ruling].short) : t`${score(margin)} apart`)),
+      html("span", { class: "sa-quiet sa-one-line", title: text }, told ? t`told as: ${text}` : t("the prompt's own sentence")),
     );
     button.dataset.key = keyOf(pair);
     return button;

@@ -4,15 +4,16 @@ import { PairPanel } from "./pair_panel.js";
 import { RunList } from "./run_list.js";
 import { SampleGrid } from "./sample_grid.js";
 import { fill, html, say, shield } from "./shared/dom.js";
+import { mark, retell, t } from "./shared/language.js";
 import { change, hear, look } from "./shared/server.js";
 import { addStyle } from "./shared/style.js";
 
 const AFTER_RULING = 700; // milliseconds; an artist who goes through pairs quickly waits for nothing
 const SHOWN = [
-  ["pairs", "prompts with pairs"],
-  ["train", "training prompts"],
-  ["held_out", "held-out prompts"],
-  ["", "all prompts"],
+  ["pairs", mark("prompts with pairs")],
+  ["train", mark("training prompts")],
+  ["held_out", mark("held-out prompts")],
+  ["", mark("all prompts")],
 ];
 
 let open = null;
@@ -35,22 +36,22 @@ class RunBrowser {
     this.pairs = new PairPanel({ ruled: () => this.ruled(), refused: (error) => this.refused(error) });
     this.comparison = new ComparisonPanel();
     this.title = html("h2", { class: "sa-browser-title" });
-    this.sets = this.select("Which videos", () => this.load());
-    this.shown = this.select("Which prompts", () => this.filter());
-    fill(this.shown, SHOWN.map(([value, words]) => html("option", { value }, words)));
-    this.search = html("input", { type: "search", class: "sa-select", placeholder: "Find in prompts", "aria-label": "Find in prompts" });
+    this.sets = this.select(t("Which videos"), () => this.load());
+    this.shown = this.select(t("Which prompts"), () => this.filter());
+    fill(this.shown, SHOWN.map(([value, words]) => html("option", { value }, t(words))));
+    this.search = html("input", { type: "search", class: "sa-select", placeholder: t("Find in prompts"), "aria-label": t("Find in prompts") });
     this.search.addEventListener("input", () => this.filter());
-    this.compared = this.select("Comparisons", () => this.compare(this.compared.value));
-    this.export = html("button", { type: "button", class: "sa-button", onclick: () => this.exportAgain() }, "Export pairs again");
+    this.compared = this.select(t("Comparisons"), () => this.compare(this.compared.value));
+    this.export = html("button", { type: "button", class: "sa-button", onclick: () => this.exportAgain() }, t("Export pairs again"));
     this.count = html("span", { class: "sa-quiet" });
     this.message = html("p", { class: "sa-message", role: "status" });
-    const close = html("button", { type: "button", class: "sa-button", onclick: () => this.close() }, "Close");
+    const close = html("button", { type: "button", class: "sa-button", onclick: () => this.close() }, t("Close"));
     this.detail = html("div", { class: "sa-browser-detail" }, this.pairs.element, this.comparison.element);
     this.comparison.element.hidden = true;
     const tools = html("div", { class: "sa-browser-tools" }, this.sets, this.shown, this.search, this.compared, this.count, this.export);
     this.element = html(
       "dialog",
-      { class: "spatialalign sa-browser", "aria-label": "SpatialAlign: runs, videos and pairs" },
+      { class: "spatialalign sa-browser", "aria-label": t("SpatialAlign: runs, videos and pairs") },
       html("div", { class: "sa-browser-head" }, this.title, close),
       html("div", { class: "sa-browser-runs" }, this.runs.element),
       html("div", { class: "sa-browser-middle" }, tools, this.message, this.grid.element),
@@ -83,7 +84,7 @@ class RunBrowser {
   async choose(run) {
     if (run === null || run === undefined) {
       run = (await look("runs").catch(() => ({ runs: [] }))).runs[0]?.name ?? null;
-      if (run === null) return this.tell("No runs yet. Queue the Quickstart template: what it makes shows here.");
+      if (run === null) return this.tell(t("No runs yet. Queue the Quickstart template: what it makes shows here."));
     }
     if (run === this.run) return this.load();
     this.run = run;
@@ -149,17 +150,17 @@ class RunBrowser {
     const before = this.compared.value;
     fill(
       this.compared,
-      html("option", { value: "" }, "pairs"),
-      (view ? this.compares : []).map(({ name, a, b }) => html("option", { value: name }, `${a} against ${b}`)),
+      html("option", { value: "" }, t("pairs")),
+      (view ? this.compares : []).map(({ name, a, b }) => html("option", { value: name }, t`${retell(a)} against ${retell(b)}`)),
     );
     this.compared.value = before;
     this.compared.hidden = !view || !this.compares.length;
     this.export.disabled = !view?.export || this.exporting;
     this.export.title = view?.export
-      ? "Write the pairs anew, with what you kept and dropped"
-      : "Queue Export Pairs once first: it encodes the prompts";
+      ? t("Write the pairs anew, with what you kept and dropped")
+      : t("Queue Export Pairs once first: it encodes the prompts");
     this.export.classList.toggle("sa-wanted", Boolean(view?.stale));
-    if (!this.failed && !this.exporting && !this.told) say(this.message, view?.stale ? "Pairs were kept or dropped by hand since the last export." : "");
+    if (!this.failed && !this.exporting && !this.told) say(this.message, view?.stale ? t("Pairs were kept or dropped by hand since the last export.") : "");
   }
 
   filter() {
@@ -172,7 +173,7 @@ class RunBrowser {
         (!words || prompt.text.toLowerCase().includes(words) || prompt.id.toLowerCase().includes(words)),
     );
     const videos = prompts.reduce((sum, prompt) => sum + prompt.samples.length, 0);
-    say(this.count, !this.view ? "" : videos ? `${many(videos, "video")} of ${many(prompts.length, "prompt")}` : "No videos here");
+    say(this.count, !this.view ? "" : videos ? counted(videos, prompts.length) : t("No videos here"));
     this.grid.show(this.view && { run: this.run, set: this.view.set, threshold: this.view.threshold, prompts });
     if (this.pairs.prompt) {
       const prompt = this.view?.prompts.find(({ id }) => id === this.pairs.prompt.id);
@@ -197,11 +198,11 @@ class RunBrowser {
   async exportAgain() {
     this.exporting = true;
     this.export.disabled = true;
-    this.tell("Exporting…");
+    this.tell(t("Exporting…"));
     try {
       const { message } = await change("export", { run: this.run });
       this.exporting = false;
-      this.tell(message);
+      this.tell(retell(message));
       this.told = true;
       await this.load();
     } catch (refused) {
@@ -218,12 +219,13 @@ class RunBrowser {
   }
 }
 
-function many(number, noun) {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+function counted(videos, prompts) {
+  const some = videos === 1 ? t("1 video") : t`${videos} videos`;
+  return t`${some} of ${prompts === 1 ? t("1 prompt") : t`${prompts} prompts`}`;
 }
 
 function setWords(set) {
-  if (set === "base") return "videos without LoRA";
-  if (set === "aligned") return "videos with the LoRA";
-  return set.startsWith("step-") ? `step ${Number(set.slice(5))}` : set;
+  if (set === "base") return t("videos without LoRA");
+  if (set === "aligned") return t("videos with the LoRA");
+  return set.startsWith("step-") ? t`step ${Number(set.slice(5))}` : set;
 }

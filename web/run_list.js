@@ -1,5 +1,6 @@
 // The runs of the output folder, each with its curves at a glance.
 import { fill, html, svg } from "./shared/dom.js";
+import { language, retell, t } from "./shared/language.js";
 import { LongList } from "./shared/long_list.js";
 import { scroller } from "./shared/scroller.js";
 import { look } from "./shared/server.js";
@@ -15,8 +16,8 @@ export class RunList {
     this.chosen = chosen;
     this.marked = null;
     this.curves = new Map(); // name -> { at, view }
-    this.element = scroller("Runs of the output folder");
-    this.list = new LongList({ rowHeight: 98, scroller: this.element, label: "Runs", render: (run) => this.row(run) });
+    this.element = scroller(t("Runs of the output folder"));
+    this.list = new LongList({ rowHeight: 98, scroller: this.element, label: t("Runs"), render: (run) => this.row(run) });
     this.element.append(this.list.element);
   }
 
@@ -39,12 +40,12 @@ export class RunList {
   row(run) {
     const { name, state, changed } = run;
     const curve = html("span", { class: "sa-run-curve" });
-    const day = new Date(changed * 1000).toLocaleDateString(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+    const day = new Date(changed * 1000).toLocaleDateString(language(), { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
     const button = html(
       "button",
       { type: "button", class: "sa-run", "aria-current": String(name === this.marked), onclick: () => this.chosen(name) },
       html("b", { title: name }, name),
-      html("span", { class: "sa-quiet" }, state === "none" ? `not trained, ${day}` : `${state}, ${day}`),
+      html("span", { class: "sa-quiet" }, [state === "none" ? t("not trained") : retell(state), day].join(t(", "))),
       curve,
     );
     button.dataset.run = name;
@@ -69,8 +70,8 @@ function sparkline({ curves, latest, step }) {
   const lines = [];
   if (curves.loss) lines.push(path(curves.loss.mean ?? curves.loss.raw, step, "sa-one"));
   if (curves.held_out_score) lines.push(path(curves.held_out_score.raw, step, "sa-two", 0, 1));
-  const held = latest.held_out_score === undefined ? "" : `, held out ${percent(latest.held_out_score)}`;
-  const words = `loss ${number(latest.loss)}${held}`;
+  const held = latest.held_out_score;
+  const words = held === undefined ? t`loss ${number(latest.loss)}` : t`loss ${number(latest.loss)}, held out ${percent(held)}`;
   const picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, "aria-hidden": "true" }, lines);
   return [picture, html("span", { class: "sa-quiet" }, words)];
 }

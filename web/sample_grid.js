@@ -1,5 +1,6 @@
 // The videos of every prompt as small strips of frames, the best first; only those in view are in the page.
 import { html } from "./shared/dom.js";
+import { mark, retell, t } from "./shared/language.js";
 import { LongList } from "./shared/long_list.js";
 import { scroller } from "./shared/scroller.js";
 import { stripUrl } from "./shared/server.js";
@@ -10,18 +11,18 @@ const WIDEST = 380;
 const AROUND = 58; // pixels of a row that are no picture: the sentence above, the caption below, the gaps
 const SETTLED = 90; // milliseconds that a row must be in the page before its pictures are fetched
 const SHAPE = 4.5; // width by height of three frames of the usual shape
-const COLOURS = { winner: "sa-good", loser: "sa-poor" };
+const ROLES = { winner: { words: mark("winner"), kind: "sa-good" }, loser: { words: mark("loser"), kind: "sa-poor" } };
 
 /** show({ run, set, threshold, prompts }), see the route "samples". chosen(prompt, sample): one was pressed. */
 export class SampleGrid {
   constructor({ chosen }) {
     this.chosen = chosen;
     this.marked = "";
-    this.element = scroller("Videos by prompt, best score first");
+    this.element = scroller(t("Videos by prompt, best score first"));
     this.list = new LongList({
       rowHeight: AROUND + 50,
       scroller: this.element,
-      label: "Videos by prompt",
+      label: t("Videos by prompt"),
       render: (row) => this.row(row),
       release: (element) => element.querySelectorAll("img").forEach((image) => image.removeAttribute("src")),
     });
@@ -91,7 +92,9 @@ export class SampleGrid {
   tile({ run, set, id }, sample) {
     const { seed, dsr, reason, role, changed } = sample;
     const valid = Number.isFinite(dsr);
-    const words = valid ? `score ${score(dsr)}` : reason === "not scored yet" ? reason : "no score";
+    const words = valid ? t`score ${score(dsr)}` : reason === "not scored yet" ? retell(reason) : t("no score");
+    const part = role ? t(ROLES[role].words) : "";
+    const spoken = [t`seed ${seed}`, words, part, valid ? "" : retell(reason)];
     const image = html("img", { class: "sa-strip", alt: "", decoding: "async" });
     // Who scrolls past asks the server for nothing.
     setTimeout(() => image.isConnected && image.setAttribute("src", stripUrl(run, { set, prompt: id, seed, changed })), SETTLED);
@@ -101,13 +104,13 @@ export class SampleGrid {
       {
         type: "button",
         class: "sa-tile",
-        title: reason ?? "First, middle and last frame; press to play",
+        title: retell(reason) ?? t("First, middle and last frame; press to play"),
         "aria-pressed": String(name(id, seed) === this.marked),
-        "aria-label": `seed ${seed}, ${words}${role ? `, ${role}` : ""}${valid || !reason ? "" : `, ${reason}`}`,
+        "aria-label": spoken.filter(Boolean).join(t(", ")),
         onclick: () => this.chosen(this.prompts.get(id), sample),
       },
       image,
-      html("span", { class: "sa-caption" }, `seed ${seed}`, role && html("i", { class: `sa-role ${COLOURS[role]}` }, role), html("b", { class: tells }, words)),
+      html("span", { class: "sa-caption" }, t`seed ${seed}`, role && html("i", { class: `sa-role ${ROLES[role].kind}` }, part), html("b", { class: tells }, words)),
     );
     tile.dataset.name = name(id, seed);
     return tile;
@@ -145,8 +148,8 @@ function name(prompt, seed) {
 }
 
 function note({ pairs, kept, dropped, split }) {
-  const words = [split === "held_out" ? "held out" : pairs === 1 ? "1 pair" : `${pairs} pairs`];
-  if (kept) words.push(`${kept} kept by hand`);
-  if (dropped) words.push(`${dropped} dropped by hand`);
-  return words.join(", ");
+  const words = [split === "held_out" ? t("held out") : pairs === 1 ? t("1 pair") : t`${pairs} pairs`];
+  if (kept) words.push(t`${kept} kept by hand`);
+  if (dropped) words.push(t`${dropped} dropped by hand`);
+  return words.join(t(", "));
 }

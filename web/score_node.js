@@ -2,6 +2,7 @@
 import { addElement, grow } from "./node_text.js";
 import { LineChart } from "./shared/chart.js";
 import { fill, html, say, shield } from "./shared/dom.js";
+import { mark, retell, t } from "./shared/language.js";
 import { viewUrl } from "./shared/server.js";
 import { score } from "./shared/words.js";
 
@@ -34,12 +35,12 @@ class ScoreChart {
     this.video = html("video", { class: "sa-video", loop: true, playsinline: true, preload: "auto", "aria-hidden": "true" });
     this.video.muted = true;
     this.video.addEventListener("seeked", () => this.seek());
-    this.play = html("button", { type: "button", class: "sa-button", onclick: () => this.toggle() }, "Play");
+    this.play = html("button", { type: "button", class: "sa-button", onclick: () => this.toggle() }, t("Play"));
     this.legend = html("div", { class: "sa-legend" });
     this.chart = new LineChart({
-      label: "How much each relation holds, frame by frame",
+      label: t("How much each relation holds, frame by frame"),
       height: 130,
-      unit: "frame",
+      unit: mark("frame {0}"),
       read: (frame) => this.read(frame),
       moved: (frame, meant) => this.moved(frame, meant),
     });
@@ -47,7 +48,7 @@ class ScoreChart {
     this.element = shield(
       html(
         "section",
-        { class: "spatialalign sa-score", "aria-label": "Score" },
+        { class: "spatialalign sa-score", "aria-label": t("Score") },
         this.title,
         this.reason,
         this.video,
@@ -57,7 +58,7 @@ class ScoreChart {
       ),
     );
     for (const kind of ["play", "pause"]) {
-      this.video.addEventListener(kind, () => say(this.play, this.video.paused ? "Play" : "Pause"));
+      this.video.addEventListener(kind, () => say(this.play, this.video.paused ? t("Play") : t("Pause")));
     }
   }
 
@@ -69,10 +70,10 @@ class ScoreChart {
 
   show(data) {
     this.data = data;
-    say(this.title, data.title);
+    say(this.title, retell(data.title));
     this.title.hidden = !data.title;
     this.title.className = `sa-score-title ${data.good === null ? "" : data.good ? "sa-good" : "sa-poor"}`;
-    say(this.reason, data.reason ? `Does not count: ${data.reason}` : "");
+    say(this.reason, data.reason ? t`Does not count: ${retell(data.reason)}` : "");
     this.video.hidden = this.play.hidden = !data.video;
     if (data.video) {
       this.video.src = viewUrl(data.video);
@@ -82,7 +83,7 @@ class ScoreChart {
     fill(
       this.legend,
       data.lines.map(({ words }, index) =>
-        html("span", {}, html("i", { class: `sa-swatch sa-${kinds[index]}`, "aria-hidden": "true" }), words),
+        html("span", {}, html("i", { class: `sa-swatch sa-${kinds[index]}`, "aria-hidden": "true" }), retell(words)),
       ),
     );
     const points = (values) => values.map((value, frame) => [frame, value]);
@@ -97,7 +98,7 @@ class ScoreChart {
           "li",
           { class: `sa-part sa-${answer}` },
           html("span", { class: "sa-mark", "aria-hidden": "true" }, MARKS[answer]),
-          html("span", {}, text),
+          html("span", {}, retell(text)),
           html("span", { class: "sa-value" }, score(value, true)),
         ),
       ),
@@ -107,13 +108,14 @@ class ScoreChart {
 
   read(frame) {
     if (!this.data) return "";
-    if (frame === null) return "Move along the curve, or play, to look at a frame.";
+    if (frame === null) return t("Move along the curve, or play, to look at a frame.");
     const gap = this.data.gaps.find(({ from, to }) => from <= frame && frame <= to);
-    if (gap) return `frame ${frame} does not count: ${gap.reason}`;
+    if (gap) return t`frame ${frame} does not count: ${retell(gap.reason)}`;
     const signed = this.data.low < 0;
-    const values = this.data.lines.map(({ words, values }) => `${words.replace(/ \(.*\)$/, "")} ${score(values[frame], signed)}`);
-    const bridged = this.data.bridged.includes(frame) ? "; a box is drawn between its neighbours" : "";
-    return `frame ${frame}: ${values.join(", ")}${bridged}`;
+    const values = this.data.lines.map(({ words, values }) => `${retell(words.replace(/ \(.*\)$/, ""))} ${score(values[frame], signed)}`);
+    const read = values.join(t(", "));
+    if (this.data.bridged.includes(frame)) return t`frame ${frame}: ${read}; a box is drawn between its neighbours`;
+    return t`frame ${frame}: ${read}`;
   }
 
   moved(frame, meant) {

@@ -1,6 +1,7 @@
 // The pack's tab in ComfyUI's sidebar: any run of the output folder, while it trains or long after.
 import { openBrowser } from "./run_browser.js";
 import { fill, html, say, shield } from "./shared/dom.js";
+import { retell, t } from "./shared/language.js";
 import { hear, look } from "./shared/server.js";
 import { addStyle } from "./shared/style.js";
 import { TrainingPanel } from "./training_panel.js";
@@ -12,12 +13,12 @@ const OFTEN = 15000;
 export function openTab(root) {
   addStyle();
   const panel = new TrainingPanel();
-  const choice = html("select", { class: "sa-select", "aria-label": "Run", onchange: () => choose(choice.value) });
+  const choice = html("select", { class: "sa-select", "aria-label": t("Run"), onchange: () => choose(choice.value) });
   const note = html("p", { class: "sa-quiet" });
   const browse = html(
     "button",
     { type: "button", class: "sa-button", onclick: () => openBrowser(panel.run, choose) },
-    "Browse videos and pairs",
+    t("Browse videos and pairs"),
   );
   const head = html("div", { class: "sa-tab-head" }, html("h2", {}, "SpatialAlign"), choice, note, browse);
   const tab = shield(html("div", { class: "spatialalign sa-tab" }, head, panel.element));
@@ -44,12 +45,12 @@ export function openTab(root) {
     const gone = panel.run !== null && !names.includes(panel.run) ? [panel.run] : [];
     fill(
       choice,
-      runs.map(({ name, state }) => html("option", { value: name }, state === "none" ? name : `${name} (${state})`)),
-      gone.map((name) => html("option", { value: name }, `${name} (deleted)`)),
+      runs.map(({ name, state }) => html("option", { value: name }, state === "none" ? name : `${name} (${retell(state)})`)),
+      gone.map((name) => html("option", { value: name }, `${name} (${t("deleted")})`)),
     );
     choice.hidden = !names.length && !gone.length;
     browse.hidden = choice.hidden;
-    say(note, choice.hidden ? "No runs yet. Queue the Quickstart template: what it makes shows here." : "");
+    say(note, choice.hidden ? t("No runs yet. Queue the Quickstart template: what it makes shows here.") : "");
     const best = names.includes(wanted) || gone.length ? wanted : (names[0] ?? null);
     if (best !== null && best !== panel.run) choose(best);
     else if (panel.run !== null) choice.value = panel.run;

@@ -4,6 +4,7 @@ import { attachComparison, showComparison } from "./compare_node.js";
 import { translateErrors } from "./errors.js";
 import { showText } from "./node_text.js";
 import { showScore } from "./score_node.js";
+import { learn, t } from "./shared/language.js";
 import { openTab } from "./sidebar.js";
 import { attachTraining } from "./training_node.js";
 
@@ -13,6 +14,10 @@ const COMPARE = "SpatialAlign_Compare";
 
 app.registerExtension({
   name: "SpatialAlign",
+  async init() {
+    await learn(); // before anything is said
+    app.ui?.settings?.addEventListener?.("Comfy.Locale.change", ({ detail }) => learn(detail.value));
+  },
   setup() {
     translateErrors();
     let close = null;
@@ -20,8 +25,8 @@ app.registerExtension({
       id: "spatialalign",
       icon: "pi pi-chart-line",
       title: "SpatialAlign",
-      label: "Spatial", // below the icon there is room for a short word
-      tooltip: "SpatialAlign: trainings and their videos",
+      label: t("Spatial"), // below the icon there is room for a short word
+      tooltip: t("SpatialAlign: trainings and their videos"),
       type: "custom",
       render(root) {
         close?.();

@@ -1,6 +1,7 @@
 // How a training goes: its curves, its held-out videos beside those of the base, and buttons to steer it.
 import { LineChart } from "./shared/chart.js";
 import { fill, html, say, shield } from "./shared/dom.js";
+import { mark, retell, t } from "./shared/language.js";
 import { LongList } from "./shared/long_list.js";
 import { change, videoUrl } from "./shared/server.js";
 import { addStyle } from "./shared/style.js";
@@ -9,22 +10,29 @@ import { lazyVideo, release, toggle } from "./shared/video.js";
 import { bytes, duration, number, percent, score } from "./shared/words.js";
 
 const CHARTS = [
-  { title: "Loss", name: "loss", about: "Falls while the model learns to tell winners from losers." },
-  { title: "Margin", name: "margin", about: "How much more the model prefers winners than before. Should rise." },
-  { title: "Implicit accuracy", name: "accuracy", top: 1, words: percent, about: "Share of training pairs told apart." },
-  { title: "Held-out score", name: "held_out_score", top: 1, words: score, about: "DSR-Score of videos of prompts it never trains on. This is what counts." },
+  { title: mark("Loss"), name: "loss", about: mark("Falls while the model learns to tell winners from losers.") },
+  { title: mark("Margin"), name: "margin", about: mark("How much more the model prefers winners than before. Should rise.") },
+  { title: mark("Implicit accuracy"), name: "accuracy", top: 1, words: percent, about: mark("Share of training pairs told apart.") },
+  {
+    title: mark("Held-out score"),
+    name: "held_out_score",
+    top: 1,
+    words: score,
+    about: mark("DSR-Score of videos of prompts it never trains on. This is what counts."),
+  },
 ];
 
 const WIDEST = 320; // pixels of one video
 const ROOMY = 160; // from this width on, what stands below a video fits on one line
 
 const BUTTONS = [
-  ["pause", "Pause", "Rest between two steps, with everything saved"],
-  ["resume", "Resume", "Go on"],
-  ["save", "Save now", "Save a checkpoint and the LoRA of this step"],
-  ["sample", "Sample now", "Make and score the held-out videos of this step"],
-  ["stop", "Stop", "Save everything and end here; the next run goes on after this step"],
+  ["pause", mark("Pause"), mark("Rest between two steps, with everything saved")],
+  ["resume", mark("Resume"), mark("Go on")],
+  ["save", mark("Save now"), mark("Save a checkpoint and the LoRA of this step")],
+  ["sample", mark("Sample now"), mark("Make and score the held-out videos of this step")],
+  ["stop", mark("Stop"), mark("Save everything and end here; the next run goes on after this step")],
 ];
+const ASKED = { pause: mark("pause"), save: mark("save"), sample: mark("sample"), stop: mark("stop") };
 
 /** A panel that shows one run at a time. show(run) chooses it, close() ends it; element is what to put into the page. */
 export class TrainingPanel {
@@ -33,12 +41,12 @@ export class TrainingPanel {
     this.run = null;
     this.state = html("span", { class: "sa-state" });
     this.steps = html("span", { class: "sa-steps" });
-    this.bar = html("progress", { class: "sa-progress", "aria-label": "Steps done", max: "1", value: "0" });
+    this.bar = html("progress", { class: "sa-progress", "aria-label": t("Steps done"), max: "1", value: "0" });
     this.facts = html("dl", { class: "sa-facts" });
     this.buttons = new Map(BUTTONS.map((button) => [button[0], this.button(...button)]));
     this.message = html("p", { class: "sa-message", role: "status" });
     this.charts = CHARTS.map((chart) => new TrainingChart(chart));
-    this.element = shield(html("section", { class: "spatialalign sa-training", "aria-label": "Training" }));
+    this.element = shield(html("section", { class: "spatialalign sa-training", "aria-label": t("Training") }));
     this.element.dataset.captureWheel = "true"; // tells Nodes 2.0 that this scrolls, the canvas does not zoom
     this.element.addEventListener("wheel", (event) => event.stopPropagation());
     this.videos = new Videos(this.element);
@@ -48,7 +56,7 @@ export class TrainingPanel {
       html("div", { class: "sa-head" }, this.state, this.steps),
       this.bar,
       this.facts,
-      html("div", { class: "sa-buttons", role: "group", "aria-label": "Steer the training" }, [...this.buttons.values()]),
+      html("div", { class: "sa-buttons", role: "group", "aria-label": t("Steer the training") }, [...this.buttons.values()]),
       this.message,
       html("div", { class: "sa-charts" }, this.charts.map((chart) => chart.element)),
       this.videos.element,
@@ -75,8 +83,8 @@ export class TrainingPanel {
   }
 
   button(action, words, tooltip) {
-    const attributes = { type: "button", class: "sa-button", title: tooltip, onclick: () => this.act(action) };
-    return html("button", attributes, words);
+    const attributes = { type: "button", class: "sa-button", title: t(tooltip), onclick: () => this.act(action) };
+    return html("button", attributes, t(words));
   }
 
   async act(action) {
@@ -92,9 +100,9 @@ export class TrainingPanel {
 
   draw({ view, looks, error, news }) {
     this.element.dataset.state = error ? "error" : (view?.state ?? "none");
-    const waiting = this.run === null ? "No run chosen" : "Looking…";
-    say(this.state, error && !view ? "Not there" : (sentence(view?.about) ?? waiting));
-    say(this.steps, view?.total ? `step ${view.step} of ${view.total}` : "");
+    const waiting = this.run === null ? t("No run chosen") : t("Looking…");
+    say(this.state, error && !view ? t("Not there") : (sentence(retell(view?.about)) ?? waiting));
+    say(this.steps, view?.total ? t`step ${view.step} of ${view.total}` : "");
     this.bar.hidden = !view?.total;
     this.bar.max = view?.total || 1;
     this.bar.value = view?.step ?? 0;
@@ -108,8 +116,9 @@ export class TrainingPanel {
     }
     this.buttons.get("stop").parentElement.hidden = !working;
     const asked = (view?.asked ?? []).filter((each) => !(each === "pause" && view.state === "paused"));
-    const soon = asked.length ? `Asked to ${asked.join(" and ")}: it does so as soon as this step or video is done.` : "";
-    say(this.message, error || this.refused || soon || (working && news?.run === this.run ? (news.message ?? "") : ""));
+    const wishes = asked.map((each) => t(ASKED[each] ?? each)).join(t(" and "));
+    const soon = wishes && t`Asked to ${wishes}: it does so as soon as this step or video is done.`;
+    say(this.message, error || this.refused || soon || (working && news?.run === this.run ? (retell(news.message) ?? "") : ""));
     this.message.classList.toggle("sa-error", Boolean(error || this.refused));
     for (const chart of this.charts) chart.show(view, looks?.base_score ?? null);
     this.videos.show(this.run, looks);
@@ -117,11 +126,11 @@ export class TrainingPanel {
 
   tellFacts(view) {
     const facts = [
-      ["time left", view?.at_work && duration(view.seconds_left ?? NaN)],
-      ["a step", duration(view?.seconds_per_step ?? NaN)],
-      ["memory", view?.at_work && view.memory && `${bytes(view.memory)} of ${bytes(view.memory_total)}`],
-      ["memory plan", view?.plan],
-      ["best step", view?.best !== null && view?.best !== undefined && String(view.best)],
+      [t("time left"), view?.at_work && duration(view.seconds_left ?? NaN)],
+      [t("a step"), duration(view?.seconds_per_step ?? NaN)],
+      [t("memory"), view?.at_work && view.memory && t`${bytes(view.memory)} of ${bytes(view.memory_total)}`],
+      [t("memory plan"), view?.plan],
+      [t("best step"), view?.best !== null && view?.best !== undefined && String(view.best)],
     ].filter(([, value]) => value);
     const print = JSON.stringify(facts);
     if (print === this.told) return;
@@ -134,9 +143,9 @@ class TrainingChart {
   constructor({ title, name, top = null, words = number, about }) {
     Object.assign(this, { name, top, words });
     this.value = html("span", { class: "sa-value" });
-    const head = html("div", { class: "sa-chart-head", title: about }, html("span", {}, title), this.value);
+    const head = html("div", { class: "sa-chart-head", title: t(about) }, html("span", {}, t(title)), this.value);
     const tickWords = words === percent ? percent : undefined;
-    this.chart = new LineChart({ label: title, height: 108, reading: this.value, read: (x) => this.read(x), tickWords });
+    this.chart = new LineChart({ label: t(title), height: 108, reading: this.value, read: (x) => this.read(x), tickWords });
     this.element = html("div", { class: "sa-chart-box" }, head, this.chart.element);
   }
 
@@ -151,7 +160,7 @@ class TrainingChart {
     this.curve = curve;
     const values = curve.raw.map(([, y]) => y);
     const held = this.name === "held_out_score";
-    const levels = held && base !== null ? [{ y: base, words: `base ${score(base)}` }] : [];
+    const levels = held && base !== null ? [{ y: base, words: t`base ${score(base)}` }] : [];
     let [low, high] = this.top === null ? [Math.min(0, ...values), Math.max(0, ...values)] : [0, this.top];
     if (high <= low) high = low + 1;
     const lines = [{ points: curve.raw, kind: curve.mean ? "raw" : "one", dots: curve.raw.length <= 40 }];
@@ -168,25 +177,26 @@ class TrainingChart {
     const near = (points) => points.reduce((a, b) => (Math.abs(b[0] - x) < Math.abs(a[0] - x) ? b : a));
     if (x === null) return this.words((mean ?? raw).at(-1)[1]); // one step alone says little
     const [step, value] = near(raw);
-    return `step ${step}: ${this.words(value)}${mean ? `, mean ${this.words(near(mean)[1])}` : ""}`;
+    if (!mean) return t`step ${step}: ${this.words(value)}`;
+    return t`step ${step}: ${this.words(value)}, mean ${this.words(near(mean)[1])}`;
   }
 }
 
 /** The held-out videos, newest look first: base and aligned of the same prompt and seed in a row. */
 class Videos {
   constructor(scroller) {
-    this.choice = html("select", { class: "sa-select", "aria-label": "Show the videos of", onchange: () => this.fill() });
+    this.choice = html("select", { class: "sa-select", "aria-label": t("Show the videos of"), onchange: () => this.fill() });
     this.count = html("span", { class: "sa-quiet" });
     this.list = new LongList({
       rowHeight: rowHeight(WIDEST),
       scroller,
-      label: "Held-out videos",
+      label: t("Held-out videos"),
       render: (row) => this.row(row),
       release: (element) => element.querySelectorAll("video").forEach(release),
     });
     this.watcher = new ResizeObserver(([{ contentRect }]) => contentRect.width && this.list.resize(rowHeight(contentRect.width)));
     this.watcher.observe(this.list.element);
-    const head = html("div", { class: "sa-videos-head" }, html("h3", {}, "Held-out videos"), this.choice, this.count);
+    const head = html("div", { class: "sa-videos-head" }, html("h3", {}, t("Held-out videos")), this.choice, this.count);
     this.element = html("div", { class: "sa-videos" }, head, this.list.element);
     this.element.hidden = true;
   }
@@ -208,7 +218,7 @@ class Videos {
     const before = this.choice.value;
     fill(
       this.choice,
-      html("option", { value: "" }, "all prompts"),
+      html("option", { value: "" }, t("all prompts")),
       ids.map((id) => html("option", { value: `=${id}` }, looks.prompts[id] ?? id)),
     );
     this.choice.value = ids.includes(before.slice(1)) ? before : "";
@@ -218,28 +228,28 @@ class Videos {
   fill() {
     const chosen = this.choice.value.slice(1);
     const rows = this.looks.rows.filter((row) => !chosen || row.aligned.prompt === chosen);
-    say(this.count, `${rows.length} ${rows.length === 1 ? "pair" : "pairs"}, newest first`);
+    say(this.count, rows.length === 1 ? t("1 pair, newest first") : t`${rows.length} pairs, newest first`);
     this.list.show(rows, keyOf);
   }
 
   row({ step, aligned, base }) {
     const text = this.looks.prompts[aligned.prompt] ?? aligned.prompt;
-    const after = step === null ? "trained" : `step ${step}`;
-    const both = [base && this.side("base", base, text), this.side(after, aligned, text)].filter(Boolean);
+    const after = step === null ? t("trained") : t`step ${step}`;
+    const both = [base && this.side(t("base"), base, text), this.side(after, aligned, text)].filter(Boolean);
     const videos = both.map((side) => side.video);
     const play = () => toggle(videos);
-    const words = `Play base and ${after} together: ${text}, seed ${aligned.seed}`;
+    const words = t`Play base and ${after} together: ${text}, seed ${aligned.seed}`;
     return [
       html("p", { class: "sa-prompt", title: text }, text),
-      html("button", { type: "button", class: "sa-pair", "aria-label": words, title: "Play both, or stop", onclick: play }, both.map((side) => side.element)),
+      html("button", { type: "button", class: "sa-pair", "aria-label": words, title: t("Play both, or stop"), onclick: play }, both.map((side) => side.element)),
     ];
   }
 
   side(name, sample, text) {
     const video = lazyVideo(videoUrl(this.run, sample), `${name}: ${text}`);
-    const dsr = Number.isFinite(sample.dsr) ? `score ${score(sample.dsr)}` : sample.reason ? "no score" : "not scored";
+    const dsr = Number.isFinite(sample.dsr) ? t`score ${score(sample.dsr)}` : sample.reason ? t("no score") : t("not scored");
     const tells = Number.isFinite(sample.dsr) ? (sample.dsr >= 0.7 ? "sa-good" : "sa-poor") : "sa-quiet";
-    const caption = html("span", { class: "sa-caption", title: sample.reason }, `${name}, seed ${sample.seed}`, html("b", { class: tells }, dsr));
+    const caption = html("span", { class: "sa-caption", title: retell(sample.reason) }, t`${name}, seed ${sample.seed}`, html("b", { class: tells }, dsr));
     return { video, element: html("span", { class: "sa-side" }, video, caption) };
   }
 }

@@ -1,5 +1,6 @@
 // A line chart in SVG that can be read with the mouse, a finger or the arrow keys.
 import { fill, html, say, svg } from "./dom.js";
+import { mark, t } from "./language.js";
 
 const MARGIN = { left: 40, right: 12, top: 8, bottom: 20 };
 
@@ -10,7 +11,7 @@ const MARGIN = { left: 40, right: 12, top: 8, bottom: 20 };
  *   read(x)   the words below the chart for the place of the cursor, or for none (null)
  *   moved(x, meant)  called when the reader moves the cursor; with it the cursor stays where it is left.
  *             meant: by key or press, not by a mouse that only passes over
- *   unit      what x counts: "step", "frame"
+ *   unit      a phrase for where on x it is: "step {0}", "frame {0}"
  *   reading   an element for the words; without one they stand below the chart
  *   tickWords how a number on the axis is written
  * show(data) draws: { lines: [{ points: [[x, y], ...], kind }], first, last, low, high, ticks, bands, marks }
@@ -19,7 +20,7 @@ const MARGIN = { left: 40, right: 12, top: 8, bottom: 20 };
  *   levels    [{ y, words }] dashed lines across
  */
 export class LineChart {
-  constructor({ label, height = 120, read, moved = null, unit = "step", reading = null, tickWords = plain }) {
+  constructor({ label, height = 120, read, moved = null, unit = mark("step {0}"), reading = null, tickWords = plain }) {
     Object.assign(this, { label, height, read, moved, unit, tickWords });
     this.data = null;
     this.at = null;
@@ -30,7 +31,7 @@ export class LineChart {
       class: "sa-plot",
       role: "slider",
       tabindex: "0",
-      "aria-label": `${label}; arrow keys read its values`,
+      "aria-label": t`${label}; arrow keys read its values`,
       onpointermove: (event) => this.point(event),
       onpointerdown: (event) => this.grab(event),
       onpointerleave: () => this.leave(),
@@ -99,7 +100,7 @@ export class LineChart {
       parts.push(svg("line", { class: tick === 0 ? "sa-zero" : "sa-grid", x1: MARGIN.left, x2: right, y1: y, y2: y }));
       parts.push(svg("text", { class: "sa-tick", x: MARGIN.left - 6, y: y + 3.5, "text-anchor": "end" }, this.tickWords(tick)));
     }
-    parts.push(svg("text", { class: "sa-tick", x: MARGIN.left, y: this.height - 5 }, `${this.unit} ${first}`));
+    parts.push(svg("text", { class: "sa-tick", x: MARGIN.left, y: this.height - 5 }, t(this.unit, first)));
     if (last > first) {
       parts.push(svg("text", { class: "sa-tick", x: right, y: this.height - 5, "text-anchor": "end" }, String(last)));
     }

@@ -1,10 +1,11 @@
 // The pack's routes and its one event.
 import { api } from "../../../scripts/api.js";
+import { retell, t } from "./language.js";
 
 const ROOT = "/spatialalign";
 const EVENT = "spatialalign";
 
-/** What the server refused, in its own words; status is 0 when it could not be reached. */
+/** What the server refused, in its own words said again in the artist's language; status is 0 when it could not be reached. */
 export class Refused extends Error {
   constructor(message, status) {
     super(message);
@@ -60,11 +61,11 @@ async function ask(path, options) {
   try {
     answer = await api.fetchApi(path, options);
   } catch {
-    throw new Refused("ComfyUI does not answer; it may have been closed. This page goes on asking.", 0);
+    throw new Refused(t("ComfyUI does not answer; it may have been closed. This page goes on asking."), 0);
   }
   const values = await answer.json().catch(() => null);
   if (!answer.ok || values === null) {
-    throw new Refused(values?.error ?? `ComfyUI answered with ${answer.status} ${answer.statusText}.`, answer.status);
+    throw new Refused(retell(values?.error) ?? t`ComfyUI answered with ${answer.status} ${answer.statusText}.`, answer.status);
   }
   return values;
 }

@@ -1,5 +1,6 @@
 // Two videos that play in step, with one scrubber for both.
 import { fill, html, say } from "./dom.js";
+import { t } from "./language.js";
 
 const APART = 0.04; // seconds that one may lag before it is put right
 const STEPS = 48; // presses of an arrow key from one end to the other
@@ -8,8 +9,8 @@ const STEPS = 48; // presses of an arrow key from one end to the other
 export class SideBySide {
   constructor() {
     this.stage = html("div", { class: "sa-stage" });
-    this.play = html("button", { type: "button", class: "sa-button", onclick: () => this.toggle() }, "Play");
-    this.scrub = html("input", { type: "range", class: "sa-scrub", min: 0, max: 1, step: "any", value: 0, "aria-label": "Place in both videos" });
+    this.play = html("button", { type: "button", class: "sa-button", onclick: () => this.toggle() }, t("Play"));
+    this.scrub = html("input", { type: "range", class: "sa-scrub", min: 0, max: 1, step: "any", value: 0, "aria-label": t("Place in both videos") });
     this.scrub.addEventListener("input", () => this.seek(Number(this.scrub.value)));
     this.scrub.addEventListener("keydown", (event) => this.key(event));
     this.bar = html("div", { class: "sa-play-bar" }, this.play, this.scrub);
@@ -61,14 +62,14 @@ export class SideBySide {
   }
 
   broken(video) {
-    video.replaceWith(html("p", { class: "sa-broken" }, "This video cannot be played; it may have been deleted."));
+    video.replaceWith(html("p", { class: "sa-broken" }, t("This video cannot be played; it may have been deleted.")));
     this.videos = this.videos.filter((each) => each !== video);
     this.turn();
   }
 
   /** Begin or end playing; the first waits until all of them can. */
   turn() {
-    say(this.play, this.playing ? "Pause" : "Play");
+    say(this.play, this.playing ? t("Pause") : t("Play"));
     const ready = this.videos.length > 0 && this.videos.every((video) => video.readyState >= 2);
     if (!this.playing || !ready) {
       for (const video of this.videos) video.pause();

@@ -1,16 +1,17 @@
 // Numbers as people say them.
+import { t } from "./language.js";
 
 /** 74 -> "1 min 14 s"; "" where it is not known. */
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "";
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 10) return t`${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
+  if (whole < 60) return t`${whole} s`;
   const minutes = Math.floor(whole / 60);
-  if (minutes < 10) return `${minutes} min ${whole % 60} s`;
-  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 10) return t`${minutes} min ${whole % 60} s`;
+  if (minutes < 60) return t`${minutes} min`;
   const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  return hours < 48 ? t`${hours} h ${minutes % 60} min` : t`${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
 /** 3200000000 -> "3.2 GB". */
