@@ -1,9 +1,10 @@
-"""Makes locales/ from the nodes' schemas and the phrase tables: `python tools/locales.py [--url URL]`.
+"""Makes locales/ from the nodes' schemas, the panels and the phrase tables: `python tools/locales.py [--url URL]`.
 
-English is what the schemas say. The other languages say the same through tools/words/<language>.json, where every
-English phrase has its translation; the script says which are missing and which nothing uses any more. So a changed
-tooltip shows up as a missing phrase and never as an old translation of something else. Reads the schemas from a ComfyUI
-that runs (--url) or starts one as the tests do.
+English is what the schemas and the panels in web/ say. The other languages say the same through
+tools/words/<language>.json and <language>.words.json, where every English phrase has its translation; the script says
+which are missing and which nothing uses any more. So a changed tooltip shows up as a missing phrase and never as an old
+translation of something else. <language>.errors.json and <language>.sentences.json are of what the server says, the
+first on nodes, the second to panels. Reads the schemas from a ComfyUI that runs (--url) or starts one as the tests do.
 """
 
 from __future__ import annotations
@@ -17,10 +18,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from panel_words import panel_phrases
+
 PACK = Path(__file__).resolve().parents[1]
 LOCALES = PACK / "locales"
 WORDS = PACK / "tools" / "words"
 LANGUAGES = ("en", "ja", "zh")
+TABLES = ("errors", "words", "sentences")
+"""What web/shared/language.js reads."""
 _PREFIX = "SpatialAlign_"
 
 
@@ -31,7 +38,8 @@ def main() -> None:
     schemas = _schemas(url) if url else _of_a_new_server()
     wrong = 0
     for language in LANGUAGES:
-        missing, stale = differences(schemas, language)
+        pairs = zip(differences(schemas, language), panel_differences(language), strict=True)
+        missing, stale = (node | panel for node, panel in pairs)
         for word, phrases in (("missing", missing), ("no longer used", stale)):
             for phrase in sorted(phrases):
                 print(f"{language}: {word}: {json.dumps(phrase, ensure_ascii=False)}")
@@ -53,7 +61,10 @@ def locale(schemas: dict[str, Any], language: str) -> dict[str, Any]:
     ours = {name: each for name, each in sorted(schemas.items()) if name.startswith(_PREFIX)}
     nodes = {name: _node(each, say) for name, each in ours.items()}
     categories = {part: say(part) for each in ours.values() for part in each["category"].split("/")}
-    main = {"nodeCategories": categories, "spatialalign": {"errors": phrases(f"{language}.errors")}}
+    main = {
+        "nodeCategories": categories,
+        "spatialalign": {table: phrases(f"{language}.{table}") for table in TABLES},
+    }
     return {"nodeDefs.json": nodes, "main.json": main}
 
 
@@ -68,8 +79,16 @@ def differences(schemas: dict[str, Any], language: str) -> tuple[set[str], set[s
     return said - known, known - said
 
 
+def panel_differences(language: str) -> tuple[set[str], set[str]]:
+    """The same of what the panels say."""
+    if language == "en":
+        return set(), set()
+    said, known = panel_phrases(), set(phrases(f"{language}.words"))
+    return said - known, known - said
+
+
 def phrases(name: str) -> dict[str, str]:
-    """English phrase -> its translation; in the tables of errors {0}, {1} stand for what changes."""
+    """English phrase -> its translation; {0}, {1} stand for what changes."""
     file = WORDS / f"{name}.json"
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 

@@ -17,7 +17,8 @@ _SHOWN = {"html": 2, "svg": 2, "say": 1, "tell": 0, "scroller": 0, "select": 0, 
 """Calls that show text, and from which argument on."""
 _SHOWN_KEYS = {"title", "aria-label", "placeholder", "label", "alt", "about", "tooltip", "words", "text"}
 _TOKEN = re.compile(
-    r"""//[^\n]*|/\*.*?\*/|\s+|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[\w$]+|===|!==|=>|\?\.|\?\?|.""", re.DOTALL
+    r"""//[^\n]*|/\*.*?\*/|\s+|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[\w$]+|===|!==|=>|\?\.|\?\?|.""",
+    re.DOTALL,
 )
 _REGEX = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/[a-z]*")
 
@@ -49,7 +50,7 @@ class Literal:
 
 def panel_phrases() -> set[str]:
     """Every phrase that the panels say."""
-    return {each.text for each in all_literals() if each.said}
+    return {each.text for each in all_literals() if each.said} - {""}
 
 
 def all_literals() -> Iterator[Literal]:
@@ -127,7 +128,9 @@ class _Reader:
         return top.bracket == "(" and top.callee in _SAID and top.argument == 0
 
     def _literal(self, text: str, said: bool, at: int) -> None:
-        frame = next((each for each in reversed(self.stack) if each.callee or each.bracket == "{"), _Frame(""))
+        frame = next(
+            (each for each in reversed(self.stack) if each.callee or each.bracket == "{"), _Frame("")
+        )
         shown = frame.key in _SHOWN_KEYS or frame.argument >= _SHOWN.get(frame.callee, 99)
         after = _TOKEN.match(self.source, at + len(self.source[at:]) - len(self.source[at:].lstrip()))
         line = self.source.count("\n", 0, at) + 1
@@ -138,7 +141,9 @@ class _Reader:
         """A regular expression, where a division cannot stand."""
         if self.source[at] != "/" or self.source[at + 1] in "/*":
             return None
-        return _REGEX.match(self.source, at) if self.before[-1:] in "(,=:[!&|?{};>" or not self.before else None
+        return (
+            _REGEX.match(self.source, at) if self.before[-1:] in "(,=:[!&|?{};>" or not self.before else None
+        )
 
 
 def _plain(inner: str) -> str:

@@ -2,12 +2,6 @@
 import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 
-// What a message of several parts is taken apart at, and put together with.
-const BETWEEN = [
-  [/(?<=\.) /, mark(" ")],
-  ["; ", mark("; ")],
-  [", ", mark(", ")],
-];
 let words = {}; // English phrase -> translation
 let patterns = []; // of what the server says: [what it looks like, names of its holes, translation]
 let tag; // of the language, where there is a translation
@@ -44,17 +38,28 @@ export function retell(sentence) {
   return (sentence && patterns.length ? translated(sentence) : null) ?? sentence;
 }
 
+/** null where there is no translation. A message of several parts is taken apart where each of them has one. */
 function translated(sentence) {
+  return (
+    inParts(sentence, /(?<=\.) /, mark(" ")) ??
+    inParts(sentence, "; ", mark("; ")) ??
+    whole(sentence) ??
+    inParts(sentence, ", ", mark(", "))
+  );
+}
+
+function whole(sentence) {
   for (const [looks, holes, other] of patterns) {
     const found = sentence.match(looks);
     if (found) return insert(other, (index) => retell(found[1 + holes.indexOf(index)] ?? ""));
   }
-  for (const [between, joint] of BETWEEN) {
-    const parts = sentence.split(between);
-    const told = parts.length > 1 ? parts.map(translated) : [null];
-    if (told.every((each) => each !== null)) return told.join(t(joint));
-  }
   return null;
+}
+
+function inParts(sentence, between, joint) {
+  const parts = sentence.split(between);
+  const told = parts.length > 1 ? parts.map(translated) : [null];
+  return told.every((each) => each !== null) ? told.join(t(joint)) : null;
 }
 
 function pattern([english, other]) {
