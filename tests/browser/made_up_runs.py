@@ -103,7 +103,7 @@ def _prompt(name: str, index: int) -> DsrPrompt:
 
 
 def _score(dsr: float | None) -> Score:
-    reason = None if dsr is not None else "only 1 of 9 frames shows both"
+    reason = None if dsr is not None else "only 1 of 9 frames show both; at least 3 are needed"
     return Score(dsr is not None, reason, dsr, dsr, dsr, dsr, dsr, 9)
 
 

@@ -149,6 +149,47 @@ def test_a_finished_run_opens_again(look: Look, runs: Path, mode: str, theme: st
     seen.complaints[:] = [line for line in seen.complaints if "404" not in line]
 
 
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (
+            "en",
+            [
+                "Browse videos and pairs",
+                "Finished",
+                "step 40 of 40",
+                "Held-out score",
+                "4 pairs, newest first",
+            ],
+        ),
+        ("ja", ["動画とペアを見る", "完了", "ステップ 40 / 40", "取り置きスコア", "4 組、新しい順"]),
+        ("zh", ["浏览视频和样本对", "已完成", "第 40 步，共 40 步", "保留视频得分", "4 组，新的在前"]),
+    ],
+)
+def test_the_panel_speaks_the_artists_language(
+    look: Look, runs: Path, language: str, said: list[str]
+) -> None:
+    finished_run(runs / "done", steps=40, looks=2, prompts=2)
+    seen = look(settings={"Comfy.Locale": language})
+    tab = open_tab(seen)
+    for words in said:
+        tab.get_by_text(words, exact=True).first.wait_for()
+    if language != "en":
+        left = set(tab.evaluate(_IN_ENGLISH, [EVIL, "In a meadow, a fox"]))
+        assert left <= {"SpatialAlign", "done", "fast"}, "names only"
+    seen.picture(f"training {language}")
+
+
+# Text and labels with a word of Latin letters, but for prompts and names that other languages keep.
+_IN_ENGLISH = """(root, prompts) => [root, ...root.querySelectorAll("*")]
+    .flatMap((each) => [
+        ...["title", "aria-label", "aria-valuetext"].map((name) => each.getAttribute(name) ?? ""),
+        ...[...each.childNodes].filter((child) => child.nodeType === 3).map((child) => child.textContent),
+    ])
+    .map((words) => words.replace(/LoRA|DSR/g, "").trim())
+    .filter((words) => /[A-Za-z]{2}/.test(words) && !prompts.some((prompt) => words.includes(prompt)))"""
+
+
 def test_steering_reload_and_a_second_tab(look: Look, runs: Path) -> None:
     with training_run(runs / "live") as layout:
         first = look()
