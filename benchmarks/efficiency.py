@@ -181,7 +181,9 @@ def train(root: Path, model_name: str, arm: Arm, seed: int, prompts: int, thread
     torch.set_num_threads(threads)
     run, model = Run(arm.folder(root, seed)), load_video_model(model_name)
     settings = replace(arm.settings, seed=seed)
-    check = HeldOutCheck(load_detector("pocket"), every=arm.every, prompts=prompts, seeds=arm.looks)
+    check = HeldOutCheck(
+        load_detector("pocket"), every=arm.every, prompts=prompts, seeds=arm.looks, workers=1
+    )
     last = settings.steps if seed == 0 else round(arm.share * settings.steps)
     training = run.train(model, settings, check=check)
     for _ in training:
