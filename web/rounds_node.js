@@ -2,6 +2,7 @@
 import { addElement, grow } from "./node_text.js";
 import { LineChart } from "./shared/chart.js";
 import { html, say, shield } from "./shared/dom.js";
+import { mark, retell, t } from "./shared/language.js";
 import { hear, look } from "./shared/server.js";
 import { percent, score } from "./shared/words.js";
 
@@ -9,8 +10,8 @@ const WIDGET = "spatialalign_rounds";
 const REMEMBERED = "spatialalign_run"; // a property of the node
 const LEAST = 230;
 const LINES = [
-  { kind: "one", words: "score of held-out videos", of: ({ held_out_score }) => held_out_score },
-  { kind: "two", words: "share that obeys", of: ({ held_out_accuracy }) => held_out_accuracy },
+  { kind: "one", words: mark("score of held-out videos"), of: ({ held_out_score }) => held_out_score },
+  { kind: "two", words: mark("share that obeys"), of: ({ held_out_accuracy }) => held_out_accuracy },
 ];
 
 /** Let a Rounds node show its rounds, from when there are any. */
@@ -60,25 +61,25 @@ class RoundsChart {
     this.rounds = [];
     this.best = null;
     this.now = html("p", { class: "sa-message", role: "status" });
-    this.bar = html("progress", { class: "sa-progress", "aria-label": "Done of this step", max: "1", value: "0" });
+    this.bar = html("progress", { class: "sa-progress", "aria-label": t("Done of this step"), max: "1", value: "0" });
     this.bar.hidden = true;
     const legend = LINES.map(({ kind, words }) =>
-      html("span", {}, html("i", { class: `sa-swatch sa-${kind}`, "aria-hidden": "true" }), words),
+      html("span", {}, html("i", { class: `sa-swatch sa-${kind}`, "aria-hidden": "true" }), t(words)),
     );
     this.chart = new LineChart({
-      label: "Held-out videos, round by round",
+      label: t("Held-out videos, round by round"),
       height: 130,
-      unit: "round",
+      unit: mark("round {0}"),
       read: (number) => this.read(number),
     });
     this.body = html("div", {}, html("div", { class: "sa-legend" }, legend), this.chart.element);
-    this.element = shield(html("section", { class: "spatialalign sa-rounds", "aria-label": "Rounds" }, this.now, this.bar, this.body));
+    this.element = shield(html("section", { class: "spatialalign sa-rounds", "aria-label": t("Rounds") }, this.now, this.bar, this.body));
     this.body.hidden = true;
   }
 
   /** What is being done; nothing when it has ended. */
   tell({ message, step, total, ended }) {
-    say(this.now, ended ? "" : (message ?? ""));
+    say(this.now, ended ? "" : (retell(message) ?? ""));
     this.bar.hidden = Boolean(ended) || !total;
     this.bar.max = total || 1;
     this.bar.value = step ?? 0;
@@ -97,8 +98,9 @@ class RoundsChart {
   read(number) {
     const round = this.rounds.find((each) => each.number === (number ?? this.best ?? 0));
     if (!round) return "";
-    const obeys = `score ${score(round.held_out_score)}, ${percent(round.held_out_accuracy)} obey`;
-    if (round.number === 0) return `before any: ${obeys}`;
-    return `round ${round.number}${round.number === this.best ? ", the best" : ""}: ${obeys}, learned from ${round.pairs} pairs`;
+    const obeys = t`score ${score(round.held_out_score)}, ${percent(round.held_out_accuracy)} obey`;
+    if (round.number === 0) return t`before any: ${obeys}`;
+    if (round.number === this.best) return t`round ${round.number}, the best: ${obeys}, learned from ${round.pairs} pairs`;
+    return t`round ${round.number}: ${obeys}, learned from ${round.pairs} pairs`;
   }
 }

@@ -182,7 +182,15 @@ _WHOLE = {
         f"memory plan {plan.name} ({plan.about}): 1.25 GiB" for plan in (*PLANS.values(), SHARDED)
     ],
     "DSR-Score 7 of 1: 7": [],
-    "7, seed 7": [],
+    "round 7, 7": [
+        f"round 7, {stage}"
+        for stage in ("generate", "detect", "score", "pairs", "train: going on after step 8")
+    ],
+    "round 7: 7": ["round 7: is done already"],
+    # not of panels
+    "accuracy@7: 7 before, 7 after (7, 95 % interval 7 to 7)": [],
+    "7 videos before and 7 after training": [],
+    "writing the report": [],
     "the text of 7": [],
 }
 _FILES = (
@@ -193,6 +201,10 @@ _FILES = (
     "run/session.py",
     "run/training.py",
     "run/pair_view.py",
+    "run/pairing.py",
+    "run/stages.py",
+    "run/finding.py",
+    "run/rounds.py",
     "train/draws.py",
 )
 _PICTURES = ("A video needs", "Pictures must")  # said of frames that are written, not of a video that is read
@@ -267,7 +279,9 @@ def test_every_sentence_of_the_server_is_translated_whole_and_no_pattern_is_stal
     told = {each: retell(each) for each in _sentences()}
     assert [each for each, other in told.items() if other is None] == []
     # Nothing is left of the English but names and settings.
-    names = r"LoRA|DSR|NaN|GiB|PC|min_margin|threshold|recompute|" + "|".join(PLANS | {SHARDED.name: SHARDED})
+    names = r"LoRA|Latent|DSR|NaN|GiB|PC|min_margin|threshold|recompute|" + "|".join(
+        PLANS | {SHARDED.name: SHARDED}
+    )
     left = {
         each: other
         for each, other in told.items()
