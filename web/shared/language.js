@@ -77,6 +77,7 @@ function setting() {
 }
 
 async function ask(chosen) {
+  if (chosen === "en") return {};
   try {
     const all = await (await api.fetchApi("/i18n")).json();
     return all[chosen]?.spatialalign ?? {};
