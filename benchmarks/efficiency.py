@@ -102,7 +102,7 @@ def main_arms(evaluations: int, looks: int, share: float) -> list[Arm]:
     published = replace(PUBLISHED, steps=steps, warmup=warmup)
     default = replace(DEFAULT, steps=round(evaluations / DEFAULT.pairs_per_step))
     rate = replace(published, learning_rate=default.learning_rate, warmup=round(DEFAULT.warmup / 3))
-    third, few, many = -(-steps // 3), -(-default.steps // 5), -(-default.steps // 13)
+    third, few, many = -(-steps // 3), -(-default.steps // 4), -(-default.steps // 13)
     return [
         Arm("main", "default", default, RETOLD, many, looks, share),
         Arm("main", "published", published, OWN, third, looks),
@@ -298,10 +298,9 @@ def jobs(options: argparse.Namespace) -> list[tuple[Arm, int]]:
     factors = factor_arms(options.evaluations)
     return [
         *((arm, seed) for seed in range(options.seeds) for arm in presets[:2]),
-        *((arm, 0) for arm in factors),
         *((arm, seed) for seed in range(options.ablation_seeds) for arm in ablations),
         *((presets[2], seed) for seed in range(options.seeds)),
-        *((arm, seed) for seed in range(1, options.seeds) for arm in factors),
+        *((arm, seed) for seed in range(options.seeds) for arm in factors),
     ]
 
 
