@@ -98,6 +98,15 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def content_digest(path: Path) -> str | None:
+    """16 hex digits of the file's content; None when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError:
+        return None
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return _plain(value.value)
@@ -122,12 +131,18 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"A {type(value).__name__} has no fingerprint.")
 
 
+def why_not(error: OSError) -> str | None:
+    """What the system's refusal means and what helps, to follow a colon; None where it is not about disk or
+    permission."""
+    return _WHY_NOT.get(error.errno or 0)
+
+
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = _WHY_NOT.get(error.errno or 0)
+        why = why_not(error)
         if why is None or not _concerns(error, path):
             raise
         raise SpatialAlignError(f"Cannot write {path}: {why}.") from error
