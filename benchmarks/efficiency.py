@@ -102,7 +102,7 @@ def main_arms(evaluations: int, looks: int, share: float) -> list[Arm]:
     published = replace(PUBLISHED, steps=steps, warmup=warmup)
     default = replace(DEFAULT, steps=round(evaluations / DEFAULT.pairs_per_step))
     rate = replace(published, learning_rate=default.learning_rate, warmup=round(DEFAULT.warmup / 3))
-    third, few, many = -(-steps // 3), -(-default.steps // 5), -(-default.steps // 13)
+    third, few, many = -(-steps // 3), -(-default.steps // 4), -(-default.steps // 13)
     return [
         Arm("main", "default", default, RETOLD, many, looks, share),
         Arm("main", "published", published, OWN, third, looks),
@@ -181,7 +181,9 @@ def train(root: Path, model_name: str, arm: Arm, seed: int, prompts: int, thread
     torch.set_num_threads(threads)
     run, model = Run(arm.folder(root, seed)), load_video_model(model_name)
     settings = replace(arm.settings, seed=seed)
-    check = HeldOutCheck(load_detector("pocket"), every=arm.every, prompts=prompts, seeds=arm.looks)
+    check = HeldOutCheck(
+        load_detector("pocket"), every=arm.every, prompts=prompts, seeds=arm.looks, workers=1
+    )
     last = settings.steps if seed == 0 else round(arm.share * settings.steps)
     training = run.train(model, settings, check=check)
     for _ in training:
@@ -296,10 +298,9 @@ def jobs(options: argparse.Namespace) -> list[tuple[Arm, int]]:
     factors = factor_arms(options.evaluations)
     return [
         *((arm, seed) for seed in range(options.seeds) for arm in presets[:2]),
-        *((arm, 0) for arm in factors),
         *((arm, seed) for seed in range(options.ablation_seeds) for arm in ablations),
         *((presets[2], seed) for seed in range(options.seeds)),
-        *((arm, seed) for seed in range(1, options.seeds) for arm in factors),
+        *((arm, seed) for seed in range(options.seeds) for arm in factors),
     ]
 
 

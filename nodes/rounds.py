@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from comfy_api.latest import io
-from PIL import Image
 
 from ..spatialalign_core.draw import Picture, curve
-from ..spatialalign_core.progress import Progress
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.round_log import Round
 from ..spatialalign_core.run.rounds import RoundSettings
@@ -18,6 +16,7 @@ from ..spatialalign_core.train.plans import PLANS
 from ..spatialalign_core.train.settings import PRESETS
 from . import widgets
 from .driving import drive, watched
+from .events import told
 from .pictures import shown, to_image
 from .places import list_for_load_lora, working_in
 from .sockets import (
@@ -142,23 +141,19 @@ class Rounds(io.ComfyNode):
         )
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
 
-        def picture(step: Progress) -> Image.Image | None:
-            if step.stage != "rounds":
-                return None
-            return Image.fromarray(_chart(run.run.finished_rounds()))
-
         with working_in(run.run.folder):
             with contextlib.ExitStack() as using:
                 using.enter_context(detector.in_use())
                 model = using.enter_context(video_model.in_use(training=True))
                 work = run.run.rounds(model, finder, settings, lora_name, mask_tracker, plan=memory_plan)
-                outcome = drive(work, cls.hidden.unique_id, picture)
+                node = cls.hidden.unique_id
+                outcome = drive(told(work, "rounds", run.run, node), node)
             listed = f"{run.run.folder.name}-{lora_name}.safetensors"
             list_for_load_lora(run.run.lora_path(lora_name), listed)
         finished = run.run.finished_rounds()
         chart = to_image(_chart(finished))
         text = f"{outcome.message}\n{_table(finished)}\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
-        return io.NodeOutput(replace(run, lora=lora_name), listed, chart, ui=shown(cls, text, chart))
+        return io.NodeOutput(replace(run, lora=lora_name), listed, chart, ui=shown(cls, text))
 
 
 def _chart(finished: Sequence[Round]) -> Picture:

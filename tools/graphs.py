@@ -32,6 +32,9 @@ _SAVE_VIDEO = {
     "format": ["COMBO", {"default": "auto"}],
     "codec": ["COMBO", {"default": "auto"}],
 }
+# These say something below their widgets once they have run.
+_SPEAKING = {"SpatialAlign_LoadVideoModel", "SpatialAlign_PromptSet"}
+_WORDS = 110
 _LATER = {("CreateVideo", "bit_depth")}
 _NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
 
@@ -200,4 +203,4 @@ def _height(kind: str, info: dict[str, Any], sockets: int, widgets: list[dict[st
     long = sum(bool(each.get("multiline")) for each in options)
     seeds = sum(bool(each.get("control_after_generate")) for each in options)
     rows = max(sockets, len(info["output"])) * _SLOT + (len(widgets) - long + seeds) * _WIDGET + long * _TEXT
-    return _HEAD + rows + _FOOT
+    return _HEAD + rows + _FOOT + (_WORDS if kind in _SPEAKING else 0)

@@ -1,15 +1,18 @@
-"""Makes web/docs/pictures/ in a real ComfyUI: `python tools/help_pictures.py [node id ...]`.
+"""Makes web/docs/pictures/ in a real ComfyUI: `python tools/help_pictures.py [--run FOLDER] [node id ...]`.
 
 Each picture shows a node at work in its smallest graph, and carries that graph: dropped on ComfyUI's canvas, the
-picture opens it. Needs what the browser tests need; takes some minutes, most of them for a small training.
+picture opens it. Needs what the browser tests need; takes some minutes, most of them for a small training. With the run
+folder that quickstart.py has left, the nodes of the loop show that run instead of a small one of their own.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +49,38 @@ _RENAME = """([from, to]) => {
 }"""
 
 
+@dataclass(frozen=True)
+class Size:
+    """Of the loop: widgets of its nodes."""
+
+    folder: str
+    prompts: dict[str, int]
+    seeds: int
+    steps: int
+    looks: int
+
+
+SMALL = Size("small", {"train_prompts": 12, "held_out_prompts": 4}, seeds=3, steps=30, looks=2)
+QUICKSTART = Size("quickstart", {"train_prompts": 144}, seeds=4, steps=0, looks=5)
+
+
 def main() -> None:
-    wanted = set(sys.argv[1:])
-    with running() as (browser, server):
-        make(browser, server, wanted)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, help="a finished run folder of quickstart.py")
+    parser.add_argument("nodes", nargs="*", help="ids of the nodes, all without")
+    options = parser.parse_args()
+    with running(options.run) as (browser, server):
+        make(browser, server, set(options.nodes), QUICKSTART if options.run else SMALL)
 
 
-def make(browser: Any, server: Server, wanted: set[str]) -> None:
+def make(browser: Any, server: Server, wanted: set[str], size: Size) -> None:
     """All pictures, or those of the nodes named."""
     schemas = server.get("/object_info")
     seen = Seen.open_in(browser, server, "vue", size=_VIEW, settings=_QUIET)
     PICTURES.mkdir(parents=True, exist_ok=True)
-    for name, draw in GRAPHS.items():
+    for name, draw in graphs(size).items():
         if not wanted or name in wanted:
             graph = Graph(name, schemas, note_height=0)
             shown = draw(graph)
@@ -221,22 +244,22 @@ def _collect(graph: Graph) -> list[Added]:
     ]
 
 
-def _loop(stage: str) -> Callable[[Graph], list[Added]]:
+def _loop(stage: str, size: Size) -> Callable[[Graph], list[Added]]:
     """The loop, small, as far as this stage; the stage and what stands before it are shown."""
 
     def draw(graph: Graph) -> list[Added]:
         graph.column()
-        model = graph.add("SpatialAlign_LoadVideoModel", tall=260)
+        model = graph.add("SpatialAlign_LoadVideoModel")
         detector = graph.add("SpatialAlign_LoadDetector")
-        prompts = graph.add("SpatialAlign_PromptSet", train_prompts=12, held_out_prompts=4)
+        prompts = graph.add("SpatialAlign_PromptSet", **size.prompts)
         graph.column()
         last = graph.add(
             "SpatialAlign_Generate",
             tall=460,
             video_model=model["video_model"],
             prompts=prompts["prompts"],
-            run_folder="small",
-            seeds=3,
+            run_folder=size.folder,
+            seeds=size.seeds,
         )
         if stage == "LoadVideoModel":
             return [model, last]
@@ -274,7 +297,11 @@ def _loop(stage: str) -> Callable[[Graph], list[Added]]:
         graph.column()
         pairs = last
         last = graph.add(
-            "SpatialAlign_TrainLora", tall=1000, run=last["run"], video_model=model["video_model"], steps=30
+            "SpatialAlign_TrainLora",
+            tall=1000,
+            run=last["run"],
+            video_model=model["video_model"],
+            steps=size.steps,
         )
         if stage == "TrainLora":
             return [pairs, last]
@@ -287,6 +314,7 @@ def _loop(stage: str) -> Callable[[Graph], list[Added]]:
                 run=last["run"],
                 video_model=model["video_model"],
                 detector=detector["detector"],
+                seeds=size.looks,
             )
             return [trained, last]
         last = graph.add(
@@ -295,7 +323,7 @@ def _loop(stage: str) -> Callable[[Graph], list[Added]]:
             run=last["run"],
             video_model=model["video_model"],
             detector=detector["detector"],
-            seeds=2,
+            seeds=size.looks,
         )
         return [trained, last]
 
@@ -308,31 +336,33 @@ def _loop(stage: str) -> Callable[[Graph], list[Added]]:
     return kept
 
 
-GRAPHS: dict[str, Callable[[Graph], list[Added]]] = {
-    "SpatialAlign_SpriteClip": _clip,
-    "SpatialAlign_PromptSet": _prompt_set,
-    "SpatialAlign_PromptFromSentence": _sentence,
-    "SpatialAlign_LoadDetector": _load_detector,
-    "SpatialAlign_ScoreVideo": _load_detector,
-    "SpatialAlign_DetectTrack": _detect_track,
-    "SpatialAlign_DrawTracks": _draw_tracks,
-    "SpatialAlign_PickBest": _pick_best,
-    "SpatialAlign_CollectSample": _collect,
-    **{
-        f"SpatialAlign_{stage}": _loop(stage)
-        for stage in (
-            "LoadVideoModel",
-            "Generate",
-            "Detect",
-            "Score",
-            "ExportPairs",
-            "TrainLora",
-            "Rounds",
-            "Evaluate",
-            "Compare",
-        )
-    },
-}
+def graphs(size: Size) -> dict[str, Callable[[Graph], list[Added]]]:
+    """What to draw for each node: puts the graph together and returns the nodes to show."""
+    return {
+        "SpatialAlign_SpriteClip": _clip,
+        "SpatialAlign_PromptSet": _prompt_set,
+        "SpatialAlign_PromptFromSentence": _sentence,
+        "SpatialAlign_LoadDetector": _load_detector,
+        "SpatialAlign_ScoreVideo": _load_detector,
+        "SpatialAlign_DetectTrack": _detect_track,
+        "SpatialAlign_DrawTracks": _draw_tracks,
+        "SpatialAlign_PickBest": _pick_best,
+        "SpatialAlign_CollectSample": _collect,
+        **{
+            f"SpatialAlign_{stage}": _loop(stage, size)
+            for stage in (
+                "LoadVideoModel",
+                "Generate",
+                "Detect",
+                "Score",
+                "ExportPairs",
+                "TrainLora",
+                "Rounds",
+                "Evaluate",
+                "Compare",
+            )
+        },
+    }
 
 
 if __name__ == "__main__":

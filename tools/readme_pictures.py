@@ -1,10 +1,13 @@
-"""Makes pictures/ for the README in a real ComfyUI: `python tools/readme_pictures.py`.
+"""Makes pictures/ for the README in a real ComfyUI: `python tools/readme_pictures.py --run FOLDER`.
 
-The icon, two screenshots and a short clip: a video is scored, then its sentence is changed and the score falls.
+FOLDER is what quickstart.py has left; its template is run to the end with it. The icon, screenshots of the finished
+loop, of the training panel and of the run browser, and a short clip: a video is scored, then its sentence is changed
+and the score falls.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import sys
 from pathlib import Path
@@ -30,18 +33,47 @@ _OTHER = "In a meadow, a fox is on the right of a box, then the fox jumps on top
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, required=True, help="a finished run folder of quickstart.py")
+    run = parser.parse_args().run
     PICTURES.mkdir(exist_ok=True)
     icon().save(PICTURES / "icon.png", optimize=True)
-    with running() as (browser, server):
+    with running(run) as (browser, server):
         make(browser, server)
 
 
 def make(browser: Any, server: Server) -> None:
     """The screenshots and the clip."""
     seen = Seen.open_in(browser, server, "vue", "dark", _SIZE, _QUIET)
+    _loop(seen)
+    _clip_of_a_score(seen)
+    seen.close()
+
+
+def _loop(seen: Seen) -> None:
+    """The quickstart's graph after its run, what the training panel says of it, and its videos."""
     seen.open("Quickstart")
+    seen.run(timeout=1800)
+    seen.settle(2500)
     _fit(seen)
     _save(_shot(seen), "quickstart")
+    seen.page.locator("button[aria-label^='SpatialAlign']").first.click()
+    seen.page.locator(".sa-training video").first.wait_for()
+    seen.settle(2500)
+    _save(_shot(seen), "training")
+    seen.page.get_by_role("button", name="Browse videos and pairs").click()
+    dialog = seen.page.locator("dialog.sa-browser")
+    dialog.locator(".sa-tile").first.click()
+    seen.settle(3500)
+    _save(_shot(seen), "browser")
+    dialog.get_by_role("button", name="Close").click()
+    seen.page.locator("button[aria-label^='SpatialAlign']").first.click()
+
+
+def _clip_of_a_score(seen: Seen) -> None:
+    """Score a video, change its sentence, and score it again."""
     seen.open("Score a video")
     _fit(seen)
     frames = [(_shot(seen), 1200)]
@@ -54,12 +86,11 @@ def make(browser: Any, server: Server) -> None:
         for _ in range(3):
             seen.settle(300)
             frames.append((_shot(seen), 250))
-        server.wait(number, 600)
+        seen.server.wait(number, 600)
         seen.settle(2500)
         frames.append((_shot(seen), 2600))
         if sentence is None:
             _save(frames[-1][0], "score")
-    seen.close()
     clip(frames, PICTURES / "score.webp")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,14 +17,20 @@ from server import Server, find_comfyui
 
 
 @contextlib.contextmanager
-def running() -> Iterator[tuple[Any, Server]]:
-    """Browser and server. SystemExit with a sentence where one of them is missing."""
+def running(run: Path | None = None) -> Iterator[tuple[Any, Server]]:
+    """Browser and server. SystemExit with a sentence where one of them is missing.
+
+    run: a finished run folder of quickstart.py, which is then the Quickstart template's own.
+    """
     with tempfile.TemporaryDirectory(prefix="spatialalign-pictures-") as base:
         comfyui, browser = find_comfyui(Path(base) / "ComfyUI"), find_chromium()
         if isinstance(comfyui, str) or browser is None:
             raise SystemExit(
                 f"Cannot make pictures: {comfyui if isinstance(comfyui, str) else 'no Chromium'}."
             )
+        if run:
+            place = Path(base) / "output" / "spatialalign" / "quickstart"
+            shutil.copytree(run, place, ignore=shutil.ignore_patterns(".lock", "control"))
         server = Server(comfyui, Path(base))
         server.start()
         try:

@@ -1,6 +1,6 @@
 // The comparison on a Compare node, from when it has run, also after the page was loaded anew.
 import { ComparisonPanel } from "./comparison_panel.js";
-import { addElement, grow } from "./node_text.js";
+import { addFramed, grow } from "./node_text.js";
 import { html, shield } from "./shared/dom.js";
 
 const WIDGET = "spatialalign_comparison";
@@ -37,8 +37,8 @@ export function showComparison(node, output) {
 function open(node, chosen) {
   if (!node.spatialalignComparison) {
     node.spatialalignComparison = new ComparisonPanel();
-    const { element } = node.spatialalignComparison;
-    addElement(node, WIDGET, shield(html("div", { class: "spatialalign sa-comparison-node" }, element)), LEAST);
+    const panel = shield(html("div", { class: "spatialalign sa-comparison-node" }, node.spatialalignComparison.element));
+    addFramed(node, WIDGET, panel, LEAST);
     if (node.size[0] < WIDEST) node.setSize([WIDEST, node.size[1]]);
     grow(node);
   }

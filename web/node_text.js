@@ -21,6 +21,11 @@ export function addElement(node, name, element, least) {
   return widget;
 }
 
+/** The same for what has no end: in Nodes 2.0 a node is as tall as what is in it, so a frame has the height. */
+export function addFramed(node, name, element, least) {
+  return addElement(node, name, html("div", { class: "sa-frame" }, element), least);
+}
+
 /** Grow to hold the widgets, never shrink what the artist has made larger. */
 export function grow(node) {
   const [width, height] = node.computeSize();

@@ -3,12 +3,14 @@ import { app } from "../../scripts/app.js";
 import { attachComparison, showComparison } from "./compare_node.js";
 import { translateErrors } from "./errors.js";
 import { showText } from "./node_text.js";
+import { attachRounds } from "./rounds_node.js";
 import { showScore } from "./score_node.js";
 import { openTab } from "./sidebar.js";
 import { attachTraining } from "./training_node.js";
 
 const PREFIX = "SpatialAlign_";
 const TRAINER = "SpatialAlign_TrainLora";
+const ROUNDS = "SpatialAlign_Rounds";
 const COMPARE = "SpatialAlign_Compare";
 
 app.registerExtension({
@@ -38,6 +40,7 @@ app.registerExtension({
     // Nodes 2.0 takes the picture of a node that has a video input for a video, unless told.
     node.previewMediaType ??= "image";
     if (node.comfyClass === TRAINER) attachTraining(node);
+    if (node.comfyClass === ROUNDS) attachRounds(node);
     if (node.comfyClass === COMPARE) attachComparison(node);
     const before = node.onExecuted;
     node.onExecuted = function (output) {

@@ -1,6 +1,5 @@
 // The training panel on a Train LoRA node: of the run that the node before it names.
-import { addElement, grow } from "./node_text.js";
-import { html } from "./shared/dom.js";
+import { addFramed, grow } from "./node_text.js";
 import { hear, look } from "./shared/server.js";
 import { TrainingPanel } from "./training_panel.js";
 
@@ -50,8 +49,7 @@ async function openIfTrained(node) {
 function open(node, run) {
   if (!node.spatialalignTraining) {
     node.spatialalignTraining = new TrainingPanel();
-    // In Nodes 2.0 a node is as tall as what is in it, and the list of videos has no end: so the frame has the height.
-    addElement(node, WIDGET, html("div", { class: "sa-frame" }, node.spatialalignTraining.element), LEAST);
+    addFramed(node, WIDGET, node.spatialalignTraining.element, LEAST);
     grow(node);
   }
   node.spatialalignTraining.show(run);

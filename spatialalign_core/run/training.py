@@ -52,7 +52,7 @@ def train_lora(
         raise SpatialAlignError(f"{lora.name} cannot continue from itself; give the new LoRA another name.")
     total = settings.steps
     origin = lora_origin(continue_from)
-    print_ = fingerprint([pairs.fingerprint, settings, model.trained_fingerprint, *origin])
+    print_ = fingerprint([pairs.fingerprint, settings.chosen(), model.trained_fingerprint, *origin])
     check = watching.check if watching and watching.check.every else None
     outcome = fingerprint([print_, check.fingerprint]) if check else print_
     state_of_file = _finished(lora, outcome)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ..errors import SpatialAlignError
 from .losses import LOSSES
@@ -21,8 +22,8 @@ class TrainSettings:
     sigma_min, sigma_max: noise levels at which the preference is learned, within 0..1. anchor_share: share of a step's
     pairs at the levels outside of them, where only the regulariser acts; a LoRA works at every level, and nothing else
     would hold it there. margin_weight: the power of a pair's score margin by which its preference counts, relative to
-    the mean over all pairs; 0 counts all pairs the same, 1 counts one with twice the margin twice. shift: how far the levels lean towards noise; None takes the family's. targets: a set of the
-    family's `lora_targets`.
+    the mean over all pairs; 0 counts all pairs the same, 1 counts one with twice the margin twice. shift: how far the
+    levels lean towards noise; None takes the family's. targets: a set of the family's `lora_targets`.
     """
 
     loss: str = "dpo+zo"
@@ -78,9 +79,20 @@ class TrainSettings:
                 "sigma_min must lie below sigma_max, both within 0 and 1; correct the two."
             )
         if self.margin_weight < 0:
-            raise SpatialAlignError(f"margin_weight must be 0 or more, not {self.margin_weight}; 0 weighs nothing.")
+            raise SpatialAlignError(
+                f"margin_weight must be 0 or more, not {self.margin_weight}; 0 weighs nothing."
+            )
         if not 0 <= self.anchor_share < 1:
             raise SpatialAlignError(f"anchor_share must be at least 0 and below 1, not {self.anchor_share}.")
+
+    def chosen(self) -> dict[str, Any]:
+        """What is not as in `TrainSettings()`. A setting that a later version adds, off, leaves this as it is, so that
+        runs from before go on."""
+        return {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if getattr(self, each.name) != each.default
+        }
 
     @property
     def anchors(self) -> int:

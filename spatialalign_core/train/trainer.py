@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -106,7 +106,7 @@ class Trainer:
         self.guard = LossGuard(settings.diverged)
         self.drawer = Drawer(pairs, settings, model)
         self.fingerprint = fingerprint(
-            [asdict(settings), pairs.fingerprint, model.trained_fingerprint, *lora_origin(continue_from)]
+            [settings.chosen(), pairs.fingerprint, model.trained_fingerprint, *lora_origin(continue_from)]
         )
         self._attach()
         if continue_from is not None:

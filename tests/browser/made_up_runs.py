@@ -7,7 +7,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -18,6 +18,7 @@ from spatialalign_core.relations import CHANGES
 from spatialalign_core.run.control import Health
 from spatialalign_core.run.layout import RunLayout
 from spatialalign_core.run.lock import locked
+from spatialalign_core.run.round_log import Round, write_rounds
 from spatialalign_core.run.scores import ScoreRow, write_scores
 from spatialalign_core.score import Score
 from spatialalign_core.video import write_video
@@ -47,6 +48,13 @@ def finished_run(folder: Path, steps: int, looks: int, prompts: int) -> RunLayou
     layout.training_file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     layout.control.tell("finished", steps, steps, "fast")
     return layout
+
+
+def with_rounds(layout: RunLayout, scores: Sequence[float]) -> None:
+    """Rounds that reached these held-out scores, the first before any training."""
+    write_rounds(
+        layout.rounds_file, [Round(n, score, score, 1.0, pairs=40 * n) for n, score in enumerate(scores)]
+    )
 
 
 @contextlib.contextmanager

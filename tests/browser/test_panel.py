@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import MODES, THEMES, Seen, check_accessibility
-from made_up_runs import EVIL, finished_run, training_run
+from browsing import MODES, PACK, THEMES, Seen, check_accessibility
+from made_up_runs import EVIL, finished_run, training_run, with_rounds
 from server import Server
 
 BOTH = list(zip(MODES, THEMES, strict=True))
@@ -242,3 +242,23 @@ def _longest_frame(seen: Seen, talk: Any, frames: int = 60) -> float:
         )
         times.append(busy() - before)
     return max(times)
+
+
+@pytest.mark.parametrize(("mode", "theme"), BOTH)
+def test_rounds_show_their_chart_again_after_a_reload(look: Look, runs: Path, mode: str, theme: str) -> None:
+    with_rounds(finished_run(runs / "by rounds", 20, 2, 2), (0.44, 0.61, 0.58))
+    seen = look(mode, theme)
+    template = PACK / "workflows" / "Continue with another round.json"
+    workflow = json.loads(template.read_text(encoding="utf-8"))
+    node = next(each for each in workflow["nodes"] if each["type"] == "SpatialAlign_Rounds")
+    node["properties"]["spatialalign_run"] = "by rounds"
+    seen.load(workflow)
+    seen.centre_on("SpatialAlign_Rounds")
+    chart = seen.page.locator(".sa-rounds")
+    chart.get_by_text("round 1, the best: score 0.61, 61 % obey, learned from 40 pairs").wait_for()
+    assert chart.locator("path.sa-line").count() == 2
+    chart.get_by_role("slider").focus()
+    seen.page.keyboard.press("Home")
+    chart.get_by_text("before any: score 0.44, 44 % obey").wait_for()
+    seen.picture(f"rounds {mode} {theme}")
+    check_accessibility(seen.page, ".sa-rounds")

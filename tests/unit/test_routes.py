@@ -89,7 +89,23 @@ def test_training_and_looks(answers: Answers) -> None:
     assert (status, looks["rows"]) == (200, [])  # its prompts are not known
 
 
-@pytest.mark.parametrize("route", ["training", "looks", "video"])
+@pytest.mark.parametrize(
+    ("scores", "best"), [((), None), ((0.5,), None), ((0.5, 0.6, 0.55), 1), ((0.5, 0.4), 1)]
+)
+def test_rounds(answers: Answers, pack: Any, scores: tuple[float, ...], best: int | None) -> None:
+    log = pack(f"{NAME}.spatialalign_core.run.round_log")
+    rounds = [
+        log.Round(number, score, 0.5, 1.0, pairs=7, origin="made up") for number, score in enumerate(scores)
+    ]
+    if rounds:
+        log.write_rounds(answers.layout(answers.root / "first run").rounds_file, rounds)
+    status, found = answers.ask("GET", "/spatialalign/rounds", params={"run": "first run"})
+    assert (status, found["best"]) == (200, best)
+    assert [each["held_out_score"] for each in found["rounds"]] == list(scores)
+    assert all(each["pairs"] == 7 and "origin" not in each for each in found["rounds"])
+
+
+@pytest.mark.parametrize("route", ["training", "looks", "rounds", "video"])
 def test_a_deleted_run_is_said_to_be_gone(answers: Answers, route: str) -> None:
     shutil.rmtree(answers.root / "first run")
     status, answer = answers.ask("GET", f"/spatialalign/{route}", params=VIDEO)

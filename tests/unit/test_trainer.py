@@ -67,6 +67,13 @@ def test_published_preset_is_the_released_recipe():
     assert (PUBLISHED.pairs_per_step, PUBLISHED.noise) == (48, "separate")
 
 
+def test_a_setting_that_is_off_changes_no_fingerprint():
+    """So that a version with one setting more goes on with the runs of the version before."""
+    assert TrainSettings().chosen() == {}
+    assert "margin_weight" not in DEFAULT.chosen()
+    assert replace(DEFAULT, margin_weight=1.0).chosen() == DEFAULT.chosen() | {"margin_weight": 1.0}
+
+
 @pytest.mark.parametrize(
     ("step", "rate"),
     [(0, 0.0), (150, 0.5e-4), (300, 1e-4), (1650, 0.5e-4), (2999, pytest.approx(0.0, abs=1e-9))],

@@ -1,0 +1,104 @@
+// The rounds so far on a Rounds node: how well held-out videos do after each, while they go on and after a reload.
+import { addElement, grow } from "./node_text.js";
+import { LineChart } from "./shared/chart.js";
+import { html, say, shield } from "./shared/dom.js";
+import { hear, look } from "./shared/server.js";
+import { percent, score } from "./shared/words.js";
+
+const WIDGET = "spatialalign_rounds";
+const REMEMBERED = "spatialalign_run"; // a property of the node
+const LEAST = 230;
+const LINES = [
+  { kind: "one", words: "score of held-out videos", of: ({ held_out_score }) => held_out_score },
+  { kind: "two", words: "share that obeys", of: ({ held_out_accuracy }) => held_out_accuracy },
+];
+
+/** Let a Rounds node show its rounds, from when there are any. */
+export function attachRounds(node) {
+  const deaf = hear((event) => {
+    const { kind, run, node: id } = event;
+    if (kind !== "rounds" || !run || String(id) !== String(node.id)) return;
+    node.properties[REMEMBERED] = run;
+    open(node, run, event);
+  });
+  const configured = node.onConfigure;
+  node.onConfigure = function () {
+    const result = configured?.apply(this, arguments);
+    const run = this.properties?.[REMEMBERED];
+    if (typeof run === "string") open(this, run, null);
+    return result;
+  };
+  const removed = node.onRemoved;
+  node.onRemoved = function () {
+    deaf();
+    this.spatialalignRounds?.chart.close();
+    this.spatialalignRounds = null;
+    return removed?.apply(this, arguments);
+  };
+}
+
+async function open(node, run, event) {
+  const found = event && !isNew(event) ? null : await look("rounds", { run }).catch(() => null);
+  if (!node.graph) return; // removed meanwhile
+  if (!node.spatialalignRounds) {
+    if (!event && !found?.rounds.length) return;
+    node.spatialalignRounds = new RoundsChart();
+    addElement(node, WIDGET, node.spatialalignRounds.element, LEAST);
+    grow(node);
+  }
+  if (event) node.spatialalignRounds.tell(event);
+  if (found) node.spatialalignRounds.show(found);
+}
+
+/** Whether a round has ended since the last event, or all of them. */
+function isNew({ ended, held_out_score }) {
+  return Boolean(ended) || held_out_score !== undefined;
+}
+
+class RoundsChart {
+  constructor() {
+    this.rounds = [];
+    this.best = null;
+    this.now = html("p", { class: "sa-message", role: "status" });
+    this.bar = html("progress", { class: "sa-progress", "aria-label": "Done of this step", max: "1", value: "0" });
+    this.bar.hidden = true;
+    const legend = LINES.map(({ kind, words }) =>
+      html("span", {}, html("i", { class: `sa-swatch sa-${kind}`, "aria-hidden": "true" }), words),
+    );
+    this.chart = new LineChart({
+      label: "Held-out videos, round by round",
+      height: 130,
+      unit: "round",
+      read: (number) => this.read(number),
+    });
+    this.body = html("div", {}, html("div", { class: "sa-legend" }, legend), this.chart.element);
+    this.element = shield(html("section", { class: "spatialalign sa-rounds", "aria-label": "Rounds" }, this.now, this.bar, this.body));
+    this.body.hidden = true;
+  }
+
+  /** What is being done; nothing when it has ended. */
+  tell({ message, step, total, ended }) {
+    say(this.now, ended ? "" : (message ?? ""));
+    this.bar.hidden = Boolean(ended) || !total;
+    this.bar.max = total || 1;
+    this.bar.value = step ?? 0;
+  }
+
+  show({ rounds, best }) {
+    Object.assign(this, { rounds, best });
+    this.body.hidden = !rounds.length;
+    if (!rounds.length) return;
+    const lines = LINES.map(({ kind, of }) => ({ points: rounds.map((round) => [round.number, of(round)]), kind, dots: true }));
+    const last = Math.max(1, rounds.at(-1).number);
+    this.chart.show({ lines, first: 0, last, low: 0, high: 1, ticks: [0, 0.5, 1] });
+  }
+
+  /** The words for a round; without a cursor, for the best. */
+  read(number) {
+    const round = this.rounds.find((each) => each.number === (number ?? this.best ?? 0));
+    if (!round) return "";
+    const obeys = `score ${score(round.held_out_score)}, ${percent(round.held_out_accuracy)} obey`;
+    if (round.number === 0) return `before any: ${obeys}`;
+    return `round ${round.number}${round.number === this.best ? ", the best" : ""}: ${obeys}, learned from ${round.pairs} pairs`;
+  }
+}
