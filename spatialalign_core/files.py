@@ -131,10 +131,13 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"A {type(value).__name__} has no fingerprint.")
 
 
-def why_not(error: OSError) -> str | None:
+def why_not(error: BaseException) -> str | None:
     """What the system's refusal means and what helps, to follow a colon; None where it is not about disk or
-    permission."""
-    return _WHY_NOT.get(error.errno or 0)
+    permission. Safetensors tells of it in words of its own."""
+    if isinstance(error, OSError):
+        return _WHY_NOT.get(error.errno or 0)
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return _WHY_NOT.get(int(found[1])) if found else None
 
 
 @contextlib.contextmanager
@@ -147,9 +150,7 @@ def _writing(path: Path) -> Iterator[None]:
             raise
         raise SpatialAlignError(f"Cannot write {path}: {why}.") from error
     except Exception as error:
-        # safetensors tells of the system's errors in words of its own.
-        found = re.search(r"\(os error (\d+)\)", str(error))
-        why = _WHY_NOT.get(int(found[1])) if found else None
+        why = why_not(error)
         if why is None or isinstance(error, SpatialAlignError):
             raise
         raise SpatialAlignError(f"Cannot write {path}: {why}.") from error

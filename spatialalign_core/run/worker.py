@@ -36,7 +36,7 @@ from .samples import write_sample
 _ROOT = Path(__file__).resolve().parents[2]
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from spatialalign_core.run.worker import work; work()"
 _SMALL = 200 * 2**20  # bytes of weights; every worker holds its own copy
-_WORKER = 800 * 2**20  # bytes that a worker holds besides its weights: Python, libraries, a batch of small videos
+_WORKER = 800 * 2**20  # bytes that one holds besides its weights: Python, libraries, a few small videos
 _HEARTBEAT = 0.5  # seconds without news after which the driver may look whether it should stop
 
 
