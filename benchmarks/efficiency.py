@@ -204,13 +204,14 @@ def train(root: Path, model_name: str, arm: Arm, seed: int, prompts: int, thread
 def pair_ratio(curves: Curves, baseline: str) -> float | None:
     """Mean evaluations the default needed to reach the baseline's final mean accuracy, over the baseline's.
 
+    At least up to its first look, since a baseline that learns nothing is reached by doing nothing.
     None when one of the default's runs never got there, or one of the two has not run.
     """
     if baseline not in curves or "default" not in curves:
         return None
     goal = float(np.mean([points[-1].accuracy for points in curves[baseline]]))
     needed = [
-        next((point.evaluations for point in points if point.accuracy >= goal), None)
+        next((point.evaluations for point in points[1:] if point.accuracy >= goal), None)
         for points in curves["default"]
     ]
     if any(each is None for each in needed):

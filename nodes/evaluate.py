@@ -10,6 +10,7 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.report.text import percent
 from ..spatialalign_core.run import SETS
 from ..spatialalign_core.video import read_video
 from . import widgets
@@ -110,7 +111,7 @@ class Evaluate(io.ComfyNode):
         summary = json.loads(folder.report_json.read_text(encoding="utf-8"))
         before, after = float(summary["base"]), float(summary["aligned"])
         text = (
-            f"Videos that obey (score at least {tau:g}): {before:.0%} before training, {after:.0%} after.\n"
+            f"Videos that obey (score at least {tau:g}): {percent(before)} before training, {percent(after)} after.\n"
             f"{outcome.message}\n{outcome.warnings}\nReport: {folder.report_html}"
         )
         preview = to_image(_preview(run, seeds))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..spatialalign_core.draw import Picture, curve
+from ..spatialalign_core.report.text import percent
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.round_log import Round
 from ..spatialalign_core.run.rounds import RoundSettings
@@ -166,7 +167,7 @@ def _chart(finished: Sequence[Round]) -> Picture:
 
 def _table(finished: Sequence[Round]) -> str:
     return "\n".join(
-        f"Round {each.number}: held-out score {each.held_out_score:.3f}, {each.held_out_accuracy:.0%} obey"
+        f"Round {each.number}: held-out score {each.held_out_score:.3f}, {percent(each.held_out_accuracy)} obey"
         + (f", learned from {each.pairs} pairs" if each.number else ", before any")
         for each in finished
     )

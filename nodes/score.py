@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from comfy_api.latest import io
 
+from ..spatialalign_core.report.text import percent
 from ..spatialalign_core.score import accuracy_at
 from ..spatialalign_core.summary import GOOD
 from .driving import drive
@@ -38,7 +39,7 @@ class Score(io.ComfyNode):
         accuracy = accuracy_at(scores, GOOD)
         valid = [score.dsr for score in scores if score.dsr is not None]
         text = (
-            f"{accuracy:.0%} of {len(scores)} videos obey their prompt (score at least {GOOD}); "
+            f"{percent(accuracy)} of {len(scores)} videos obey their prompt (score at least {GOOD}); "
             f"{len(scores) - len(valid)} could not be scored."
         )
         if valid:

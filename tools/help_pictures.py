@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from browsing import PACK, Seen
 from graphs import Added, Graph, Wire
-from running import running
+from running import running, without_place
 from server import Server
 
 PICTURES = PACK / "web" / "docs" / "pictures"
@@ -41,12 +41,6 @@ _QUIET = {
 _SHOW = """(outputs) => Object.entries(outputs).forEach(([number, output]) => {
     if (!(number in window.app.nodeOutputs)) window.app.graph.getNodeById(Number(number))?.onExecuted?.(output);
 })"""
-_RENAME = """([from, to]) => {
-    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    for (let text = texts.nextNode(); text; text = texts.nextNode()) {
-        if (text.data.includes(from)) text.data = text.data.replaceAll(from, to);
-    }
-}"""
 
 
 @dataclass(frozen=True)
@@ -113,8 +107,7 @@ def _photograph(seen: Seen, nodes: list[int]) -> bytes:
     )
     seen.settle(1200)
     seen.page.wait_for_load_state("networkidle")
-    # A folder of this machine means nothing to anybody else.
-    seen.page.evaluate(_RENAME, [str(seen.server.base), "ComfyUI"])
+    without_place(seen)
     clip = {
         "x": left - _MARGIN,
         "y": top - _MARGIN,

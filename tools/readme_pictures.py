@@ -1,7 +1,7 @@
 """Makes pictures/ for the README in a real ComfyUI: `python tools/readme_pictures.py --run FOLDER`.
 
 FOLDER is what quickstart.py has left; its template is run to the end with it. The icon, screenshots of the finished
-loop, of the training panel and of the run browser, and a short clip: a video is scored, then its sentence is changed
+loop with the training panel and of the run browser, and a short clip: a video is scored, then its sentence is changed
 and the score falls.
 """
 
@@ -21,12 +21,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"
 sys.path.insert(0, str(Path(__file__).parent))
 
 from browsing import PACK, Seen
-from running import running
+from running import running, without_place
 from server import Server
 
 PICTURES = PACK / "pictures"
 _SIZE = (1440, 860)
-_WIDTH = 960  # of the clip
+_WIDTH = 560  # of the clip
+_MARGIN = 14
+_NODE = (442, 790)  # with the margin, at the scale of the clip
+_FRAMES = 17  # between the first and the last of the sprite clip
 _QUIET = {"Comfy.Minimap.Visible": False, "Comfy.Graph.CanvasInfo": False}
 _SCORER = "SpatialAlign_ScoreVideo"
 _OTHER = "In a meadow, a fox is on the right of a box, then the fox jumps on top of the box."
@@ -53,12 +56,11 @@ def make(browser: Any, server: Server) -> None:
 
 
 def _loop(seen: Seen) -> None:
-    """The quickstart's graph after its run, what the training panel says of it, and its videos."""
+    """The quickstart's graph after its run with the training panel beside it, and its videos."""
     seen.open("Quickstart")
     seen.run(timeout=1800)
     seen.settle(2500)
     _fit(seen)
-    _save(_shot(seen), "quickstart")
     seen.page.locator("button[aria-label^='SpatialAlign']").first.click()
     seen.page.locator(".sa-training video").first.wait_for()
     seen.settle(2500)
@@ -73,25 +75,39 @@ def _loop(seen: Seen) -> None:
 
 
 def _clip_of_a_score(seen: Seen) -> None:
-    """Score a video, change its sentence, and score it again."""
+    """Score a video and play it, change its sentence, score it again and play it again."""
     seen.open("Score a video")
-    _fit(seen)
-    frames = [(_shot(seen), 1200)]
+    seen.centre_on(_SCORER, 0.9)
+    frames = [(_node(seen), 1200)]
     for sentence in (None, _OTHER):
         if sentence:
             seen.set(_SCORER, {"sentence": sentence})
             seen.settle(600)
-            frames.append((_shot(seen), 1500))
-        number = seen.start()
-        for _ in range(3):
-            seen.settle(300)
-            frames.append((_shot(seen), 250))
-        seen.server.wait(number, 600)
+            frames.append((_node(seen), 1800))
+        seen.run(timeout=600)
         seen.settle(2500)
-        frames.append((_shot(seen), 2600))
-        if sentence is None:
-            _save(frames[-1][0], "score")
+        frames.append((_node(seen), 1800))
+        slider = seen.page.locator(".sa-score").get_by_role("slider")
+        slider.focus()
+        seen.page.keyboard.press("Home")
+        for _ in range(_FRAMES):
+            seen.settle(250)
+            frames.append((_node(seen), 160))
+            seen.page.keyboard.press("ArrowRight")
+        frames.append((_node(seen), 2200))
     clip(frames, PICTURES / "score.webp")
+
+
+def _node(seen: Seen) -> Image.Image:
+    """The scorer alone, always the same part of the page."""
+    number = seen.page.evaluate(
+        "(kind) => window.app.graph._nodes.find((each) => each.type === kind).id", _SCORER
+    )
+    box = seen.page.locator(f"[data-node-id='{number}']").bounding_box()
+    if box is None:
+        raise SystemExit(f"The node {_SCORER} is not on the page.")
+    left, top = round(box["x"]) - _MARGIN, round(box["y"]) - _MARGIN
+    return _shot(seen).crop((left, top, left + _NODE[0], top + _NODE[1]))
 
 
 def clip(frames: list[tuple[Image.Image, int]], target: Path) -> None:
@@ -136,6 +152,7 @@ def _fit(seen: Seen) -> None:
 
 
 def _shot(seen: Seen) -> Image.Image:
+    without_place(seen)
     return Image.open(io.BytesIO(seen.page.screenshot())).convert("RGB")
 
 

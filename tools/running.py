@@ -12,8 +12,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
 
-from browsing import chromium, find_chromium
+from browsing import Seen, chromium, find_chromium
 from server import Server, find_comfyui
+
+_RENAME = """([from, to]) => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+        if (text.data.includes(from)) text.data = text.data.replaceAll(from, to);
+    }
+}"""
 
 
 @contextlib.contextmanager
@@ -38,3 +45,8 @@ def running(run: Path | None = None) -> Iterator[tuple[Any, Server]]:
                 yield started, server
         finally:
             server.stop()
+
+
+def without_place(seen: Seen) -> None:
+    """Words on the page name ComfyUI, not its folder on this machine, which means nothing to anybody else."""
+    seen.page.evaluate(_RENAME, [str(seen.server.base), "ComfyUI"])

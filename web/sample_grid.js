@@ -57,10 +57,11 @@ export class SampleGrid {
     this.lay();
   }
 
-  /** As many tiles in a row as there is room for, but no more than a prompt has. */
+  /** As many tiles in a row as there is room for; fewer where that makes a prompt's rows equally long. */
   measure() {
     const longest = Math.max(1, ...(this.view?.prompts ?? []).map(({ samples }) => samples.length));
-    this.columns = this.room ? Math.max(1, Math.min(longest, Math.floor(this.room / TILE))) : 0;
+    const most = Math.max(1, Math.min(longest, Math.floor(this.room / TILE)));
+    this.columns = this.room ? Math.ceil(longest / Math.ceil(longest / most)) : 0;
     const width = Math.min(WIDEST, (this.room ?? 0) / (this.columns || 1)) - 18;
     const height = Math.round(Math.max(40, width / SHAPE));
     this.element.style.setProperty("--sa-strip", `${height}px`);
@@ -84,8 +85,7 @@ export class SampleGrid {
   row(row) {
     const head = html("div", { class: "sa-grid-head" }, html("span", { class: "sa-one-line", title: row.text }, row.text), html("span", { class: "sa-quiet" }, row.note));
     const tiles = row.samples.map((sample) => this.tile(row, sample));
-    while (tiles.length < this.columns) tiles.push(html("span", { class: "sa-no-tile" }));
-    return [head, html("div", { class: "sa-tiles" }, tiles)];
+    return [head, html("div", { class: "sa-tiles", style: `--sa-columns: ${this.columns}` }, tiles)];
   }
 
   tile({ run, set, id }, sample) {

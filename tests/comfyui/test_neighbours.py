@@ -83,7 +83,7 @@ def test_collected_videos_go_on_to_pairs_and_a_lora(server: Server) -> None:
     prompt = _collecting(server, 20, OTHER, ASKED)  # a batch of two clips
     entry = server.run(prompt)
     assert "2 new; 3 videos" in said(entry, prompt, COLLECT)
-    assert "67% of 3 videos" in said(entry, prompt, "SpatialAlign_Score")
+    assert "67\N{NARROW NO-BREAK SPACE}% of 3 videos" in said(entry, prompt, "SpatialAlign_Score")
     assert sorted(int(video.stem) for video in folder.rglob("samples/base/*/*.mp4")) == [5, 40, 41]
 
     prompt = _collecting(server, 20, OTHER, ASKED, train=True)
