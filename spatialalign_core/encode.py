@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import SpatialAlignError
+from .errors import SpatialAlignError, is_out_of_memory
 from .models.base import GenerateSettings, VideoModel
 from .plan import patch_size
 
@@ -37,7 +37,7 @@ def encode_frames(model: VideoModel, frames: np.ndarray) -> Tensor:
     try:
         raw = vae.encode(pixels.to(vae.device, vae.dtype) / 127.5 - 1).latent_dist.mode()[0]
     except (AttributeError, NotImplementedError, RuntimeError) as error:
-        if "out of memory" in str(error).lower():
+        if is_out_of_memory(error):
             raise
         raise SpatialAlignError(
             f"The VAE of {model.folder.name} cannot turn pictures into latents ({error}); connect LATENT to Collect "

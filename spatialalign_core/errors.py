@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class SpatialAlignError(Exception):
     """Something the person in front of the screen can put right.
@@ -13,3 +15,40 @@ class SpatialAlignError(Exception):
 
 class StopRequested(SpatialAlignError):
     """Somebody asked the work to end here. What is done is saved."""
+
+
+MEMORY_FULL = (
+    "The memory is full. Use a smaller --batch or --workers 1, or close other programs; what is done is kept."
+)
+NO_ROOM_FOR_LIBRARIES = (
+    "The libraries do not fit into the memory that this process may address (`ulimit -v`): PyTorch alone maps several "
+    "GiB that it never fills. Raise that limit, or limit the memory in use, as containers and control groups do."
+)
+_UNLOADED = "failed to map segment"
+_FULL = (
+    *("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory", "bad_alloc"),
+    *(_UNLOADED, "can't start new thread", "unable to mmap"),
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error says that memory ran out, on any device. Needs no torch, which may be what did not fit."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    kinds = (RuntimeError, ImportError, OSError)  # the last two where a library is loaded
+    return isinstance(error, kinds) and any(words in str(error).lower() for words in _FULL)
+
+
+def full_memory_sentence(error: BaseException) -> str:
+    """What to say of an error that `is_out_of_memory`."""
+    return NO_ROOM_FOR_LIBRARIES if _UNLOADED in str(error) else MEMORY_FULL
+
+
+def check_memory(error: BaseException, what: object) -> None:
+    """SpatialAlignError where memory ran out while `what` was loaded; for whoever takes any error for damage."""
+    if is_out_of_memory(error):
+        raise SpatialAlignError(
+            f"There is not enough memory to load {what}; close other programs, or choose a smaller model."
+        ) from error

@@ -98,6 +98,15 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def content_digest(path: Path) -> str | None:
+    """16 hex digits of the file's content; None when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError:
+        return None
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return _plain(value.value)
@@ -122,19 +131,26 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"A {type(value).__name__} has no fingerprint.")
 
 
+def why_not(error: BaseException) -> str | None:
+    """What the system's refusal means and what helps, to follow a colon; None where it is not about disk or
+    permission. Safetensors tells of it in words of its own."""
+    if isinstance(error, OSError):
+        return _WHY_NOT.get(error.errno or 0)
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return _WHY_NOT.get(int(found[1])) if found else None
+
+
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = _WHY_NOT.get(error.errno or 0)
+        why = why_not(error)
         if why is None or not _concerns(error, path):
             raise
         raise SpatialAlignError(f"Cannot write {path}: {why}.") from error
     except Exception as error:
-        # safetensors tells of the system's errors in words of its own.
-        found = re.search(r"\(os error (\d+)\)", str(error))
-        why = _WHY_NOT.get(int(found[1])) if found else None
+        why = why_not(error)
         if why is None or isinstance(error, SpatialAlignError):
             raise
         raise SpatialAlignError(f"Cannot write {path}: {why}.") from error

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .errors import SpatialAlignError
-from .files import atomic_write, contained, safe_name
+from .files import atomic_write, contained, safe_name, why_not
 from .pair_choice import Pair, PairSelection, choose_pairs
 from .pair_settings import PairSettings, PromptCount
 from .prompts import DsrPrompt
@@ -305,8 +305,7 @@ def _replacing(folder: Path) -> Iterator[Path]:
         os.replace(temporary, folder)
         shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as error:
-        raise SpatialAlignError(
-            f"Cannot write the pairs to {folder} ({error}); check that the folder is writable and the disk has space."
-        ) from error
+        why = why_not(error) or f"{error}; check that the folder is writable and the disk has space"
+        raise SpatialAlignError(f"Cannot write the pairs to {folder}: {why}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import SpatialAlignError
+from .errors import SpatialAlignError, check_memory
 from .files import fingerprint
 
 SAFETENSORS = (".safetensors",)
@@ -47,8 +47,25 @@ def read_weights(path: Path) -> dict[str, Any]:
         try:
             return _bare(load_file(str(path)))
         except Exception as error:  # safetensors raises its own
+            check_memory(error, path)
             raise _damaged(path, error) from error
     return _unpickle(path, "cpu")
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file whose bytes depend on nothing but its content; safetensors alone puts metadata into
+    another order each time. `path` should be that of `files.atomic_path`."""
+    from safetensors.torch import save_file
+
+    save_file(dict(tensors), path, metadata=dict(metadata))
+    with path.open("rb+") as file:
+        length = struct.unpack("<Q", file.read(8))[0]
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(metadata.items()))
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(text) <= length:
+            file.seek(8)
+            file.write(text.ljust(length))
 
 
 def weights_fingerprint(path: Path) -> str:
@@ -108,6 +125,7 @@ def _unpickle(path: Path, device: str) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise _refused(path, error) from error
     except Exception as error:  # a file of another kind can fail anywhere in the reader
+        check_memory(error, path)
         raise _damaged(path, error) from error
     for wrapper in _WRAPPERS:
         if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):

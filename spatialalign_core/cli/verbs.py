@@ -16,7 +16,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SpatialAlignError, StopRequested
+from ..errors import SpatialAlignError, StopRequested, full_memory_sentence, is_out_of_memory
+from ..files import why_not
 from .arguments import build_parser
 
 if TYPE_CHECKING:
@@ -46,14 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of standard output has left, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except MemoryError:
-        return _fail("The memory is full. Use a smaller --batch, or --workers 1; what is done is kept.")
-    except OSError as error:
-        return _fail(f"{error.filename or 'A file'}: {error.strerror or error}. What is done is kept.")
-    except RuntimeError as error:
-        if "out of memory" not in str(error).lower():
+    except Exception as error:
+        if is_out_of_memory(error):
+            return _fail(full_memory_sentence(error))
+        if not isinstance(error, OSError):
             raise
-        return _fail("The device's memory is full. Use a smaller --batch; what is done is kept.")
+        why = why_not(error) or error.strerror or str(error)
+        return _fail(f"{error.filename or 'A file'}: {why}. What is done is kept.")
 
 
 def prompts(options: argparse.Namespace) -> None:

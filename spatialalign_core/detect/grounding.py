@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import SpatialAlignError
+from ..errors import SpatialAlignError, check_memory, is_out_of_memory
 from ..files import fingerprint
 from ..models.loading import folder_fingerprint
 from .base import Detection
@@ -99,7 +99,9 @@ class GroundingDinoDetector:
             part = frames[start : start + batch]
             try:
                 scores, boxes = self.scores(part, phrases)
-            except torch.OutOfMemoryError:
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
                 if batch == 1:
                     raise SpatialAlignError(
                         f"There is not enough memory for one frame of {frames.shape[2]} x {frames.shape[1]} pixels; "
@@ -201,6 +203,7 @@ def _load(path: Path) -> tuple[Any, Any]:
         processor = GroundingDinoProcessor.from_pretrained(path, local_files_only=True)
         model = load_pretrained(GroundingDinoForObjectDetection, path)
     except Exception as error:  # a wrong file can fail in any of three libraries
+        check_memory(error, path)
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SpatialAlignError(
             f"The detector in {path} could not be loaded ({first_line}); copy or download the folder again."

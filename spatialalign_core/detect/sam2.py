@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import SpatialAlignError
+from ..errors import SpatialAlignError, check_memory
 from ..files import fingerprint
 from ..weight_files import weights_fingerprint
 from .pretrained import load_pretrained
@@ -57,6 +57,7 @@ class Sam2VideoTracker:
             model = load_pretrained(Sam2VideoModel, path)
             processor = Sam2VideoProcessor.from_pretrained(str(path), local_files_only=True)
         except Exception as error:  # a wrong file can fail in any of three libraries
+            check_memory(error, path)
             first = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise SpatialAlignError(
                 f"The SAM 2 model in {path} could not be loaded ({first}); copy or download the folder again."

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ..errors import SpatialAlignError
+from ..errors import SpatialAlignError, check_memory
 from ..files import fingerprint
 from .base import Family, GenerateSettings, VideoModel, networks
 from .families import families
@@ -192,6 +192,7 @@ def _load_pipeline(path: Path, family: Family, dtype: torch.dtype, left_out: dic
                 path, torch_dtype=dtype, local_files_only=True, use_safetensors=True, **left_out
             )
     except Exception as error:  # a wrong file can fail in any of three libraries
+        check_memory(error, path)
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise SpatialAlignError(
             f"The model in {path} could not be loaded: {first_line} Copy or download the folder again."

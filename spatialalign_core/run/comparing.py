@@ -9,12 +9,13 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..errors import SpatialAlignError
 from ..evaluate import Evaluation, ScoredSample, evaluate, paired
-from ..files import atomic_write, safe_name
+from ..files import atomic_write, content_digest, safe_name
 from ..progress import Progress
 from ..report.picture import save_picture
 from .layout import BASE, RunLayout
@@ -35,12 +36,19 @@ class Side:
         """For people."""
         return "no LoRA" if self.lora is None else f"{self.lora.stem} at {self.strength:g}"
 
-    @property
+    @cached_property
     def set(self) -> str:
-        """The set of its videos. Without a LoRA those that the run has already."""
+        """The set of its videos. Without a LoRA those that the run has already, else one of the file's content when
+        first asked for: once the LoRA is trained again, an older comparison still shows what it was about."""
         if self.lora is None:
             return BASE
-        return safe_name(f"lora-{self.lora.stem[:_LONGEST]}-{self.strength:g}")
+        parts = [
+            "lora",
+            self.lora.stem[:_LONGEST],
+            f"{self.strength:g}",
+            (content_digest(self.lora) or "")[:8],
+        ]
+        return safe_name("-".join(filter(None, parts)))
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ def check_sides(a: Side, b: Side) -> None:
         raise SpatialAlignError(
             f"Both sides are {a.name!r}; choose another LoRA or another strength for one of them."
             if a == b
-            else f"{a.lora} and {b.lora} have one name, so that their videos would be mixed up; rename one of the two."
+            else f"{a.lora} and {b.lora} are the same LoRA; choose another one, or another strength for one of them."
         )
 
 

@@ -37,9 +37,9 @@ def locked(folder: Path) -> Iterator[None]:
                 f"Another process{f' (number {holder})' if holder else ''} is working in the run folder {folder}. Wait "
                 "until it has finished, stop it, or choose another run_folder."
             )
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with contextlib.suppress(OSError):  # on a full disk nobody is told who works here, no more
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), str(os.getpid()).encode())
         yield
 
 

@@ -5,7 +5,6 @@ The safetensors file is written last and names the mp4's digest, so that it vouc
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,14 +12,14 @@ from pathlib import Path
 from typing import Literal
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import SpatialAlignError
-from ..files import atomic_path
+from ..files import atomic_path, content_digest
 from ..generate import Sample
 from ..models.base import GenerateSettings
 from ..video import write_video
+from ..weight_files import save_tensors
 
 State = Literal["missing", "whole", "damaged", "other"]
 COLLECTED = "collected"  # origin of samples that were not made by Generate; see `collecting`
@@ -47,7 +46,7 @@ def write_sample(
 def write_tensors(video: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write the safetensors file beside a video, whole or not at all."""
     with atomic_path(video.with_suffix(".safetensors")) as temporary:
-        save_file(dict(tensors), temporary, metadata=dict(metadata))
+        save_tensors(temporary, tensors, metadata)
 
 
 def sample_state(video: Path, fingerprint: str) -> State:
@@ -113,11 +112,8 @@ def read_tensors(video: Path) -> dict[str, Tensor]:
 
 
 def video_digest(video: Path) -> str | None:
-    """16 hex digits of the file's content; None when it cannot be read."""
-    try:
-        return hashlib.sha256(video.read_bytes()).hexdigest()[:16]
-    except OSError:
-        return None
+    """See `files.content_digest`."""
+    return content_digest(video)
 
 
 def _damaged(path: Path, error: Exception) -> SpatialAlignError:

@@ -174,9 +174,10 @@ class TrainingSession:
         with trainer.lifted():
             numbers = yield from self._in_own_terms(self.watching.look(path, step))
         self._look_seconds = time.monotonic() - began
-        self.log.amend(numbers)
-        if path and self.watching.check.best(self.log.rows) == step:
+        # The LoRA before the note: whoever reads that this step is the best finds it, killed in between or not.
+        if path and self.watching.check.best(self.log.amended(numbers)) == step:
             save_lora(self._best_file, tensors, {"step": str(step)})
+        self.log.amend(numbers)
         self._tell("training")
         text = f"step {step}, held out: score {numbers[HELD_OUT[0]]:.3f}, accuracy {numbers[HELD_OUT[1]]:.3f}"
         yield Progress("train", step, self.total, text, values=numbers)
@@ -249,9 +250,11 @@ class TrainingSession:
 
     def _leave(self) -> None:
         """Save on the way out, where there is anything whole to save."""
-        if self.trainer.parameters and not self.trainer.torn and self.trainer.step == self._logged:
-            self._save()
-        self._tell("stopped")
+        try:
+            if self.trainer.parameters and not self.trainer.torn and self.trainer.step == self._logged:
+                self._save()
+        finally:
+            self._tell("stopped")
 
     def _keep_lora(self) -> Path | None:
         """The LoRA of this step beside the one that is made at the end."""

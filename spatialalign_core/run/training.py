@@ -75,10 +75,9 @@ def train_lora(
     trainer = Trainer(model, pairs, settings, estimate.plan, place, continue_from, ranks)
     try:
         state, damaged = load_checkpoint(checkpoints, trainer.fingerprint)
+        rest = "an older one is used" if state else "there is no older one, so the training begins again"
         for path in damaged:
-            yield Progress(
-                "train", 0, total, f"The checkpoint {path} is damaged; an older one is used.", warning=True
-            )
+            yield Progress("train", 0, total, f"The checkpoint {path} is damaged; {rest}.", warning=True)
         if state is not None:
             needed = _leanest(trainer.plan, state.plan) if plan == AUTO else trainer.plan
             if needed == trainer.plan:

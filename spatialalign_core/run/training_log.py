@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -57,18 +58,26 @@ class TrainingLog:
     def append(self, step: StepLog) -> None:
         """Write the row of a step."""
         row = asdict(step)
-        self.rows.append(row)
+        line = (_line(row) + "\n").encode()
         try:
-            self._file.write((_line(row) + "\n").encode())
+            written = self._file.write(line)
         except OSError as error:
             raise self._refused(error) from error
+        if written != len(line):  # what a nearly full disk does
+            raise self._refused(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        # Only now: no checkpoint may know of a step that the log does not.
+        self.rows.append(row)
         self._show(row, _STEP[2:])
 
+    def amended(self, held_out: Mapping[str, float]) -> list[dict[str, float]]:
+        """The rows with what was found on held-out videos, by the names in `HELD_OUT`, beside the last step."""
+        return [*self.rows[:-1], self.rows[-1] | dict(held_out)] if self.rows else []
+
     def amend(self, held_out: Mapping[str, float]) -> None:
-        """Put what was found on held-out videos, by the names in `HELD_OUT`, beside the last step."""
+        """Write the rows as `amended`."""
         if not self.rows:
             return
-        self.rows[-1] = self.rows[-1] | dict(held_out)
+        self.rows = self.amended(held_out)
         self._file.close()
         self._file = self._rewritten()
         self._show(self.rows[-1], HELD_OUT)

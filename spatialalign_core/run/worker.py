@@ -24,17 +24,19 @@ from typing import IO, Any
 
 from torch import Tensor
 
-from ..errors import SpatialAlignError
+from ..errors import SpatialAlignError, full_memory_sentence, is_out_of_memory
 from ..generate import Job, encode_texts, generate
 from ..models.base import GenerateSettings, VideoModel
 from ..models.loading import BUNDLED
 from ..placement import put_to_work
 from ..plan import USUAL, GenerateOptions, plan_generation
+from ..train.memory import free_memory
 from .samples import write_sample
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from spatialalign_core.run.worker import work; work()"
 _SMALL = 200 * 2**20  # bytes of weights; every worker holds its own copy
+_WORKER = 800 * 2**20  # bytes that one holds besides its weights: Python, libraries, a few small videos
 _HEARTBEAT = 0.5  # seconds without news after which the driver may look whether it should stop
 
 
@@ -49,11 +51,13 @@ class Wanted:
 
 
 def spare_workers(model: VideoModel) -> int:
-    """How many processes suit the model on this machine: one a core for a small model on a CPU, else this one alone."""
+    """How many processes suit the model on this machine: one a core for a small model on a CPU, as far as the memory
+    goes, else this one alone."""
     if model.device.type != "cpu" or not model.folder.is_dir():
         return 1
     size = sum(file.stat().st_size for file in model.folder.rglob("*.safetensors"))
-    return min(_cores(), 8) if size <= _SMALL else 1
+    room = free_memory(model.device) // (_WORKER + size)
+    return max(1, min(_cores(), 8, room)) if size <= _SMALL else 1
 
 
 def make_batches(
@@ -246,6 +250,12 @@ def main() -> int:
         _work(plan, tell)
     except SpatialAlignError as error:
         tell({"error": str(error)})
+        protocol.flush()
+        return 0
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        tell({"error": full_memory_sentence(error)})
         protocol.flush()
         return 0
     protocol.flush()

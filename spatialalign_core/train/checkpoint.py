@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from ..files import atomic_path
+from ..weight_files import save_tensors
 from .trainer import TrainState
 
 KEEP = 2
@@ -19,10 +19,10 @@ def save_checkpoint(folder: Path, state: TrainState) -> Path:
     """Write `step-000123.safetensors` and delete all but the newest few. Returns the path."""
     path = folder / f"step-{state.step:06d}.safetensors"
     with atomic_path(path) as temporary:
-        save_file(
-            state.tensors,
+        save_tensors(
             temporary,
-            metadata={
+            state.tensors,
+            {
                 "step": str(state.step),
                 "fingerprint": state.settings_fingerprint,
                 "plan": state.plan,

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from peft import LoraConfig
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import SpatialAlignError
@@ -20,6 +19,7 @@ from ..files import atomic_path, fingerprint
 from ..models.base import VideoModel
 from ..models.lora_keys import Update, linear_rows, read_updates, resized, to_diffusers, to_native
 from ..pairs import PairData
+from ..weight_files import save_tensors
 from .settings import TrainSettings
 
 TRAINED, APPLIED = "trained", "applied"  # adapter names
@@ -149,7 +149,7 @@ def save_lora(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) ->
             f"The LoRA for {path.name} would change nothing, so it was not saved; raise steps or learning_rate."
         )
     with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata=metadata)
+        save_tensors(temporary, state, metadata)
 
 
 def read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import torch
 
-_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory")
+from ..errors import is_out_of_memory
+
+__all__ = ["free_memory", "is_out_of_memory", "tidy", "used_memory"]
+
+_GROUPS, _GROUPS_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def free_memory(device: torch.device) -> int:
@@ -25,13 +29,6 @@ def used_memory(device: torch.device) -> tuple[int, int]:
         return torch.cuda.memory_reserved(device), torch.cuda.mem_get_info(device)[1]
     used = _resident()
     return used, used + free_memory(device)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the error says that memory ran out, on any device."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
 
 
 def tidy(device: torch.device) -> None:
@@ -68,16 +65,46 @@ def _available() -> int:
 def _limits() -> list[int]:
     """What control groups and resource limits leave of this process's share."""
     found = []
-    group = Path("/sys/fs/cgroup")
-    with contextlib.suppress(OSError, ValueError):
-        found.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    for folder, most, used, forgettable in _groups():
+        with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+            held = int((folder / used).read_text()) - _number(folder / "memory.stat", forgettable)
+            found.append(int((folder / most).read_text()) - held)
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
 
         pages = Path("/proc/self/statm").read_text().split()
         size = resource.getpagesize()
-        for name, used in (("RLIMIT_AS", int(pages[0])), ("RLIMIT_DATA", int(pages[5]))):
+        for name, held in (("RLIMIT_AS", int(pages[0])), ("RLIMIT_DATA", int(pages[5]))):
             limit, _ = resource.getrlimit(getattr(resource, name))
             if limit != resource.RLIM_INFINITY:
-                found.append(limit - used * size)
+                found.append(limit - held * size)
     return [max(0, each) for each in found]
+
+
+_VERSIONS = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+"""Of control groups, by what stands before the group's name: files of limit and use, and files kept that may go."""
+
+
+def _groups() -> list[tuple[Path, str, str, str]]:
+    """Folders of this process's control groups, up to the root, and the names in `_VERSIONS`."""
+    found = []
+    with contextlib.suppress(OSError):
+        for line in _GROUPS_OF_PROCESS.read_text().splitlines():
+            _, controllers, name = [*line.split(":", 2), "", ""][:3]
+            if controllers not in _VERSIONS or not name:
+                continue
+            root = _GROUPS / controllers
+            own = root / name.strip("/")
+            # Within a container the name is that of the machine outside, and the root is the container's own.
+            folders = {root, own, *(each for each in own.parents if root in each.parents)}
+            found += [(folder, *_VERSIONS[controllers]) for folder in folders]
+    return found
+
+
+def _number(file: Path, name: str) -> int:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return int(dict(line.split(" ", 1) for line in file.read_text().splitlines())[name])
+    return 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ PACK = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).parent / "stand_ins"
 HOME = "https://github.com/comfyanonymous/ComfyUI"
 VERSION = "v0.33.0"
+_PR_SET_PDEATHSIG = 1
 
 
 def find_comfyui(clone_into: Path) -> Path | str:
@@ -97,6 +101,7 @@ class Server:
                 env=environment() | self.variables,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                preexec_fn=_die_with_parent(),
             )
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -172,6 +177,21 @@ class Server:
             json.dumps(entry["status"], indent=1) + self.log_tail()
         )
         return entry
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """What a process does at its start so that it ends with the one that started it, however that ends. Linux alone
+    can; the thread that starts it must live as long, as pytest's main thread does."""
+    if sys.platform != "linux":
+        return None
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def promise() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it has ended already
+            os._exit(1)
+
+    return promise
 
 
 def error_of(entry: dict[str, Any]) -> str:

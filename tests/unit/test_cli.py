@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -134,3 +135,44 @@ def test_mistakes_get_one_sentence(
     assert code == 2
     assert last.startswith("Error: ") and words in last
     assert (run / "prompts.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "The memory is full."),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 99 bytes"),
+            "The memory is full.",
+        ),
+        (ImportError("x.so: failed to map segment from shared object"), "The libraries do not fit"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "The memory is full."),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/a/b.csv"),
+            "/a/b.csv: the disk is full; free some space",
+        ),
+        (
+            OSError(errno.EIO, "Input/output error", "/a/b.csv"),
+            "/a/b.csv: Input/output error. What is done is kept.",
+        ),
+    ],
+)
+def test_what_the_system_refuses_gets_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, words: str
+) -> None:
+    def score(options: object) -> None:
+        raise error
+
+    monkeypatch.setitem(VERBS, "score", score)
+    assert main(["score", "x"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"Error: {words}") and said.count("\n") == 1
+
+
+def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def score(options: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setitem(VERBS, "score", score)
+    with pytest.raises(RuntimeError, match="a fault"):
+        main(["score", "x"])

@@ -62,16 +62,34 @@ def test_any_file_name_makes_a_set_that_is_a_plain_name(tmp_path: Path, stem: st
 def test_what_cannot_be_compared(lora: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / lora.name
-    twin.write_bytes(b"")
+    twin.write_bytes(lora.read_bytes())
     for a, b, words in (
         (Side(), Side(), "Both sides are 'no LoRA'"),
         (Side(lora), Side(lora, 1.0), "choose another LoRA or another strength"),
-        (Side(lora), Side(twin), "have one name"),
+        (Side(lora), Side(twin), "are the same LoRA"),
         (Side(), Side(tmp_path / "gone.safetensors"), "There is no LoRA"),
     ):
         with pytest.raises(SpatialAlignError, match=words):
             check_sides(a, b)
     check_sides(Side(lora), Side(lora, 0.5))
+    twin.write_bytes(b"another one of this name")
+    check_sides(Side(lora), Side(twin))
+
+
+def test_a_lora_that_is_trained_again_gets_videos_of_its_own(run: Run, lora: Path) -> None:
+    """What was compared before stays with the videos that it was about."""
+    base, before = Side(), Side(lora, 0.5)
+    list(run.compare(base, before, seeds=1, bootstrap=5))
+    lora.write_bytes(b"trained again")
+    after = Side(lora, 0.5)
+    assert after.set != before.set and comparison_folder(run, base, after) != comparison_folder(
+        run, base, before
+    )
+    with pytest.raises(SpatialAlignError, match=r"no scored videos in the my lora at 0\.5 set"):
+        list(run.compare(base, after, seeds=1, bootstrap=5))
+    [known] = list_comparisons(run)
+    shown = read_comparison(run.comparisons_folder / known["name"])["b"]["set"]
+    assert run.video_path(shown, NAMES[0], 0).is_file()
 
 
 def test_a_comparison_is_written_and_read(run: Run, lora: Path) -> None:

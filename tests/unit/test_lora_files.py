@@ -18,6 +18,7 @@ from spatialalign_core.train.lora import (
     apply_lora,
     lora_metadata,
     native_state,
+    read_lora,
     remove_lora,
     save_lora,
     start_from,
@@ -113,6 +114,18 @@ def test_strength_scales_the_change(tmp_path: Path) -> None:
     assert torch.equal(output(model), before)
     apply_lora(model, file, 1.0)
     assert torch.allclose(output(model), full, atol=1e-5)
+
+
+def test_the_same_lora_has_the_same_bytes(tmp_path: Path) -> None:
+    """So that a run that was interrupted can be compared with `cmp`; safetensors shuffles metadata."""
+    metadata = {f"key {number}": f'Ünïcode "{number}"\n' for number in range(12)}
+    state = {"x.lora_B.weight": torch.arange(6.0).reshape(2, 3), "x.lora_A.weight": torch.ones(3, 2)}
+    files = [tmp_path / f"{number}.safetensors" for number in range(4)]
+    for file in files:
+        save_lora(file, state, metadata)
+    assert len({file.read_bytes() for file in files}) == 1
+    tensors, found = read_lora(files[0])
+    assert found == metadata and all(tensors[name].equal(state[name]) for name in state)
 
 
 def test_metadata() -> None:

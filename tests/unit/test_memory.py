@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -17,11 +18,13 @@ from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.families.wan import Wan21
 from spatialalign_core.models.loading import load_video_model
+from spatialalign_core.train import memory
 from spatialalign_core.train.memory import free_memory, is_out_of_memory
 from spatialalign_core.train.plans import FAST, LADDER, PLANS, find_plan, leaner
 from spatialalign_core.train.preflight import StepShape, choose_plan, estimate, read_transformer_config
 from spatialalign_core.train.settings import DEFAULT, PUBLISHED
 from spatialalign_core.train.trainer import Trainer
+from spatialalign_core.weight_files import read_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = replace(DEFAULT, steps=2, warmup=0, pairs_per_step=2, rank=4, alpha=4.0, anchor_share=0.0)
@@ -172,6 +175,12 @@ def test_estimate_comes_true() -> None:
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
         (RuntimeError("shapes cannot be multiplied"), False),
         (SpatialAlignError("out of memory"), False),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (OSError(errno.ENOENT, "No such file"), False),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), True),
+        (ImportError("No module named 'x'"), False),
+        (RuntimeError("can't start new thread"), True),
+        (RuntimeError("std::bad_alloc"), True),
     ],
 )
 def test_full_memory_is_recognised(error: Exception, full: bool) -> None:
@@ -180,3 +189,56 @@ def test_full_memory_is_recognised(error: Exception, full: bool) -> None:
 
 def test_free_memory_is_some() -> None:
     assert free_memory(torch.device("cpu")) > 2**20
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "free"),
+    [
+        ("0::/\n", {"memory.max": "1000", "memory.current": "400"}, 600),
+        ("0::/a/b\n", {"a/memory.max": "1000", "a/memory.current": "400", "a/b/memory.max": "max"}, 600),
+        ("0::/a\n", {"a/memory.max": "100", "a/memory.current": "400"}, 0),
+        (
+            "3:memory:/a\n2:cpu:/z\n",
+            {"memory/a/memory.limit_in_bytes": "900", "memory/a/memory.usage_in_bytes": "1"},
+            899,
+        ),
+        (
+            "0::/\n",
+            {
+                "memory.max": "1000",
+                "memory.current": "900",
+                "memory.stat": "anon 100\ninactive_file 800\n",
+            },
+            900,
+        ),
+        ("0::/elsewhere\n", {"memory.max": "1000", "memory.current": "300"}, 700),
+        ("nonsense", {}, None),
+    ],
+)
+def test_limits_of_control_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str, files: dict[str, str], free: int | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "groups").write_text(groups)
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
+    monkeypatch.setattr(memory, "_GROUPS_OF_PROCESS", tmp_path / "groups")
+    found = memory.free_memory(torch.device("cpu"))
+    assert found == free if free is not None else found > 2**20
+
+
+def test_full_memory_while_loading_is_no_damage(model_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody should copy a sound model again because the memory was full."""
+
+    def full(*arguments: Any, **named: Any) -> Any:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 99 bytes")
+
+    monkeypatch.setattr("safetensors.torch.load_file", full)
+    monkeypatch.setattr("diffusers.WanPipeline.from_pretrained", full)
+    for load in (
+        lambda: read_weights(next(model_folder.rglob("*.safetensors"))),
+        lambda: load_video_model(model_folder, "cpu"),
+    ):
+        with pytest.raises(SpatialAlignError, match="not enough memory to load"):
+            load()

@@ -1,9 +1,11 @@
 """Choosing pairs by score, and the folder they are exported to."""
 
+import errno
 import json
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.pairs import PairSettings, choose_pairs, export_pairs, load_pairs
@@ -192,6 +194,28 @@ def test_a_failed_export_keeps_the_old_one(tmp_path):
         export_pairs(folder, choose_pairs(scored({"a": [0.1, 0.9]})), [prompt("a")], fail, TEXT)
     assert [pair.winner_seed for pair in load_pairs(folder).pairs] == [0]
     assert {path.name for path in tmp_path.iterdir()} == {"pairs"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_told_and_keeps_the_old_export(tmp_path, monkeypatch, error):
+    folder = tmp_path / "pairs"
+    export(folder, {"a": [0.9, 0.1]})
+
+    def full(*arguments):
+        raise error
+
+    monkeypatch.setattr("spatialalign_core.pairs.save_file", full)
+    with pytest.raises(
+        SpatialAlignError, match=r"Cannot write the pairs to .*pairs: the disk is full; free some"
+    ):
+        export(folder, {"a": [0.1, 0.9]})
+    assert load_pairs(folder).pairs[0].winner_seed == 0 and list(tmp_path.iterdir()) == [folder]
 
 
 def test_an_export_killed_between_its_two_renames_is_found_again(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -32,6 +33,7 @@ from spatialalign_core.prompts import DsrPrompt, build_prompts, retell
 from spatialalign_core.relations import RelationChange
 from spatialalign_core.run import ALIGNED, BASE, Progress, Run
 from spatialalign_core.run.lock import locked
+from spatialalign_core.run.worker import spare_workers
 from spatialalign_core.train.settings import DEFAULT, TrainSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -331,6 +333,15 @@ def test_one_writer_at_a_time(run: Run) -> None:
     work(run.score())
 
 
+def test_a_full_disk_locks_all_the_same(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("spatialalign_core.run.lock.os.write", full)
+    with locked(run.folder), pytest.raises(SpatialAlignError, match="is working in the run folder"):
+        work(run.score())
+
+
 def test_closing_training_keeps_every_step(run: Run, model: VideoModel) -> None:
     expected = _content(run.lora_path())
     run.lora_path().unlink()
@@ -371,6 +382,15 @@ def test_killed_generation_goes_on(finished: Path, model: VideoModel, tmp_path: 
     work(run.generate(model, SEEDS, batch_size=3, workers=1))
     made, expected = contents(run.folder / "samples"), contents(finished / "samples")
     assert made == {name: data for name, data in expected.items() if name.startswith("base")}
+
+
+@pytest.mark.parametrize(("free", "workers"), [(64 * 2**30, 4), (2 * 2**30, 2), (2**30, 1), (0, 1)])
+def test_no_more_workers_than_the_memory_has_room_for(
+    model: VideoModel, monkeypatch: pytest.MonkeyPatch, free: int, workers: int
+) -> None:
+    monkeypatch.setattr("spatialalign_core.run.worker.free_memory", lambda _: free)
+    monkeypatch.setattr("spatialalign_core.run.worker._cores", lambda: 4)
+    assert spare_workers(model) == workers
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")

@@ -98,7 +98,11 @@ def ask(routes: Any, made: Path, tmp_path: Path) -> Iterator[Callable[..., Any]]
 
 def test_videos_by_prompt_the_best_first(ask: Callable[..., Any]) -> None:
     status, view = ask("samples", run="first")
-    assert status == 200 and view["sets"] == ["base", "aligned", "lora-style-1"] and view["stale"] is False
+    assert (
+        status == 200
+        and view["sets"] == ["base", "aligned", "lora-style-1-e3b0c442"]
+        and view["stale"] is False
+    )
     assert view["export"]["pairs"] == 3 and view["threshold"] == 0.7
     evil = next(prompt for prompt in view["prompts"] if prompt["id"] == EVIL)
     assert [(each["seed"], each["dsr"], each["role"]) for each in evil["samples"]] == [
@@ -163,7 +167,7 @@ def test_comparisons(ask: Callable[..., Any]) -> None:
     [listed] = ask("comparisons", run="first")[1]["comparisons"]
     assert (listed["a"], listed["b"]) == ("no LoRA", "style at 1")
     status, data = ask("comparison", run="first", name=listed["name"])
-    assert status == 200 and data["b"]["set"] == "lora-style-1"
+    assert status == 200 and data["b"]["set"] == "lora-style-1-e3b0c442"
     status, body = ask("picture", run="first", name=listed["name"])
     assert status == 200 and body.startswith(b"\x89PNG")
     assert ask("comparisons", run="bare")[1] == {"comparisons": []}

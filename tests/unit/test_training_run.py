@@ -23,12 +23,13 @@ from spatialalign_core.progress import Progress
 from spatialalign_core.run import Run
 from spatialalign_core.run.control import TrainControl
 from spatialalign_core.run.held_out import HeldOutCheck
-from spatialalign_core.run.training_log import HELD_OUT, read_training_log
+from spatialalign_core.run.training_log import HELD_OUT, TrainingLog, read_training_log
 from spatialalign_core.train import step as step_module
 from spatialalign_core.train.plans import find_plan
 from spatialalign_core.train.preflight import Estimate
 from spatialalign_core.train.settings import DEFAULT
 from spatialalign_core.train.trainer import Trainer
+from spatialalign_core.weight_files import save_tensors
 from tests.noise_run import noise_run
 
 SETTINGS = replace(
@@ -240,6 +241,30 @@ def test_best_step_is_left(
     assert "up to date" in drive(train(run, model, check=check(every=1)))[-1].message
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_while_a_look_is_noted_leaves_the_best_step(
+    run: Run, model: VideoModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moment: str
+) -> None:
+    """What a SIGKILL leaves right before or after the best look comes into the log."""
+    scored_as(monkeypatch, {1: 0.3, 2: 0.6, 3: 0.4, 4: 0.5})
+    real, killed = TrainingLog.amend, Run(tmp_path / "killed")
+
+    def amend(self: TrainingLog, held_out: Any) -> None:
+        at = self.rows[-1]["step"] == 2 and not killed.folder.exists()
+        if at and moment == "before":
+            shutil.copytree(run.folder, killed.folder)
+        real(self, held_out)
+        if at and moment == "after":
+            shutil.copytree(run.folder, killed.folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingLog, "amend", amend)
+        drive(train(run, model, check=check(every=1)))
+    news = drive(train(killed, model, check=check(every=1)))
+    assert news[-1].message == "saved spatialalign.safetensors, of step 2"
+    assert same_lora(killed, run.folder)
+
+
 def test_early_stop(run: Run, model: VideoModel, monkeypatch: pytest.MonkeyPatch) -> None:
     looked = scored_as(monkeypatch, {1: 0.6, 2: 0.5, 3: 0.6, 4: 0.9})
     news = drive(train(run, model, check=check(every=1, patience=2)))
@@ -400,22 +425,70 @@ def test_disk_that_fills_up(
     run: Run, model: VideoModel, undisturbed: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """At the second checkpoint: the first stays, one sentence says why, and the next start goes on."""
-    real = save_file
+    real = save_tensors
     saves: list[int] = []
 
-    def full(tensors: Any, path: Any, **named: Any) -> None:
+    def full(*arguments: Any) -> None:
         saves.append(1)
         if len(saves) > 1:
             raise error
-        real(tensors, path, **named)
+        real(*arguments)
 
     settings = replace(SETTINGS, checkpoint_every=1)
     with monkeypatch.context() as patch:
-        patch.setattr("spatialalign_core.train.checkpoint.save_file", full)
+        patch.setattr("spatialalign_core.train.checkpoint.save_tensors", full)
         with pytest.raises(SpatialAlignError, match="disk is full"):
             drive(train(run, model, settings=settings))
     news = drive(train(run, model, settings=settings))
     assert any("going on after step 1" in item.message for item in news)
+    assert same_lora(run, undisturbed)
+
+
+@pytest.mark.parametrize("left", [0, 10])
+def test_a_row_that_the_disk_refuses_is_no_step_done(
+    run: Run, model: VideoModel, undisturbed: Path, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    """The disk takes `left` bytes of the row of step 3 and is full, and has room again when the rest is saved."""
+    real, calls = TrainingLog._rewritten, []
+
+    class Full:
+        def __init__(self, file: Any) -> None:
+            self.file = file
+
+        def write(self, line: bytes) -> int:
+            calls.append(1)
+            if len(calls) != 3:
+                return self.file.write(line)
+            if not left:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return self.file.write(line[:left])
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.file, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingLog, "_rewritten", lambda self: Full(real(self)))
+        with pytest.raises(SpatialAlignError, match=r"Cannot write .*training\.csv.*Free some space"):
+            drive(train(run, model))
+    drive(train(run, model))
+    assert [row["step"] for row in run.training_log()] == [1, 2, 3, 4]
+    assert same_lora(run, undisturbed) and losses(run.folder) == losses(undisturbed)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "words"), [(1, "an older one is used"), (2, "no older one, so the training begins again")]
+)
+def test_damaged_checkpoints_are_told(
+    run: Run, model: VideoModel, undisturbed: Path, spoilt: int, words: str
+) -> None:
+    settings = replace(SETTINGS, checkpoint_every=1)
+    drive(train(run, model, settings=settings))
+    run.lora_path().unlink()
+    newest = sorted(run.folder.glob("lora/checkpoints/*/step-*.safetensors"), reverse=True)[:spoilt]
+    for path in newest:
+        path.write_bytes(path.read_bytes()[:1000])
+    warnings = [item.message for item in drive(train(run, model, settings=settings)) if item.warning]
+    assert len(warnings) == spoilt and all(words in text for text in warnings)
     assert same_lora(run, undisturbed)
 
 
