@@ -17,7 +17,7 @@ import torch
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.families.wan import Wan21
-from spatialalign_core.models.loading import load_video_model
+from spatialalign_core.models.loading import BUNDLED, load_video_model
 from spatialalign_core.train import memory
 from spatialalign_core.train.memory import free_memory, is_out_of_memory
 from spatialalign_core.train.plans import FAST, LADDER, PLANS, find_plan, leaner
@@ -142,6 +142,16 @@ def test_full_size_fits_into_a_small_card() -> None:
     found = choose_plan(Wan21(), WAN_1_3B, FULL_SIZE, PUBLISHED, 16 * 2**30, LADDER[3:])
     assert found.plan.name == "recompute"
     assert 2.5 * 2**30 < found.weights < 3.2 * 2**30
+
+
+@pytest.mark.parametrize(
+    ("free", "host", "plan"), [(1.1, False, "fast"), (1.1, True, "single"), (2.0, True, "fast")]
+)
+def test_a_computer_needs_more_than_the_tensors(free: float, host: bool, plan: str) -> None:
+    """The bundled model within 2 GiB, of which Python and its libraries take 0.9."""
+    config = read_transformer_config(BUNDLED["pocket"])
+    shape = StepShape((16, 18, 8, 12), (40, 64), torch.float32, host)
+    assert choose_plan(Wan21(), config, shape, DEFAULT, round(free * 2**30)).plan.name == plan
 
 
 def test_nothing_fits_is_explained(model_folder: Path) -> None:
