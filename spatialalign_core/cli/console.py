@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from types import FrameType
 
 from tqdm import tqdm
@@ -68,3 +69,22 @@ class Console:
 
 def _closable(stage: Iterator[Progress]) -> Generator[Progress, None, None]:
     yield from stage
+
+
+def drive(stage: Iterator[Progress], made: Path | None) -> int:
+    """Show a stage to its end and print what it made; the exit code."""
+    console = Console()
+    try:
+        with console.stoppable():
+            console.show(stage)
+    except Stopped:
+        return stopped()
+    if made is not None:
+        print(made)
+    return 0
+
+
+def stopped() -> int:
+    """Say that it was; the exit code."""
+    print("Stopped. What is done is kept: run the same command again to go on.", file=sys.stderr)
+    return 130

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,17 +19,13 @@ from typing import TYPE_CHECKING, Any
 from ..errors import SpatialAlignError, StopRequested, full_memory_sentence, is_out_of_memory
 from ..files import why_not
 from .arguments import build_parser
+from .chosen import generate_settings, load_model, train_settings, workers_of_options
+from .console import Console, Stopped, drive, stopped
+from .training import control, rounds, train
 
 if TYPE_CHECKING:
-    import torch
-
-    from ..models.base import GenerateSettings, VideoModel
-    from ..progress import Progress
     from ..prompts import DsrPrompt
     from ..run import Run
-    from ..run.held_out import HeldOutCheck
-    from ..run.ray_workers import RayWorkers
-    from .console import Console
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,13 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = build_parser(VERBS).parse_args(arguments)
         return options.verb(options) or 0
-    except StopRequested as stopped:
-        print(stopped, file=sys.stderr)
+    except StopRequested as request:
+        print(request, file=sys.stderr)
         return 130
     except SpatialAlignError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        return _stopped()
+        return stopped()
     except BrokenPipeError:  # the reader of standard output has left, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -101,26 +97,20 @@ def generate(options: argparse.Namespace) -> int:
 
     run = Run(options.run)
     run.prompts(options.split)  # a missing prompt set is told before a model loads
-    model = _load_model(options)
+    model = load_model(options)
     stage = run.generate(
         model,
         options.seeds,
         options.split,
         options.set,
-        _settings(model, options),
+        generate_settings(model, options),
         options.batch,
         Path(options.lora) if options.lora else None,
         options.strength,
-        _workers(options),
+        workers_of_options(options),
         GenerateOptions(options.memory, compile=options.compile),
     )
-    return _drive(stage, run.folder / "samples" / options.set)
-
-
-def _workers(options: argparse.Namespace) -> int | RayWorkers | None:
-    from ..run.ray_workers import workers_of
-
-    return None if options.workers is None else workers_of(options.workers)
+    return drive(stage, run.folder / "samples" / options.set)
 
 
 def collect(options: argparse.Namespace) -> None:
@@ -147,14 +137,14 @@ def detect(options: argparse.Namespace) -> int:
 
     run = Run(options.run)
     rule = find_rule(options.rule)
-    workers = _workers(options)
+    workers = workers_of_options(options)
     if workers is not None:
         if not isinstance(workers, RayWorkers):
             raise SpatialAlignError("Detection takes no number of workers; write ray, or ray:16.")
         workers = replace(workers, detector=options.detector)
     detector = load_detector(options.detector)
     stage = run.detect(detector, options.set, options.split, rule, keep_masks=options.masks, workers=workers)
-    return _drive(stage, run.folder / "tracks" / options.set)
+    return drive(stage, run.folder / "tracks" / options.set)
 
 
 def score(options: argparse.Namespace) -> int:
@@ -176,7 +166,7 @@ def _score_run(options: argparse.Namespace) -> int:
     from ..run import Run
 
     run = Run(options.target)
-    code = _drive(run.score(options.set, options.split), None)
+    code = drive(run.score(options.set, options.split), None)
     if code:
         return code
     rows = [
@@ -210,7 +200,7 @@ def pairs(options: argparse.Namespace) -> int:
         for name, winner, loser in rulings:
             _rule_pair(run, name, winner, loser, keep)
     run.choose_pairs(settings, options.split)  # a missing score table is told before a model loads
-    code = _drive(run.export_pairs(_load_model(options), settings, options.split), run.pairs_folder)
+    code = drive(run.export_pairs(load_model(options), settings, options.split), run.pairs_folder)
     if code == 0:
         print(run.choose_pairs(settings, options.split).explanation)
     return code
@@ -229,128 +219,12 @@ def _rule_pair(run: Run, name: str, winner: str, loser: str, keep: bool | None) 
     run.rule_pair(prompt, int(winner), int(loser), keep, told)
 
 
-def train(options: argparse.Namespace) -> int:
-    """Train the LoRA."""
-    import torch
-
-    from ..pairs import load_pairs
-    from ..run import Run
-    from ..train.ranks import device_of_launcher, ranks_of_launcher
-
-    run = Run(options.run)
-    settings = _train_settings(options)
-    run.lora_path(options.name)  # a name that cannot be one and missing pairs are told before a model loads
-    pairs = load_pairs(run.pairs_folder)
-    device = device_of_launcher(
-        torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    )
-    if options.plans:
-        from ..run.planning import all_plans
-
-        for each in all_plans(options.model, pairs, settings, device):
-            print(each)
-        return 0
-    ranks = ranks_of_launcher(device)
-    check = _held_out_check(options) if ranks.leads else None
-    model = _load_for_training(options, device, whole=check is not None)
-    stage = run.train(
-        model,
-        settings,
-        options.name,
-        check,
-        options.plan,
-        None if options.memory is None else int(options.memory * 2**30),
-        device,
-        options.tensorboard,
-        Path(options.continue_from) if options.continue_from else None,
-        ranks,
-    )
-    code = _drive(stage, run.lora_path(model.lora_name(options.name))) if ranks.leads else _follow(stage)
-    ranks.leave()
-    return code
-
-
-def _follow(stage: Iterator[Progress]) -> int:
-    """Silently: the leading process shows everything, and Ctrl-C is for it to handle."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for _ in stage:
-        pass
-    return 0
-
-
-def _load_for_training(options: argparse.Namespace, device: torch.device, whole: bool) -> VideoModel:
-    """Alone, the transformer starts in the computer's memory; the training moves what the plan wants on the device."""
-    from ..models.loading import load_video_model
-    from ..models.quiet import quiet_libraries
-    from ..run.planning import usual_dtype
-
-    quiet_libraries()
-    if whole:
-        return load_video_model(options.model, device, expert=options.expert)
-    return load_video_model(
-        options.model, "cpu", usual_dtype(device), expert=options.expert, transformer_only=True
-    )
-
-
-def _held_out_check(options: argparse.Namespace) -> HeldOutCheck | None:
-    if not options.check_every and options.detector is None:
-        return None
-    from ..detect.loading import load_detector
-    from ..run.held_out import HeldOutCheck
-
-    detector = load_detector(options.detector or "pocket")
-    return HeldOutCheck(detector, options.check_every, options.patience, options.check_prompts)
-
-
-def rounds(options: argparse.Namespace) -> int:
-    """Let the model learn from its own videos again and again."""
-    from ..detect.loading import load_detector
-    from ..detect.validity import find_rule
-    from ..run import Run
-    from ..run.ray_workers import RayWorkers
-    from ..run.rounds import RoundSettings
-
-    run = Run(options.run)
-    run.prompts("held_out")  # missing prompts are told before a model loads
-    settings = RoundSettings(
-        options.rounds,
-        options.patience,
-        options.seeds,
-        options.held_out_seeds,
-        _train_settings(options),
-        rule=find_rule(options.rule),
-        batch_size=options.batch,
-    )
-    workers = _workers(options)
-    model = _load_model(options)
-    settings = replace(settings, generation=_settings(model, options))
-    if isinstance(workers, RayWorkers):
-        workers = replace(workers, detector=options.detector)
-    detector = load_detector(options.detector)
-    stage = run.rounds(model, detector, settings, options.name, None, workers, options.plan)
-    code = _drive(stage, run.lora_path(options.name))
-    if code == 0:
-        print(json.dumps([asdict(each) for each in run.finished_rounds()]))
-    return code
-
-
-def control(options: argparse.Namespace) -> None:
-    """Talk to a training that runs."""
-    from ..run.control import TrainControl
-
-    talk = TrainControl(Path(options.run).expanduser().resolve())
-    talk.ask(options.action)
-    print(json.dumps(talk.state()))
-
-
 def evaluate(options: argparse.Namespace) -> int:
     """Compare before and after and write the report."""
     from ..run import Run
 
     run = Run(options.run)
-    code = _drive(run.evaluate(options.tau, options.split, options.seeds, options.bootstrap), run.report_html)
+    code = drive(run.evaluate(options.tau, options.split, options.seeds, options.bootstrap), run.report_html)
     if code == 0:
         print(json.dumps(_result(run.report_json)))
     return code
@@ -364,7 +238,6 @@ def compare(options: argparse.Namespace) -> int:
     from ..detect.validity import find_rule
     from ..run import Run, Side
     from ..run.comparing import check_sides, comparison_folder, read_comparison
-    from .console import Stopped
 
     def side(lora: str | None, strength: float) -> Side:
         return Side(Path(lora).expanduser().resolve() if lora else None, strength if lora else 1.0)
@@ -375,15 +248,15 @@ def compare(options: argparse.Namespace) -> int:
     run.prompts(options.split)
     plan = ComparePlan(options.split, options.seeds, options.tau, options.batch, rule=find_rule(options.rule))
     detector = load_detector(options.detector)
-    console = _console()
+    console = Console()
     try:
         with console.stoppable():
             for part, stage in comparison(
-                run, _load_model(options), detector, a, b, plan, workers=options.workers
+                run, load_model(options), detector, a, b, plan, workers=options.workers
             ):
                 console.show(stage, part)
     except Stopped:
-        return _stopped()
+        return stopped()
     folder = comparison_folder(run, a, b)
     data = read_comparison(folder)
     print(folder / "picture.png")
@@ -398,7 +271,6 @@ def quickstart(options: argparse.Namespace) -> int:
     from ..quickstart import QuickstartPlan, prepare
     from ..quickstart import quickstart as loop
     from ..run import Run
-    from .console import Stopped
 
     started = time.monotonic()
     chosen = {
@@ -408,19 +280,19 @@ def quickstart(options: argparse.Namespace) -> int:
         "held_out_seeds": options.seeds,
     }
     plan = replace(QuickstartPlan(), **{name: value for name, value in chosen.items() if value is not None})
-    plan = replace(plan, training=_train_settings(options))
+    plan = replace(plan, training=train_settings(options))
     run = Run(options.run)
     print(f"Run folder: {run.folder}", file=sys.stderr)
     recognise_family(options.model)  # mistakes are told before anything is written or loaded
     prepare(run, plan)
-    model = _load_model(options)
-    console = _console()
+    model = load_model(options)
+    console = Console()
     try:
         with console.stoppable():
             for label, stage in loop(run, model, load_detector("pocket"), plan, options.workers):
                 console.show(stage, label)
     except Stopped:
-        return _stopped()
+        return stopped()
     print(f"Report: {run.report_html}")
     print(json.dumps(_result(run.report_json) | {"seconds": round(time.monotonic() - started, 1)}))
     return 0
@@ -435,65 +307,9 @@ VERBS = {
 }
 
 
-def _train_settings(options: argparse.Namespace) -> Any:
-    from ..train.settings import PRESETS
-
-    if options.preset not in PRESETS:
-        raise SpatialAlignError(
-            f"There is no preset {options.preset!r}; choose one of: {', '.join(PRESETS)}."
-        )
-    names = (
-        "steps", "learning_rate", "beta", "loss", "rank", "pairs_per_step", "seed", "checkpoint_every",
-        "optimizer", "average",
-    )  # fmt: skip
-    chosen = {name: value for name in names if (value := getattr(options, f"train_{name}", None)) is not None}
-    return replace(PRESETS[options.preset], **chosen)
-
-
-def _settings(model: VideoModel, options: argparse.Namespace) -> GenerateSettings:
-    names = ("height", "width", "num_frames", "fps", "steps", "guidance_scale", "negative_prompt")
-    return replace(
-        model.defaults, **{name: value for name in names if (value := getattr(options, name)) is not None}
-    )
-
-
-def _load_model(options: argparse.Namespace) -> VideoModel:
-    from ..models.loading import load_video_model
-    from ..models.quiet import quiet_libraries
-
-    quiet_libraries()
-    return load_video_model(options.model, options.device, expert=options.expert)
-
-
-def _drive(stage: Any, made: Path | None) -> int:
-    """Show a stage to its end and print what it made."""
-    from .console import Stopped
-
-    console = _console()
-    try:
-        with console.stoppable():
-            console.show(stage)
-    except Stopped:
-        return _stopped()
-    if made is not None:
-        print(made)
-    return 0
-
-
-def _console() -> Console:
-    from .console import Console
-
-    return Console()
-
-
 def _result(report: Path) -> dict[str, Any]:
     data = json.loads(report.read_text(encoding="utf-8"))
     return {name: data[name] for name in ("base", "aligned", "tau", "valid_base", "valid_aligned")}
-
-
-def _stopped() -> int:
-    print("Stopped. What is done is kept: run the same command again to go on.", file=sys.stderr)
-    return 130
 
 
 def _fail(sentence: str) -> int:

@@ -35,8 +35,8 @@ _META = torch.device("meta")
 _ROOM = 1.1
 """What the allocator loses between tensors."""
 _HOST_ROOM, _HOST_FIRST = 2.0, 360 * 2**20
-"""On a CPU the C library keeps much of what was freed, and the first steps load code of their own. Of the pocket model an
-estimate of 0.60 GiB made the process grow by 1.48 GiB, one of 0.06 GiB by 0.43."""
+"""On a CPU the C library keeps much of what was freed, and the first steps load code of their own: with the pocket
+model an estimate of 0.60 GiB made the process grow by 1.48 GiB, one of 0.06 GiB by 0.43."""
 
 
 @dataclass(frozen=True)

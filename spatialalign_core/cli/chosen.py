@@ -1,0 +1,54 @@
+"""What the options of several verbs choose: model, settings, workers."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..errors import SpatialAlignError
+
+if TYPE_CHECKING:
+    from ..models.base import GenerateSettings, VideoModel
+    from ..run.ray_workers import RayWorkers
+    from ..train.settings import TrainSettings
+
+
+def train_settings(options: argparse.Namespace) -> TrainSettings:
+    """The preset with what was chosen in its place. SpatialAlignError for an unknown preset."""
+    from ..train.settings import PRESETS
+
+    if options.preset not in PRESETS:
+        raise SpatialAlignError(
+            f"There is no preset {options.preset!r}; choose one of: {', '.join(PRESETS)}."
+        )
+    names = (
+        "steps", "learning_rate", "beta", "loss", "rank", "pairs_per_step", "seed", "checkpoint_every",
+        "optimizer", "average",
+    )  # fmt: skip
+    chosen = {name: value for name in names if (value := getattr(options, f"train_{name}", None)) is not None}
+    return replace(PRESETS[options.preset], **chosen)
+
+
+def generate_settings(model: VideoModel, options: argparse.Namespace) -> GenerateSettings:
+    """The model's own with what was chosen in its place."""
+    names = ("height", "width", "num_frames", "fps", "steps", "guidance_scale", "negative_prompt")
+    return replace(
+        model.defaults, **{name: value for name in names if (value := getattr(options, name)) is not None}
+    )
+
+
+def load_model(options: argparse.Namespace) -> VideoModel:
+    """Whole, on the device that was chosen."""
+    from ..models.loading import load_video_model
+    from ..models.quiet import quiet_libraries
+
+    quiet_libraries()
+    return load_video_model(options.model, options.device, expert=options.expert)
+
+
+def workers_of_options(options: argparse.Namespace) -> int | RayWorkers | None:
+    """A number, Ray's, or None for as many as suit. SpatialAlignError for anything else."""
+    from ..run.ray_workers import workers_of
+
+    return None if options.workers is None else workers_of(options.workers)
