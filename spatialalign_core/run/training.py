@@ -75,9 +75,13 @@ def train_lora(
     trainer = Trainer(model, pairs, settings, estimate.plan, place, continue_from, ranks)
     try:
         state, damaged = load_checkpoint(checkpoints, trainer.fingerprint)
-        rest = "an older one is used" if state else "there is no older one, so the training begins again"
         for path in damaged:
-            yield Progress("train", 0, total, f"The checkpoint {path} is damaged; {rest}.", warning=True)
+            text = (
+                f"The checkpoint {path} is damaged; an older one is used."
+                if state
+                else f"The checkpoint {path} is damaged and there is no older one; the training begins again."
+            )
+            yield Progress("train", 0, total, text, warning=True)
         if state is not None:
             needed = _leanest(trainer.plan, state.plan) if plan == AUTO else trainer.plan
             if needed == trainer.plan:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from browsing import MODES, PACK, THEMES, Seen
+from prompts import SMALL
 
 TEMPLATES = sorted(file.stem for file in (PACK / "workflows").glob("*.json"))
 
@@ -30,3 +31,28 @@ def test_a_template_runs_and_the_node_says_how_it_went(
     seen.page.get_by_text("DSR-Score 0.").first.wait_for()
     seen.centre_on("SpatialAlign_ScoreVideo")
     seen.picture(f"score video {mode} {theme}")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_quickstart_fills_its_charts_also_when_the_page_is_reloaded_meanwhile(
+    look: Callable[..., Seen], mode: str
+) -> None:
+    seen = look(mode)
+    changes = {
+        "SpatialAlign_Generate": {"run_folder": f"seen in {mode}"},
+        "SpatialAlign_TrainLora": {"steps": 12},
+    }
+    seen.open("Quickstart", {kind: values | changes.get(kind, {}) for kind, values in SMALL.items()})
+    number = seen.start()
+    trainer = seen.page.locator(".sa-training")
+    trainer.get_by_text("Training", exact=True).wait_for(timeout=600_000)
+    seen.page.wait_for_timeout(2500)  # ComfyUI keeps what is on the canvas a moment after it was changed
+    seen.reload()
+    trainer.get_by_text("Finished", exact=True).wait_for(timeout=600_000)
+    trainer.get_by_text("step 12 of 12").wait_for()
+    assert trainer.locator("path.sa-line").count() >= 3  # loss, margin, implicit accuracy
+    seen.server.wait(number, 900)
+    trainer.locator("video").first.wait_for()
+    seen.page.get_by_text("before training").first.wait_for()
+    seen.centre_on("SpatialAlign_TrainLora", 0.7)
+    seen.picture(f"quickstart {mode}")

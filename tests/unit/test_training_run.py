@@ -476,7 +476,7 @@ def test_a_row_that_the_disk_refuses_is_no_step_done(
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "words"), [(1, "an older one is used"), (2, "no older one, so the training begins again")]
+    ("spoilt", "words"), [(1, "an older one is used"), (2, "no older one; the training begins again")]
 )
 def test_damaged_checkpoints_are_told(
     run: Run, model: VideoModel, undisturbed: Path, spoilt: int, words: str
