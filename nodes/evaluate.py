@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import numpy as np
@@ -10,11 +11,13 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.progress import Progress
 from ..spatialalign_core.report.text import percent
 from ..spatialalign_core.run import SETS
 from ..spatialalign_core.video import read_video
 from . import widgets
 from .driving import drive, watched
+from .events import told
 from .pictures import shown, strip, to_image
 from .places import working_in
 from .sockets import (
@@ -89,6 +92,10 @@ class Evaluate(io.ComfyNode):
         lora = folder.lora_path(run.lora)
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
         chosen = run.settings or video_model.model.defaults
+
+        def show(work: Iterator[Progress]) -> None:
+            drive(told(work, "evaluate", folder, node), node)
+
         with working_in(folder.folder):
             for each, adapter in zip(SETS, (None, lora), strict=True):
                 # One after the other: where memory is short, each may need the room of the other.
@@ -96,11 +103,11 @@ class Evaluate(io.ComfyNode):
                     work = folder.generate(
                         model, seeds, _HELD_OUT, each, chosen, batch_size, adapter, strength
                     )
-                    drive(work, node)
+                    show(work)
                 with detector.in_use():
                     work = folder.detect(finder, each, _HELD_OUT, run.rule, seeds, mask_tracker=mask_tracker)
-                    drive(work, node)
-                drive(folder.score(each, _HELD_OUT, seeds), node)
+                    show(work)
+                show(folder.score(each, _HELD_OUT, seeds))
             settings = {
                 **asdict(chosen),
                 "model": video_model.name,

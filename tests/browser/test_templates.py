@@ -52,7 +52,7 @@ def test_the_quickstart_fills_its_charts_also_when_the_page_is_reloaded_meanwhil
     trainer.get_by_text("step 12 of 12").wait_for()
     assert trainer.locator("path.sa-line").count() >= 3  # loss, margin, implicit accuracy
     seen.server.wait(number, 900)
-    trainer.locator("video").first.wait_for()
+    trainer.get_by_text("6 pairs, newest first").wait_for()  # they came after the training had ended
     seen.page.get_by_text("before training").first.wait_for()
     seen.centre_on("SpatialAlign_TrainLora", 0.7)
     seen.picture(f"quickstart {mode}")
