@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 import comfy.model_management
 import comfy.utils
 import numpy as np
-from PIL import Image
 
 from ..spatialalign_core.detect.base import Detection, Detector, MaskTracker, origin
 from ..spatialalign_core.errors import StopRequested
@@ -26,15 +25,8 @@ class Outcome(NamedTuple):
     warnings: str
 
 
-def drive(
-    work: Iterator[Progress],
-    node_id: str | None,
-    picture: Callable[[Progress], Image.Image | None] = lambda step: None,
-) -> Outcome:
-    """Run `work` to its end.
-
-    ComfyUI's cancel takes effect between two items and keeps them. picture: what the node shows meanwhile.
-    """
+def drive(work: Iterator[Progress], node_id: str | None) -> Outcome:
+    """Run `work` to its end. ComfyUI's cancel takes effect between two items and keeps them."""
     bar: comfy.utils.ProgressBar | None = None
     warnings: list[str] = []
     message = ""
@@ -43,9 +35,7 @@ def drive(
             comfy.model_management.throw_exception_if_processing_interrupted()
             if bar is None:
                 bar = comfy.utils.ProgressBar(step.total, node_id=node_id)
-            image = picture(step)
-            preview = None if image is None else ("JPEG", image, max(image.size))
-            bar.update_absolute(step.done, step.total, preview)
+            bar.update_absolute(step.done, step.total)
             if step.warning:
                 logging.warning("SpatialAlign: %s", step.message)
                 warnings.append(step.message)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from comfy_api.latest import io
-from PIL import Image
 
 from ..spatialalign_core.draw import Picture, curve
 from ..spatialalign_core.errors import SpatialAlignError
-from ..spatialalign_core.progress import Progress
 from ..spatialalign_core.run.held_out import HeldOutCheck
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.training_log import HELD_OUT, read_training_log
@@ -33,8 +30,6 @@ from .sockets import (
     RunSoFar,
     VideoModelSocket,
 )
-
-_SECONDS_BETWEEN_PICTURES = 2.0
 
 
 class TrainLora(io.ComfyNode):
@@ -154,14 +149,14 @@ class TrainLora(io.ComfyNode):
             learning_rate=learning_rate or chosen.learning_rate,
             seed=seed,
         )
-        plot, node = _LossPlot(run.run.training_file), cls.hidden.unique_id
+        node = cls.hidden.unique_id
         with working_in(run.run.folder):
             with contextlib.ExitStack() as using:
                 if detector is not None and check is not None:
                     using.enter_context(detector.in_use())
                 model = using.enter_context(video_model.in_use(training=True))
                 work = run.run.train(model, settings, lora_name, check, memory_plan, continue_from=beginning)
-                outcome = drive(told(work, "train", run.run, node), node, plot)
+                outcome = drive(told(work, "train", run.run, node), node)
             list_for_load_lora(run.run.lora_path(lora_name), listed)
         text = f"{outcome.message}\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
         if model.expert is not None:
@@ -169,7 +164,8 @@ class TrainLora(io.ComfyNode):
                 f"\nIt is for the {model.expert} network alone; choose the other one in Load Video Model and train "
                 "again, and put each LoRA on its own model."
             )
-        return io.NodeOutput(replace(run, lora=lora_name), listed, to_image(plot.draw()), ui=shown(cls, text))
+        chart = to_image(_loss_chart(run.run.training_file))
+        return io.NodeOutput(replace(run, lora=lora_name), listed, chart, ui=shown(cls, text))
 
 
 def _held_out_check(
@@ -187,27 +183,14 @@ def _held_out_check(
     )
 
 
-class _LossPlot:
-    """Draws the loss now and then while the training runs. `log` holds every step, those before a pause too."""
-
-    def __init__(self, log: Path) -> None:
-        self._log = log
-        self._drawn = time.monotonic()
-
-    def __call__(self, step: Progress) -> Image.Image | None:
-        now = time.monotonic()
-        if step.values is None or now - self._drawn < _SECONDS_BETWEEN_PICTURES:
-            return None
-        self._drawn = now
-        return Image.fromarray(self.draw())
-
-    def draw(self) -> Picture:
-        rows = read_training_log(self._log)
-        title = f"Training, step {rows[-1]['step']:.0f} of {rows[-1]['total']:.0f}" if rows else "Training"
-        series = [("loss of each step", [row["loss"] for row in rows])]
-        if any(HELD_OUT[0] in row for row in rows):
-            series.append(("score of held-out videos", _held(rows)))
-        return curve(series, title, "step")
+def _loss_chart(log: Path) -> Picture:
+    """`log` holds every step, those before a pause too."""
+    rows = read_training_log(log)
+    title = f"Training, step {rows[-1]['step']:.0f} of {rows[-1]['total']:.0f}" if rows else "Training"
+    series = [("loss of each step", [row["loss"] for row in rows])]
+    if any(HELD_OUT[0] in row for row in rows):
+        series.append(("score of held-out videos", _held(rows)))
+    return curve(series, title, "step")
 
 
 def _held(rows: Sequence[Mapping[str, float]]) -> list[float]:
