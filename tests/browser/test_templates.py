@@ -40,19 +40,22 @@ def test_the_quickstart_fills_its_charts_also_when_the_page_is_reloaded_meanwhil
     seen = look(mode)
     changes = {
         "SpatialAlign_Generate": {"run_folder": f"seen in {mode}"},
-        "SpatialAlign_TrainLora": {"steps": 12},
+        "SpatialAlign_TrainLora": {"steps": 24},
     }
     seen.open("Quickstart", {kind: values | changes.get(kind, {}) for kind, values in SMALL.items()})
     number = seen.start()
-    trainer = seen.page.locator(".sa-training")
-    trainer.get_by_text("Training", exact=True).wait_for(timeout=600_000)
-    seen.page.wait_for_timeout(2500)  # ComfyUI keeps what is on the canvas a moment after it was changed
+    log = seen.server.base / "output" / "spatialalign" / f"seen in {mode}" / "training.csv"
+    for _ in range(600):
+        if log.is_file() and log.read_text(encoding="utf-8").count("\n") > 2:
+            break
+        seen.page.wait_for_timeout(500)
     seen.reload()
-    trainer.get_by_text("Finished", exact=True).wait_for(timeout=600_000)
-    trainer.get_by_text("step 12 of 12").wait_for()
-    assert trainer.locator("path.sa-line").count() >= 3  # loss, margin, implicit accuracy
     seen.server.wait(number, 900)
+    seen.centre_on("SpatialAlign_TrainLora", 0.7)
+    trainer = seen.page.locator(".sa-training")
+    trainer.get_by_text("Finished", exact=True).wait_for()
+    trainer.get_by_text("step 24 of 24").wait_for()
+    assert trainer.locator("path.sa-line").count() >= 3  # loss, margin, implicit accuracy
     trainer.get_by_text("6 pairs, newest first").wait_for()  # they came after the training had ended
     seen.page.get_by_text("before training").first.wait_for()
-    seen.centre_on("SpatialAlign_TrainLora", 0.7)
     seen.picture(f"quickstart {mode}")
