@@ -13,7 +13,6 @@ from ..spatialalign_core.report.text import percent
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.round_log import Round
 from ..spatialalign_core.run.rounds import RoundSettings
-from ..spatialalign_core.train.plans import PLANS
 from ..spatialalign_core.train.settings import PRESETS
 from . import widgets
 from .driving import drive, watched
@@ -69,9 +68,7 @@ class Rounds(io.ComfyNode):
                     max=1000,
                     tooltip="Videos of every held-out prompt, to see whether a round made it better.",
                 ),
-                io.Combo.Input(
-                    "preset", options=list(PRESETS), default="default", tooltip="As in Train LoRA."
-                ),
+                widgets.preset("As in Train LoRA."),
                 io.Int.Input(
                     "steps",
                     default=0,
@@ -79,27 +76,14 @@ class Rounds(io.ComfyNode):
                     max=1_000_000,
                     tooltip="Training steps of each round; 0 takes the preset's.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**32 - 1,
-                    control_after_generate=False,
-                    tooltip="Which pairs and noise training draws, in order.",
-                ),
+                widgets.training_seed("Which pairs and noise training draws, in order."),
                 widgets.batch_size(),
                 io.String.Input(
                     "lora_name",
                     default="spatialalign",
                     tooltip="File name of the best LoRA, without its ending.",
                 ),
-                io.Combo.Input(
-                    "memory_plan",
-                    options=[AUTO, *PLANS],
-                    default=AUTO,
-                    optional=True,
-                    tooltip="As in Train LoRA.",
-                ),
+                widgets.memory_plan("As in Train LoRA."),
             ],
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),

@@ -15,8 +15,8 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.run.held_out import HeldOutCheck
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.training_log import HELD_OUT, read_training_log
-from ..spatialalign_core.train.plans import PLANS
 from ..spatialalign_core.train.settings import PRESETS
+from . import widgets
 from .driving import drive, watched
 from .events import told
 from .pictures import shown, to_image
@@ -44,12 +44,9 @@ class TrainLora(io.ComfyNode):
             inputs=[
                 RunSocket.Input("run", tooltip="From Export Pairs."),
                 VideoModelSocket.Input("video_model", tooltip="The model that made the videos."),
-                io.Combo.Input(
-                    "preset",
-                    options=list(PRESETS),
-                    default="default",
-                    tooltip="'default' learns much from few pairs; 'published' is the paper's recipe, meant for large "
-                    "models and many pairs.",
+                widgets.preset(
+                    "'default' learns much from few pairs; 'published' is the paper's recipe, meant for large "
+                    "models and many pairs."
                 ),
                 io.Int.Input(
                     "steps", default=0, min=0, max=1_000_000, tooltip="Training steps; 0 takes the preset's."
@@ -63,24 +60,13 @@ class TrainLora(io.ComfyNode):
                     round=0.0000001,
                     tooltip="How far each step goes; 0 takes the preset's.",
                 ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**32 - 1,
-                    control_after_generate=False,
-                    tooltip="Which pairs and noise are drawn, in order.",
-                ),
+                widgets.training_seed("Which pairs and noise are drawn, in order."),
                 io.String.Input(
                     "lora_name", default="spatialalign", tooltip="File name of the LoRA, without its ending."
                 ),
-                io.Combo.Input(
-                    "memory_plan",
-                    options=[AUTO, *PLANS],
-                    default=AUTO,
-                    optional=True,
-                    tooltip="How training fits into memory, from fast to lean; 'auto' takes the fastest that fits, and "
-                    "a leaner one when the memory is full all the same.",
+                widgets.memory_plan(
+                    "How training fits into memory, from fast to lean; 'auto' takes the fastest that fits, and "
+                    "a leaner one when the memory is full all the same."
                 ),
                 io.Int.Input(
                     "check_every",

@@ -8,6 +8,9 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED
 from ..spatialalign_core.errors import SpatialAlignError
+from ..spatialalign_core.run.planning import AUTO
+from ..spatialalign_core.train.plans import PLANS
+from ..spatialalign_core.train.settings import PRESETS
 from . import places
 
 
@@ -56,3 +59,17 @@ def rule() -> io.Combo.Input:
         tooltip="Which frames and videos count. 'default' forgives short gaps and extra finds, but not "
         "things that jump or vanish; 'published' is the paper's rule.",
     )
+
+
+def preset(tooltip: str) -> io.Combo.Input:
+    return io.Combo.Input("preset", options=list(PRESETS), default="default", tooltip=tooltip)
+
+
+def training_seed(tooltip: str) -> io.Int.Input:
+    return io.Int.Input(
+        "seed", default=0, min=0, max=2**32 - 1, control_after_generate=False, tooltip=tooltip
+    )
+
+
+def memory_plan(tooltip: str) -> io.Combo.Input:
+    return io.Combo.Input("memory_plan", options=[AUTO, *PLANS], default=AUTO, optional=True, tooltip=tooltip)
