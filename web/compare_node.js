@@ -1,5 +1,6 @@
 // The comparison on a Compare node, from when it has run, also after the page was loaded anew.
 import { ComparisonPanel } from "./comparison_panel.js";
+import { after } from "./node_hooks.js";
 import { addFramed, grow } from "./node_text.js";
 import { html, shield } from "./shared/dom.js";
 
@@ -10,19 +11,14 @@ const WIDEST = 560;
 
 /** Let a Compare node show what it showed when the workflow was saved. */
 export function attachComparison(node) {
-  const configured = node.onConfigure;
-  node.onConfigure = function () {
-    const result = configured?.apply(this, arguments);
-    const { run, name } = this.properties?.[REMEMBERED] ?? {};
-    if (typeof run === "string" && typeof name === "string") open(this, { run, name });
-    return result;
-  };
-  const removed = node.onRemoved;
-  node.onRemoved = function () {
-    this.spatialalignComparison?.close();
-    this.spatialalignComparison = null;
-    return removed?.apply(this, arguments);
-  };
+  after(node, "onConfigure", () => {
+    const { run, name } = node.properties?.[REMEMBERED] ?? {};
+    if (typeof run === "string" && typeof name === "string") open(node, { run, name });
+  });
+  after(node, "onRemoved", () => {
+    node.spatialalignComparison?.close();
+    node.spatialalignComparison = null;
+  });
 }
 
 /** Show the comparison that a node's output names; returns whether it names one. */

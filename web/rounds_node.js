@@ -1,9 +1,10 @@
 // The rounds so far on a Rounds node: how well held-out videos do after each, while they go on and after a reload.
+import { after, hearAbout } from "./node_hooks.js";
 import { addElement, grow } from "./node_text.js";
 import { LineChart } from "./shared/chart.js";
 import { html, say, shield } from "./shared/dom.js";
 import { mark, retell, t } from "./shared/language.js";
-import { hear, look } from "./shared/server.js";
+import { look } from "./shared/server.js";
 import { percent, score } from "./shared/words.js";
 
 const WIDGET = "spatialalign_rounds";
@@ -16,26 +17,18 @@ const LINES = [
 
 /** Let a Rounds node show its rounds, from when there are any. */
 export function attachRounds(node) {
-  const deaf = hear((event) => {
-    const { kind, run, node: id } = event;
-    if (kind !== "rounds" || !run || String(id) !== String(node.id)) return;
-    node.properties[REMEMBERED] = run;
-    open(node, run, event);
+  hearAbout(node, "rounds", (event) => {
+    node.properties[REMEMBERED] = event.run;
+    open(node, event.run, event);
   });
-  const configured = node.onConfigure;
-  node.onConfigure = function () {
-    const result = configured?.apply(this, arguments);
-    const run = this.properties?.[REMEMBERED];
-    if (typeof run === "string") open(this, run, null);
-    return result;
-  };
-  const removed = node.onRemoved;
-  node.onRemoved = function () {
-    deaf();
-    this.spatialalignRounds?.chart.close();
-    this.spatialalignRounds = null;
-    return removed?.apply(this, arguments);
-  };
+  after(node, "onConfigure", () => {
+    const run = node.properties?.[REMEMBERED];
+    if (typeof run === "string") open(node, run, null);
+  });
+  after(node, "onRemoved", () => {
+    node.spatialalignRounds?.chart.close();
+    node.spatialalignRounds = null;
+  });
 }
 
 async function open(node, run, event) {

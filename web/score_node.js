@@ -1,4 +1,5 @@
 // A scored or tracked video on its node: the video, how much each relation holds frame by frame, and what that means.
+import { after } from "./node_hooks.js";
 import { addElement, grow } from "./node_text.js";
 import { LineChart } from "./shared/chart.js";
 import { fill, html, say, shield } from "./shared/dom.js";
@@ -17,11 +18,7 @@ export function showScore(node, output) {
   if (!node.spatialalignScore) {
     node.spatialalignScore = new ScoreChart();
     addElement(node, WIDGET, node.spatialalignScore.element, LEAST);
-    const removed = node.onRemoved;
-    node.onRemoved = function () {
-      this.spatialalignScore?.close();
-      return removed?.apply(this, arguments);
-    };
+    after(node, "onRemoved", () => node.spatialalignScore?.close());
   }
   node.spatialalignScore.show(data);
   grow(node);

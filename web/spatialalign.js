@@ -2,6 +2,7 @@
 import { app } from "../../scripts/app.js";
 import { attachComparison, showComparison } from "./compare_node.js";
 import { translateErrors } from "./errors.js";
+import { after } from "./node_hooks.js";
 import { showText } from "./node_text.js";
 import { attachRounds } from "./rounds_node.js";
 import { showScore } from "./score_node.js";
@@ -47,11 +48,9 @@ app.registerExtension({
     if (node.comfyClass === TRAINER) attachTraining(node);
     if (node.comfyClass === ROUNDS) attachRounds(node);
     if (node.comfyClass === COMPARE) attachComparison(node);
-    const before = node.onExecuted;
-    node.onExecuted = function (output) {
-      before?.apply(this, arguments);
+    after(node, "onExecuted", (output) => {
       // The chart and the table say the same and more.
-      if (!showScore(this, output) && !showComparison(this, output)) showText(this, [output?.text ?? []].flat().join("\n"));
-    };
+      if (!showScore(node, output) && !showComparison(node, output)) showText(node, [output?.text ?? []].flat().join("\n"));
+    });
   },
 });

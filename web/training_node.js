@@ -1,6 +1,7 @@
 // The training panel on a Train LoRA node: of the run that the node before it names.
+import { after, hearAbout } from "./node_hooks.js";
 import { addFramed, grow } from "./node_text.js";
-import { hear, look } from "./shared/server.js";
+import { look } from "./shared/server.js";
 import { TrainingPanel } from "./training_panel.js";
 
 const WIDGET = "spatialalign_training";
@@ -10,8 +11,7 @@ const SETTLED = 200; // milliseconds
 
 /** Let a trainer node show how its training goes, from when there is something to show. */
 export function attachTraining(node) {
-  const deaf = hear(({ kind, run, node: id }) => {
-    if (kind !== "train" || !run || String(id) !== String(node.id)) return;
+  hearAbout(node, "train", ({ run }) => {
     node.properties[REMEMBERED] = run;
     open(node, run);
   });
@@ -21,21 +21,13 @@ export function attachTraining(node) {
     clearTimeout(soon);
     soon = setTimeout(() => openIfTrained(node), SETTLED);
   };
-  for (const name of ["onConfigure", "onConnectionsChange"]) {
-    const before = node[name];
-    node[name] = function () {
-      later();
-      return before?.apply(this, arguments);
-    };
-  }
-  const removed = node.onRemoved;
-  node.onRemoved = function () {
-    deaf();
+  after(node, "onConfigure", later);
+  after(node, "onConnectionsChange", later);
+  after(node, "onRemoved", () => {
     clearTimeout(soon);
-    this.spatialalignTraining?.close();
-    this.spatialalignTraining = null;
-    return removed?.apply(this, arguments);
-  };
+    node.spatialalignTraining?.close();
+    node.spatialalignTraining = null;
+  });
 }
 
 async function openIfTrained(node) {
