@@ -1,8 +1,10 @@
 """One training step: the published procedure and ours, same weights, same pairs, in one run.
 
-`python benchmarks/train.py [--device cpu] [--shape pocket] [--plan auto] [--repeats 5] [--memory GIB]`; on a GPU
-`--device cuda --shape wan1.3b`. Random weights. Writes benchmarks/results/train.json; the last line is one JSON object:
-speed_ratio (pairs a second, ours over published), memory_ratio (peak memory, ours over published), loss_difference.
+`python benchmarks/train.py [--device cpu] [--shape pocket] [--plan NAME] [--repeats N] [--memory GIB]`; on a GPU
+`--device cuda --shape wan1.3b`, which measures every memory plan that fits. Random weights. Writes
+benchmarks/results/train.json; the last line is one JSON object: speed_ratio (pairs a second, ours over published),
+memory_ratio (peak memory, ours over published), loss_difference. Ours is the fastest plan that takes at most 60 % of
+the published step's memory, the leanest when none does.
 
 Published: a deep copy of the model as reference, four separate forwards a pair, one pair at a time, gradient
 checkpointing where the shape asks for it; written here from the paper's formulas. Ours: the trainer's own step, with a
@@ -40,14 +42,21 @@ from spatialalign_core.models.families.wan import Wan21
 from spatialalign_core.models.loading import POCKET_FOLDER
 from spatialalign_core.pairs import Pair
 from spatialalign_core.train.draws import Draw
-from spatialalign_core.train.memory import free_memory
+from spatialalign_core.train.memory import free_memory, is_out_of_memory, tidy
 from spatialalign_core.train.plans import FAST, PLANS, MemoryPlan
-from spatialalign_core.train.preflight import StepShape, choose_plan, estimate, read_transformer_config
+from spatialalign_core.train.preflight import (
+    Estimate,
+    StepShape,
+    choose_plan,
+    estimate,
+    read_transformer_config,
+)
 from spatialalign_core.train.settings import PUBLISHED, TrainSettings
 from spatialalign_core.train.step import pair_loss
 from spatialalign_core.train.trainer import Trainer
 
 RESULTS = Path(__file__).resolve().parent / "results" / "train.json"
+_MEMORY_SHARE = 0.6  # of the published step's, within which ours is to be the faster
 _WAN = {
     "_class_name": "WanTransformer3DModel",
     "patch_size": [1, 2, 2], "in_channels": 16, "out_channels": 16, "freq_dim": 256, "cross_attn_norm": True,
@@ -174,8 +183,9 @@ def published_loss(
 Step = Callable[[], float]
 
 
-def published_step(model: VideoModel, shape: Shape) -> Step:
-    """The procedure with a copied reference. Returns one call of which is one optimiser step; it gives the loss."""
+def published_step(model: VideoModel, shape: Shape) -> tuple[Step, Trainer]:
+    """The procedure with a copied reference: a call is one optimiser step and gives the loss. Closing the trainer gives
+    the base back."""
     trainer = trainer_for(model, shape, FAST)
     policy = model.pipeline.transformer
     reference = copy.deepcopy(policy)
@@ -195,12 +205,12 @@ def published_step(model: VideoModel, shape: Shape) -> Step:
         optimizer.zero_grad(set_to_none=True)
         return total
 
-    return step
+    return step, trainer
 
 
-def our_step(model: VideoModel, shape: Shape, plan: MemoryPlan) -> Step:
+def our_step(model: VideoModel, shape: Shape, plan: MemoryPlan) -> tuple[Step, Trainer]:
     trainer = trainer_for(model, shape, plan)
-    return lambda: next(trainer.run()).loss
+    return lambda: next(trainer.run()).loss, trainer
 
 
 def operations(shape: Shape, dtype: torch.dtype) -> float:
@@ -275,7 +285,7 @@ def _status(name: str) -> int:
 def _warm_up(device: torch.device, dtype: torch.dtype) -> None:
     """Loads what a first step loads, so that it is not taken for the step's own memory."""
     small = replace(SHAPES["memory"], latents=(16, 1, 8, 8), pairs=1)
-    step = our_step(build_model(small, device, dtype), small, FAST)
+    step, _ = our_step(build_model(small, device, dtype), small, FAST)
     step()
 
 
@@ -284,7 +294,7 @@ def measure_memory(shape: Shape, device: torch.device, dtype: torch.dtype, plan:
     _warm_up(device, dtype)
     with PeakMemory(device) as peak:
         model = build_model(shape, device, dtype)
-        step = published_step(model, shape) if plan is None else our_step(model, shape, plan)
+        step, _ = published_step(model, shape) if plan is None else our_step(model, shape, plan)
         step()
         step()
     return peak.bytes
@@ -292,8 +302,7 @@ def measure_memory(shape: Shape, device: torch.device, dtype: torch.dtype, plan:
 
 def preflight(shape: Shape, device: torch.device, dtype: torch.dtype, plan: MemoryPlan) -> dict[str, Any]:
     """The estimate beside the measured peak."""
-    step_shape = StepShape(shape.latents, shape.text, dtype, device.type == "cpu")
-    estimated = estimate(Wan21(), shape.config, step_shape, settings_for(shape), plan).peak
+    estimated = _estimate(shape, device, dtype, plan).peak
     measured = measure_memory(shape, device, dtype, plan)
     return {
         "plan": plan.name,
@@ -305,30 +314,25 @@ def preflight(shape: Shape, device: torch.device, dtype: torch.dtype, plan: Memo
 
 def compare(options: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
     shape = SHAPES[options.shape]
-    plan = _plan(options, shape, device, dtype)
     needed, peak = operations(shape, dtype), matrix_peak(device, dtype)
     model = build_model(shape, device, dtype)
-    kinds: tuple[tuple[str, MemoryPlan | None], ...] = (("published", None), ("ours", plan))
+    plans = _plans(options, shape, device, dtype)
     sides: dict[str, dict[str, Any]] = {}
-    for name, chosen in kinds:
-        base = copy.deepcopy(model) if device.type == "cpu" else model
-        step = published_step(base, shape) if chosen is None else our_step(base, shape, chosen)
-        loss, _ = _timed(step, device)  # the first one also warms up
-        seconds = sorted(_timed(step, device)[1] for _ in range(options.repeats))
-        sides[name] = {"loss": loss, "seconds_a_pair": seconds[len(seconds) // 2] / shape.pairs}
-        if device.type == "cuda":
-            sides[name]["peak_bytes"] = _cuda_peak(step, device)
-        rate = needed / sides[name]["seconds_a_pair"]
-        sides[name] |= {
-            "tflops_a_second": round(rate / 1e12, 4),
-            "share_of_matrix_peak": round(rate / peak, 4),
-        }
-        del step, base
-        _forget(model, device)
-    if device.type == "cpu":
-        for name, chosen in kinds:
-            sides[name]["peak_bytes"] = _in_child(options, "published" if chosen is None else plan.name)
-    published, ours = sides["published"], sides["ours"]
+    for name, plan in {"published": None, **plans}.items():
+        found = _measure(options, model, shape, device, plan)
+        if found is None:
+            print(f"{name}: out of memory", flush=True)
+            continue
+        rate = needed / found["seconds_a_pair"]
+        found["tflops_a_second"] = round(rate / 1e12, 4)
+        found["share_of_matrix_peak"] = round(rate / peak, 4)
+        if plan is not None:
+            found["estimated_bytes"] = _estimate(shape, device, dtype, plan).peak
+        sides[name] = found
+        print(_line(name, found), flush=True)
+    published = sides.pop("published")
+    chosen = _best(sides, _MEMORY_SHARE * published["peak_bytes"])
+    ours = sides[chosen]
     return {
         "device": torch.cuda.get_device_name(device)
         if device.type == "cuda"
@@ -337,46 +341,88 @@ def compare(options: argparse.Namespace, device: torch.device, dtype: torch.dtyp
         "threads": torch.get_num_threads(),
         "shape": options.shape,
         "dtype": str(dtype),
-        "plan": plan.name,
-        "compile": plan.compile,
+        "plan": chosen,
+        "compile": options.compile,
         "pairs": shape.pairs,
         "operations_a_pair": needed,
         "matrix_peak_tflops": round(peak / 1e12, 4),
-        **sides,
+        "published": published,
+        "ours": ours,
+        "plans": sides,
         "speed_ratio": round(published["seconds_a_pair"] / ours["seconds_a_pair"], 3),
         "memory_ratio": round(ours["peak_bytes"] / published["peak_bytes"], 3),
         "loss_difference": abs(ours["loss"] - published["loss"]),
     }
 
 
-def _plan(options: argparse.Namespace, shape: Shape, device: torch.device, dtype: torch.dtype) -> MemoryPlan:
-    if options.plan == "auto":
-        room = free_memory(device) if options.memory is None else int(options.memory * 2**30)
-        step_shape = StepShape(shape.latents, shape.text, dtype, device.type == "cpu")
-        plan = choose_plan(Wan21(), shape.config, step_shape, settings_for(shape), room).plan
-    else:
-        plan = PLANS[options.plan]
-    return replace(plan, compile=options.compile)
-
-
-def _cuda_peak(step: Step, device: torch.device) -> int:
-    torch.cuda.reset_peak_memory_stats(device)
-    step()
-    return torch.cuda.max_memory_allocated(device)
-
-
-def _forget(model: VideoModel, device: torch.device) -> None:
-    """Take adapters and checkpointing off, so that the other side starts from the same model."""
-    from spatialalign_core.train.blocks import blocks_of
-    from spatialalign_core.train.lora import remove_lora
-
-    for block in blocks_of(model.pipeline.transformer):
-        block.__dict__.pop("forward", None)
-    remove_lora(model)
-    model.pipeline.transformer.disable_gradient_checkpointing()
-    gc.collect()
+def _measure(
+    options: argparse.Namespace,
+    model: VideoModel,
+    shape: Shape,
+    device: torch.device,
+    plan: MemoryPlan | None,
+) -> dict[str, Any] | None:
+    """Loss, seconds and peak memory of one side; plan None for the published step. None when memory runs out."""
+    base = copy.deepcopy(model) if device.type == "cpu" else model
+    transformer = base.pipeline.transformer
+    try:
+        step, trainer = published_step(base, shape) if plan is None else our_step(base, shape, plan)
+        try:
+            loss, _ = _timed(step, device)  # the first one also warms up
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            seconds = sorted(_timed(step, device)[1] for _ in range(options.repeats))
+        finally:
+            trainer.close()
+            transformer.disable_gradient_checkpointing()
+            del step, trainer
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+    finally:
+        tidy(device)
     if device.type == "cuda":
-        torch.cuda.empty_cache()
+        peak = torch.cuda.max_memory_allocated(device)
+    else:
+        peak = _in_child(options, "published" if plan is None else plan.name)
+    return {"loss": loss, "seconds_a_pair": seconds[len(seconds) // 2] / shape.pairs, "peak_bytes": peak}
+
+
+def _line(name: str, found: dict[str, Any]) -> str:
+    return (
+        f"{name}: {found['seconds_a_pair']:.4g} s a pair, {found['peak_bytes'] / 2**30:.3f} GiB, "
+        f"{found['tflops_a_second']:.4g} TFLOP/s, {found['share_of_matrix_peak']:.1%} of the matrix peak, "
+        f"loss {found['loss']:.6f}"
+    )
+
+
+def _plans(
+    options: argparse.Namespace, shape: Shape, device: torch.device, dtype: torch.dtype
+) -> dict[str, MemoryPlan]:
+    """The plans to measure: one by name, the first that fits, or all that could."""
+    room = free_memory(device) if options.memory is None else int(options.memory * 2**30)
+    if options.plan == "all":
+        found = [plan for plan in PLANS.values() if _estimate(shape, device, dtype, plan).peak < room]
+    elif options.plan == "auto":
+        step_shape = StepShape(shape.latents, shape.text, dtype, device.type == "cpu")
+        found = [choose_plan(Wan21(), shape.config, step_shape, settings_for(shape), room).plan]
+    else:
+        found = [PLANS[options.plan]]
+    return {plan.name: replace(plan, compile=options.compile) for plan in found}
+
+
+def _estimate(shape: Shape, device: torch.device, dtype: torch.dtype, plan: MemoryPlan) -> Estimate:
+    step_shape = StepShape(shape.latents, shape.text, dtype, device.type == "cpu")
+    return estimate(Wan21(), shape.config, step_shape, settings_for(shape), plan)
+
+
+def _best(sides: dict[str, dict[str, Any]], room: float) -> str:
+    """The fastest plan within `room` bytes; the leanest when none is."""
+    within = {name: side for name, side in sides.items() if side["peak_bytes"] <= room}
+    if within:
+        return min(within, key=lambda name: within[name]["seconds_a_pair"])
+    return min(sides, key=lambda name: sides[name]["peak_bytes"])
 
 
 def _in_child(options: argparse.Namespace, what: str) -> int:
@@ -395,9 +441,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add = parser.add_argument
     add("--device", default="cpu")
     add("--shape", default="pocket", choices=list(SHAPES))
-    add("--plan", default="auto", choices=["auto", *PLANS])
-    add("--memory", type=float, metavar="GIB", help="for --plan auto: most memory to use")
-    add("--repeats", type=int, default=5)
+    add("--plan", choices=["auto", "all", *PLANS], help="default: all on a GPU, else auto")
+    add("--memory", type=float, metavar="GIB", help="for --plan auto and all: most memory to use")
+    add("--repeats", type=int, help="default: 2 on a GPU, else 5")
     add("--compile", action="store_true", help="torch.compile, block by block")
     add(
         "--preflight",
@@ -408,8 +454,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--measure", choices=["published", *PLANS], help="print the peak memory of one side and stop")
     options = parser.parse_args(arguments)
     device = torch.device(options.device)
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    if device.type == "cpu":
+    on_card = device.type == "cuda"
+    options.plan = options.plan or ("all" if on_card else "auto")
+    options.repeats = options.repeats or (2 if on_card else 5)
+    dtype = torch.bfloat16 if on_card else torch.float32
+    if not on_card:
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     if options.measure:
         print(measure_memory(SHAPES[options.shape], device, dtype, PLANS.get(options.measure)))
@@ -421,13 +470,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     result = compare(options, device, dtype)
     name = RESULTS if options.shape == "pocket" else RESULTS.with_stem(f"train-{options.shape}")
     atomic_write(name, json.dumps(result, indent=1) + "\n")
-    for side in ("published", "ours"):
-        found = result[side]
-        print(
-            f"{side}: {found['seconds_a_pair']:.4g} s a pair, {found['peak_bytes'] / 2**30:.3f} GiB, "
-            f"{found['tflops_a_second']:.4g} TFLOP/s, {found['share_of_matrix_peak']:.1%} of the matrix peak, "
-            f"loss {found['loss']:.6f}"
-        )
     print(json.dumps({name: result[name] for name in ("speed_ratio", "memory_ratio", "loss_difference")}))
 
 

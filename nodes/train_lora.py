@@ -133,6 +133,7 @@ class TrainLora(io.ComfyNode):
             chosen,
             steps=steps or chosen.steps,
             learning_rate=learning_rate or chosen.learning_rate,
+            base_width=None if learning_rate else chosen.base_width,
             seed=seed,
         )
         node = cls.hidden.unique_id

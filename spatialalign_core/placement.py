@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .attention import attention_kernels
 from .errors import SpatialAlignError
 from .models.base import VideoModel
 from .plan import PARTS, Part, Plan, networks, plan_generation
@@ -55,7 +56,7 @@ def sampling(model: VideoModel, plan: Plan) -> Iterator[None]:
     outside before anybody trains on it."""
     with (
         torch.inference_mode(),
-        _kernels(plan),
+        attention_kernels(plan.attention),
         _alone(model) if plan.parts else contextlib.nullcontext(),
     ):
         yield
@@ -72,23 +73,6 @@ def _alone(model: VideoModel) -> Iterator[None]:
         yield
     finally:
         own.update(away)
-
-
-@contextlib.contextmanager
-def _kernels(plan: Plan) -> Iterator[None]:
-    if not plan.attention:
-        yield
-        return
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    known = {
-        "cudnn": SDPBackend.CUDNN_ATTENTION,
-        "flash": SDPBackend.FLASH_ATTENTION,
-        "efficient": SDPBackend.EFFICIENT_ATTENTION,
-        "math": SDPBackend.MATH,
-    }
-    with sdpa_kernel([known[name] for name in plan.attention], set_priority=True):
-        yield
 
 
 @contextlib.contextmanager

@@ -12,13 +12,13 @@ from typing import Any, Literal, get_args
 
 import torch
 
+from .attention import Attention, attention_order
 from .errors import SpatialAlignError
 from .models.base import GenerateSettings, VideoModel
 
 Part = Literal["text_encoder", "transformer", "vae"]
 PARTS: tuple[Part, ...] = get_args(Part)
 Memory = Literal["auto", "card", "parts"]
-Attention = Literal["auto", "cudnn", "flash", "efficient", "math"]
 
 _USABLE = 0.9  # of a card; the rest is the driver's, the screen's and what fragments
 _HIDDEN_COPIES, _FEED_FORWARD_COPIES = (
@@ -119,13 +119,6 @@ def fit(needs: Needs, card: int, batch_size: int, memory: Memory = "auto") -> Pl
         needs.vae + (needs.tiled_decoding if tiled else needs.decoding),
     )
     return Plan(batch, True, text_on_cpu, tiled, one_by_one=True, needed=needed)
-
-
-def attention_order(wish: Attention, capability: tuple[int, int]) -> tuple[str, ...]:
-    """Kernels in the order to try them. From compute capability 9 on, cuDNN's are by far the fastest of torch's own."""
-    if wish == "auto":
-        return ("cudnn", "flash", "efficient", "math") if capability >= (9, 0) else ()
-    return (wish, *(each for each in ("flash", "efficient", "math") if each != wish))
 
 
 def needs_of(model: VideoModel, settings: GenerateSettings) -> Needs:

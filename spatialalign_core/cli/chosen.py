@@ -27,6 +27,8 @@ def train_settings(options: argparse.Namespace) -> TrainSettings:
         "optimizer", "average",
     )  # fmt: skip
     chosen = {name: value for name in names if (value := getattr(options, f"train_{name}", None)) is not None}
+    if "learning_rate" in chosen:  # to be taken as it is
+        chosen["base_width"] = None
     return replace(PRESETS[options.preset], **chosen)
 
 

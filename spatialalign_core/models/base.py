@@ -191,6 +191,12 @@ class VideoModel:
         """What the transformer computes in; single parameters of it may stay in float32, in Wan the very first one."""
         return self.pipeline.transformer.dtype
 
+    @property
+    def width(self) -> int:
+        """Numbers that stand for a token within the transformer."""
+        config = self.pipeline.transformer.config
+        return int(config.num_attention_heads * config.attention_head_dim)
+
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> Tensor:
         """(B, L, D) text states of `texts`, on the model's device."""

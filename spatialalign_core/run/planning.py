@@ -44,7 +44,8 @@ def plan_training(
             parts = (getattr(model.pipeline, name, None) for name in ("transformer", "vae", "text_encoder"))
             there = [p for part in parts if part is not None for p in part.parameters()]
             room += sum(p.numel() * p.element_size() for p in there if p.device.type == device.type)
-    return choose_plan(model.family, config, shape, settings, room)
+    host_room = None if device.type == "cpu" else free_memory(torch.device("cpu"))
+    return choose_plan(model.family, config, shape, settings, room, host_room=host_room)
 
 
 def all_plans(

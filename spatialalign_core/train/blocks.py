@@ -1,18 +1,17 @@
-"""Transformer blocks that hold less: inner values made again in the backward pass, frozen weights kept elsewhere."""
+"""A memory plan put on the transformer's blocks; and frozen weights that are kept elsewhere."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from .plans import MemoryPlan
 from .ranks import ALONE, Ranks
+from .recompute import Recomputation, recomputing
 from .shards import Shards
 
 _FP8 = torch.float8_e4m3fn
@@ -50,10 +49,15 @@ class PlannedBlocks:
                 self._stores.append(store)
             if index < count or plan.compile or store:
                 forward = torch.compile(block.forward) if plan.compile else block.forward
-                held = store.held if store else contextlib.nullcontext
+                how = Recomputation(
+                    store.held if store else contextlib.nullcontext,
+                    # A compiled block is one operation: nothing within it can be kept.
+                    plan.keep_attention and not plan.compile,
+                    plan.kept_on_host,
+                )
                 # Weights that come and go must not be what the backward pass has kept.
                 again = index < count or store is not None
-                block.forward = _recomputing(forward, held) if again else forward
+                block.forward = recomputing(forward, how) if again else forward
 
     def originals(self) -> list[Tensor]:
         """Weights that lie in the computer's memory because of the plan."""
@@ -67,57 +71,6 @@ class PlannedBlocks:
         for store in self._stores:
             store.close(device)
         self._stores = []
-
-
-Held = Callable[[], contextlib.AbstractContextManager[Any]]
-
-
-def _recomputing(forward: Callable[..., Any], held: Held) -> Callable[..., Any]:
-    def run(*arguments: Any, **named: Any) -> Any:
-        if not torch.is_grad_enabled():
-            with held():
-                return forward(*arguments, **named)
-        leaves, structure = tree_flatten((arguments, named))
-        # A leaf that asks for a gradient, so that the block is passed through even when none of its inputs does.
-        anchor = torch.zeros((), requires_grad=True)
-        return _Recomputed.apply(forward, held, structure, anchor, *leaves)
-
-    return run
-
-
-class _Recomputed(torch.autograd.Function):
-    """Keeps a block's inputs only; the backward pass runs it once more. One tensor comes out."""
-
-    @staticmethod
-    def forward(ctx: Any, forward: Any, held: Held, structure: Any, anchor: Tensor, *leaves: Any) -> Any:
-        ctx.forward_again, ctx.held, ctx.structure = forward, held, structure
-        ctx.others = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-        ctx.save_for_backward(*(leaf for leaf in leaves if isinstance(leaf, Tensor)))
-        ctx.is_tensor = [isinstance(leaf, Tensor) for leaf in leaves]
-        ctx.wanted = [isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves]
-        arguments, named = tree_unflatten(list(leaves), structure)
-        with held():
-            return forward(*arguments, **named)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        saved = iter(ctx.saved_tensors)
-        leaves = [
-            next(saved).detach().requires_grad_(wanted) if is_tensor else other
-            for is_tensor, wanted, other in zip(ctx.is_tensor, ctx.wanted, ctx.others, strict=True)
-        ]
-        arguments, named = tree_unflatten(leaves, ctx.structure)
-        with ctx.held():
-            with torch.enable_grad():
-                output = ctx.forward_again(*arguments, **named)
-            torch.autograd.backward(output, gradients[0])
-        return (
-            None,
-            None,
-            None,
-            None,
-            *(leaf.grad if wanted else None for leaf, wanted in zip(leaves, ctx.wanted, strict=True)),
-        )
 
 
 @dataclass

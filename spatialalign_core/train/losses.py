@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LOSSES: tuple[str, ...] = ("dpo", "dpo+zo", "sft", "dpo+sft")
+LOSSES: tuple[str, ...] = ("dpo", "dpo+zo", "sft", "dpo+sft", "dpo+zo+sft")
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,14 @@ def preference_loss(
 ) -> LossTerms:
     """Loss of a batch of pairs; all six tensors are velocities of the same shape (pairs, C, F, H, W).
 
-    dpo     -log sigmoid(m),  m = clip(beta (S_w - S_l), -clip, clip),  S = MSE_ref - MSE_policy
-    dpo+zo  dpo + zo_weight / 2 [MSE(v_w, v_w_ref) + MSE(v_l, v_l_ref)]
-    sft     MSE(v_w, target_w)
-    dpo+sft dpo + sft_weight MSE(v_w, target_w)
+    dpo         -log sigmoid(m),  m = clip(beta (S_w - S_l), -clip, clip),  S = MSE_ref - MSE_policy
+    dpo+zo      dpo + zo_weight zo,  zo = 1/2 [MSE(v_w, v_w_ref) + MSE(v_l, v_l_ref)]
+    sft         MSE(v_w, target_w)
+    dpo+sft     dpo + sft_weight MSE(v_w, target_w)
+    dpo+zo+sft  dpo + zo_weight zo + sft_weight MSE(v_w, target_w)
 
-    weights (pairs,) scale each pair's preference term; None means 1. ValueError for an unknown loss.
+    weights (pairs,) scale each pair's preference term; None means 1. The regulariser that is logged is zo where the
+    loss has it, else the winner's error. ValueError for an unknown loss.
     """
     if loss not in LOSSES:
         raise ValueError(f"Unknown loss {loss!r}; known: {', '.join(LOSSES)}.")
@@ -72,13 +74,13 @@ def preference_loss(
     dpo = -torch.nn.functional.logsigmoid(clipped)
     if weights is not None:
         dpo = dpo * weights
-    if loss == "dpo+zo":
-        drift = mean_squared_error(winner, reference_winner) + mean_squared_error(loser, reference_loser)
-        regulariser, total = 0.5 * drift, dpo + zo_weight * 0.5 * drift
-    elif loss == "sft":
-        regulariser, total = error_winner, error_winner
-    elif loss == "dpo+sft":
-        regulariser, total = error_winner, dpo + sft_weight * error_winner
-    else:
-        regulariser, total = torch.zeros_like(dpo), dpo
+    drift = 0.5 * (mean_squared_error(winner, reference_winner) + mean_squared_error(loser, reference_loser))
+    terms = {
+        "dpo": (dpo, torch.zeros_like(dpo)),
+        "dpo+zo": (dpo + zo_weight * drift, drift),
+        "sft": (error_winner, error_winner),
+        "dpo+sft": (dpo + sft_weight * error_winner, error_winner),
+        "dpo+zo+sft": (dpo + zo_weight * drift + sft_weight * error_winner, drift),
+    }
+    total, regulariser = terms[loss]
     return LossTerms(total.mean(), dpo.detach(), regulariser.detach(), margin.detach())

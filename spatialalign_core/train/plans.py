@@ -15,9 +15,11 @@ class MemoryPlan:
 
     micro_batch: pairs whose gradients are made at once. one_video: winner and loser go through the model one after the
     other. recompute: share of the blocks, from the first on, whose inner values are made again in the backward pass
-    instead of being kept. weights of the blocks, which are frozen: on the device ("resident"), in the computer's memory
-    and on the device only while a block works ("host"), on the device in 8 bits ("fp8": rounds the base), or on the
-    device a part in each process ("sharded").
+    instead of being kept; with keep_attention, all of them but what self-attention gave, which takes most of the time
+    and little of the room. kept_on_host: what the backward pass of those blocks needs waits in the computer's memory.
+    weights of the blocks, which are frozen: on the device ("resident"), in the computer's memory and on the device only
+    while a block works ("host"), on the device in 8 bits ("fp8": rounds the base), or on the device a part in each
+    process ("sharded").
     compile: with torch.compile, block by block.
     """
 
@@ -26,6 +28,8 @@ class MemoryPlan:
     micro_batch: int = 1
     one_video: bool = False
     recompute: float = 0.0
+    keep_attention: bool = False
+    kept_on_host: bool = False
     weights: str = "resident"
     compile: bool = False
 
@@ -35,15 +39,46 @@ LADDER: tuple[MemoryPlan, ...] = (
     FAST,
     MemoryPlan("single", "one pair at a time"),
     MemoryPlan("half", "one video at a time, half of the blocks recomputed", one_video=True, recompute=0.5),
+    MemoryPlan(
+        "attention",
+        "one video at a time, all recomputed but attention",
+        one_video=True,
+        recompute=1.0,
+        keep_attention=True,
+    ),
     MemoryPlan("recompute", "one video at a time, all blocks recomputed", one_video=True, recompute=1.0),
-    MemoryPlan("offload", "as recompute, weights in the computer's memory", 1, True, 1.0, "host"),
+    MemoryPlan(
+        "parked",
+        "as attention, what is kept waits in the computer's memory",
+        one_video=True,
+        recompute=1.0,
+        keep_attention=True,
+        kept_on_host=True,
+    ),
+    MemoryPlan(
+        "offload",
+        "as parked, weights in the computer's memory too",
+        one_video=True,
+        recompute=1.0,
+        keep_attention=True,
+        kept_on_host=True,
+        weights="host",
+    ),
 )
 """From fast to lean; results are the same but for rounding."""
 
-FP8 = MemoryPlan("fp8", "as recompute, weights of the base in 8 bits", 1, True, 1.0, "fp8")
+FP8 = MemoryPlan(
+    "fp8", "as recompute, weights of the base in 8 bits", one_video=True, recompute=1.0, weights="fp8"
+)
 PLANS: dict[str, MemoryPlan] = {plan.name: plan for plan in (*LADDER, FP8)}
 
-SHARDED = MemoryPlan("sharded", "as recompute, weights spread over the processes", 1, True, 1.0, "sharded")
+SHARDED = MemoryPlan(
+    "sharded",
+    "as recompute, weights spread over the processes",
+    one_video=True,
+    recompute=1.0,
+    weights="sharded",
+)
 """Only for several processes that train together."""
 
 

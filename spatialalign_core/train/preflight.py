@@ -28,6 +28,7 @@ from .blocks import PlannedBlocks
 from .draws import Draw
 from .lora import add_lora
 from .plans import LADDER, MemoryPlan
+from .recompute import waiting
 from .settings import TrainSettings
 from .step import pair_loss
 
@@ -38,17 +39,23 @@ _HOST_ROOM, _HOST_FIRST = 2.0, 360 * 2**20
 """On a CPU the C library keeps much of what was freed, and the first steps load code of their own: with the pocket
 model an estimate of 0.60 GiB made the process grow by 1.48 GiB, one of 0.06 GiB by 0.43."""
 
+_OF_HOST = 0.7
+"""Of the free memory of a computer: what a card reaches cannot be swapped out."""
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes on the device. peak: most at any moment of a step, weights included. weights: of the model alone."""
+    """Bytes on the device. peak: most at any moment of a step, weights included. weights: of the model alone. host: in
+    the computer's memory besides."""
 
     plan: MemoryPlan
     peak: int
     weights: int
+    host: int = 0
 
     def __str__(self) -> str:
-        return f"{self.plan.name} ({self.plan.about}): {self.peak / 2**30:.2f} GiB"
+        besides = f", {self.host / 2**30:.2f} GiB RAM" if self.host else ""
+        return f"{self.plan.name} ({self.plan.about}): {self.peak / 2**30:.2f} GiB{besides}"
 
 
 @dataclass(frozen=True)
@@ -91,20 +98,22 @@ def estimate(
         weights = _bytes(transformer.parameters())
         # Spread over many processes, little more than the block at work is here.
         rehearsed = replace(plan, weights="host") if plan.weights == "sharded" else plan
-        counter.forget(PlannedBlocks(transformer, rehearsed, _META).originals())
+        away = PlannedBlocks(transformer, rehearsed, _META).originals()
+        counter.forget(away)
         copies = {"adamw_8bit": 1}.get(settings.optimizer, 2) + (settings.average > 0)
         if plan.micro_batch < settings.pairs_per_step:  # gradients of the micro-batches before
             copies += 1
         state = [torch.empty_like(p) for _ in range(copies) for p in trained]
         pairs = min(plan.micro_batch, settings.pairs_per_step)
         loss = pair_loss(model, _draws(pairs, shape), settings, plan, _META).total
+        host = waiting() + _bytes(away)
         loss.backward()
         del loss
         del state
     peak = counter.peak
     if shape.host:  # the pairs of a whole step lie in the same memory
         peak += 4 * settings.pairs_per_step * math.prod(shape.latents) * 4
-    return Estimate(plan, peak, weights)
+    return Estimate(plan, peak, weights, 0 if shape.host else host)
 
 
 def choose_plan(
@@ -114,13 +123,22 @@ def choose_plan(
     settings: TrainSettings,
     room: int,
     plans: Sequence[MemoryPlan] = LADDER,
+    host_room: int | None = None,
 ) -> Estimate:
-    """The first plan whose peak fits into `room` bytes, with some air. SpatialAlignError when none does."""
+    """The first plan that fits with some air into `room` bytes on the device and `host_room` in the computer's memory
+    (None: any number). SpatialAlignError when none does."""
     found: list[Estimate] = []
     for plan in plans:
-        found.append(estimate(family, config, shape, settings, plan))
-        if _needed(found[-1], shape) <= room:
-            return found[-1]
+        each = estimate(family, config, shape, settings, plan)
+        if host_room is not None and each.host > _OF_HOST * host_room:
+            continue
+        found.append(each)
+        if _needed(each, shape) <= room:
+            return each
+    if not found:
+        raise SpatialAlignError(
+            f"The plan {plans[-1].name!r} needs more of the computer's memory than is free; close other programs."
+        )
     least = min(found, key=lambda each: each.peak)
     raise SpatialAlignError(
         f"Training needs about {_needed(least, shape) / 2**30:.1f} GiB even with the plan {least.plan.name!r}, and "
@@ -173,12 +191,12 @@ class _Counter(TorchDispatchMode):
 @contextlib.contextmanager
 def _fused_attention() -> Iterator[None]:
     """Attention as the fused kernels do it, which never hold the whole table of weights. Only for tensors without
-    content. Put in the function's place, because a function mode does not reach into the backward pass."""
+    content, for which torch itself would take the plain way."""
     real = nn.functional.scaled_dot_product_attention
 
     def attention(query: Tensor, key: Tensor, value: Tensor, *arguments: Any, **named: Any) -> Tensor:
         if query.device.type == "meta":
-            return _Attention.apply(query, key, value)
+            return torch.ops.aten._scaled_dot_product_flash_attention(query, key, value)[0]
         return real(query, key, value, *arguments, **named)
 
     nn.functional.scaled_dot_product_attention = attention
@@ -186,21 +204,6 @@ def _fused_attention() -> Iterator[None]:
         yield
     finally:
         nn.functional.scaled_dot_product_attention = real
-
-
-class _Attention(torch.autograd.Function):
-    """Keeps queries, keys, values, result and one number a row."""
-
-    @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        result = torch.empty_like(query)
-        rows = query.new_empty(query.shape[:-1], dtype=torch.float32)
-        ctx.save_for_backward(query, key, value, result, rows)
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        return tuple(torch.empty_like(each) for each in ctx.saved_tensors[:3])
 
 
 def _draws(count: int, shape: StepShape) -> list[Draw]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ..attention import attention_kernels, attention_order
 from ..errors import SpatialAlignError
 from ..files import fingerprint
 from ..models.base import VideoModel
@@ -100,6 +101,11 @@ class Trainer:
         self.ranks = ranks
         self._own_way = True  # the state is not what the followers' own steps have led to
         self.device = device or model.device
+        self._slowness = 1.0 if settings.base_width is None else min(1.0, settings.base_width / model.width)
+        on_card = self.device.type == "cuda"
+        self._kernels = (
+            attention_order("auto", torch.cuda.get_device_capability(self.device)) if on_card else ()
+        )
         self.step = 0
         self.torn = False
         """Whether an error left the weights between two steps; `restore` mends that."""
@@ -237,10 +243,10 @@ class Trainer:
         """The next step, together with the other processes."""
         started = time.perf_counter()
         settings = self.settings
-        rate = learning_rate_at(settings, self.step)
+        rate = learning_rate_at(settings, self.step) * self._slowness
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with self.ranks.all_well():
+        with self.ranks.all_well(), attention_kernels(self._kernels):
             loss, parts = self._gradients(self._draws())
         loss = self.ranks.add_up(loss)
         self.ranks.add_up_gradients(list(self.parameters.values()))

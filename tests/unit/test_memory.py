@@ -13,16 +13,26 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.families.wan import Wan21
 from spatialalign_core.models.loading import BUNDLED, load_video_model
-from spatialalign_core.train import memory
+from spatialalign_core.train import memory, preflight
+from spatialalign_core.train.draws import Drawer
 from spatialalign_core.train.memory import free_memory, is_out_of_memory
 from spatialalign_core.train.plans import FAST, LADDER, PLANS, find_plan, leaner
-from spatialalign_core.train.preflight import StepShape, choose_plan, estimate, read_transformer_config
+from spatialalign_core.train.preflight import (
+    Estimate,
+    StepShape,
+    choose_plan,
+    estimate,
+    read_transformer_config,
+)
+from spatialalign_core.train.recompute import ATTENTION, waiting
 from spatialalign_core.train.settings import DEFAULT, PUBLISHED
+from spatialalign_core.train.step import pair_loss
 from spatialalign_core.train.trainer import Trainer
 from spatialalign_core.weight_files import read_weights
 
@@ -105,6 +115,34 @@ def test_precision_is_that_of_the_computation_not_of_the_first_parameter(model: 
     model.pipeline.transformer.to(torch.float32)
 
 
+@pytest.mark.parametrize(
+    ("plan", "times"), [("half", 1.5), ("recompute", 2), ("attention", 1), ("parked", 1)]
+)
+def test_self_attention_of_kept_blocks_is_made_once(model: VideoModel, plan: str, times: float) -> None:
+    """In a forward and a backward pass of two videos; the text's attention is made again wherever blocks are."""
+    made: list[bool] = []
+
+    class Attentions(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, function: Any, types: Any, arguments: Any = (), named: Any = None
+        ) -> Any:
+            if function in ATTENTION:
+                made.append(arguments[1].shape[-2] >= arguments[0].shape[-2])
+            return function(*arguments, **(named or {}))
+
+    draws, settings = Drawer(Noise((16, 4, 8, 12), (12, 64)), SETTINGS, model).draw(0)[:1], SETTINGS  # type: ignore[arg-type]
+    trainer = Trainer(model, Noise((16, 4, 8, 12), (12, 64)), SETTINGS, PLANS[plan])  # type: ignore[arg-type]
+    with Attentions():
+        loss = pair_loss(model, draws, settings, PLANS[plan], torch.device("cpu")).total
+        assert (waiting() > 0) == PLANS[plan].kept_on_host
+        loss.backward()
+    assert waiting() == 0
+    videos, blocks = 2, len(trainer.blocks.blocks)
+    assert made.count(True) == videos * blocks * (1 + times)
+    assert made.count(False) == videos * blocks * (2.5 if plan == "half" else 3)
+    trainer.close()
+
+
 @pytest.mark.parametrize("plan", ["offload", "fp8"])
 def test_weights_are_away_between_uses(model: VideoModel, plan: str) -> None:
     trainer = Trainer(model, Noise((16, 4, 8, 12), (12, 64)), SETTINGS, PLANS[plan])  # type: ignore[arg-type]
@@ -118,7 +156,14 @@ def test_weights_are_away_between_uses(model: VideoModel, plan: str) -> None:
 
 @pytest.mark.parametrize(
     ("plan", "following"),
-    [("fast", "single"), ("single", "half"), ("recompute", "offload"), ("fp8", "offload"), ("offload", None)],
+    [
+        ("fast", "single"),
+        ("half", "attention"),
+        ("recompute", "parked"),
+        ("parked", "offload"),
+        ("fp8", "offload"),
+        ("offload", None),
+    ],
 )
 def test_ladder(plan: str, following: str | None) -> None:
     found = leaner(find_plan(plan))
@@ -137,11 +182,49 @@ def test_each_plan_needs_less_than_the_one_before(model_folder: Path) -> None:
     assert peaks == sorted(peaks, reverse=True)
 
 
-def test_full_size_fits_into_a_small_card() -> None:
+@pytest.fixture(scope="module")
+def full_size() -> dict[str, Estimate]:
     """Wan2.1-1.3B, 480 x 832, 81 frames: 1.4 billion weights of 16 bits."""
-    found = choose_plan(Wan21(), WAN_1_3B, FULL_SIZE, PUBLISHED, 16 * 2**30, LADDER[3:])
-    assert found.plan.name == "recompute"
+    names = ("attention", "recompute", "parked", "offload")
+    return {name: estimate(Wan21(), WAN_1_3B, FULL_SIZE, PUBLISHED, PLANS[name]) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("card", "computer", "plan"),
+    [
+        (24, 64, "attention"),
+        (16, 64, "recompute"),
+        (10, 64, "parked"),
+        (6, 64, "offload"),
+        (16, 16, "recompute"),
+    ],
+)
+def test_full_size_fits_into_a_small_card(
+    full_size: dict[str, Estimate], monkeypatch: pytest.MonkeyPatch, card: int, computer: int, plan: str
+) -> None:
+    """Sizes in GiB."""
+    monkeypatch.setattr(preflight, "estimate", lambda *arguments: full_size[arguments[-1].name])
+    plans = [PLANS[name] for name in full_size]
+    room, host_room = card * 2**30, computer * 2**30
+    found = choose_plan(Wan21(), WAN_1_3B, FULL_SIZE, PUBLISHED, room, plans, host_room)
+    assert found.plan.name == plan
     assert 2.5 * 2**30 < found.weights < 3.2 * 2**30
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("recompute", "parked", "offload"), r"about 13\.5 GiB even with the plan 'recompute'"),
+        (("parked", "offload"), "The plan 'offload' needs more of the computer's memory than is free"),
+    ],
+)
+def test_a_plan_that_fills_the_computer_is_not_chosen(
+    full_size: dict[str, Estimate], monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.setattr(preflight, "estimate", lambda *arguments: full_size[arguments[-1].name])
+    plans = [PLANS[name] for name in names]
+    with pytest.raises(SpatialAlignError, match=message):
+        choose_plan(Wan21(), WAN_1_3B, FULL_SIZE, PUBLISHED, 10 * 2**30, plans, 16 * 2**30)
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,9 @@ _WHOLE = {
         f"held-out videos: {stage} 7 of 8" for stage in ("generate", "detect", "score")
     ],
     "memory plan 7": [
-        f"memory plan {plan.name} ({plan.about}): 1.25 GiB" for plan in (*PLANS.values(), SHARDED)
+        f"memory plan {plan.name} ({plan.about}): 1.25 GiB{besides}"
+        for plan in (*PLANS.values(), SHARDED)
+        for besides in ("", ", 2.50 GiB RAM")
     ],
     "DSR-Score 7 of 1: 7": [],
     "round 7, 7": [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from spatialalign_core.cli.chosen import train_settings
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.loading import load_video_model
 from spatialalign_core.pairs import Pair
@@ -80,6 +82,20 @@ def test_a_setting_that_is_off_changes_no_fingerprint():
 )
 def test_published_schedule(step, rate):
     assert learning_rate_at(PUBLISHED, step) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(("times", "share"), [(None, 1.0), (1.0, 1.0), (0.25, 0.25), (4.0, 1.0)])
+def test_a_network_wider_than_the_base_width_learns_more_slowly(model, times, share):
+    width = None if times is None else round(times * model.width)
+    trainer = Trainer(model, Pairs(), replace(TINY, warmup=0, base_width=width))
+    assert next(trainer.run()).learning_rate == pytest.approx(share * TINY.learning_rate)
+    trainer.close()
+
+
+@pytest.mark.parametrize(("rate", "width"), [(None, DEFAULT.base_width), (1e-3, None)])
+def test_a_rate_that_was_chosen_is_taken_as_it_is(rate, width):
+    options = Namespace(preset="default", train_learning_rate=rate)
+    assert train_settings(options).base_width == width
 
 
 def test_published_noise_levels_are_the_shifted_grid():
