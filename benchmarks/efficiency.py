@@ -99,9 +99,9 @@ def main_arms(evaluations: int, looks: int) -> list[Arm]:
     warmup = max(1, round(PUBLISHED.warmup * steps / PUBLISHED.steps))
     published = replace(PUBLISHED, steps=steps, warmup=warmup)
     rate = replace(published, learning_rate=3e-3, warmup=3)
-    third, fifth, half = -(-steps // 3), -(-DEFAULT.steps // 5), -(-DEFAULT.steps // 2)
+    third, quarter, half = -(-steps // 3), -(-DEFAULT.steps // 4), -(-DEFAULT.steps // 2)
     return [
-        Arm("main", "default", DEFAULT, RETOLD, fifth, looks),
+        Arm("main", "default", DEFAULT, RETOLD, quarter, looks),
         Arm("main", "published", published, OWN, third, looks),
         Arm("main", TUNED, rate, OWN, third, looks),
         Arm("main", "dpo alone", replace(DEFAULT, loss="dpo"), RETOLD, half, looks),

@@ -113,7 +113,7 @@ PUBLISHED = TrainSettings()
 warm-up 300, cosine to 3000, 48 pairs a step, separate noise, one timestep a pair."""
 
 DEFAULT = TrainSettings(
-    targets="wide", learning_rate=1e-2, base_width=160, warmup=10, steps=100, pairs_per_step=16
+    targets="wide", learning_rate=1e-2, base_width=160, warmup=10, steps=64, pairs_per_step=16
 )
 """What reached a held-out score with the fewest pair evaluations on the pocket model, which is 160 wide: the published
 loss and noise, on more layers, at a hundred times the rate. See benchmarks/NOTES.md."""
