@@ -180,7 +180,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     add("--name", default="spatialalign", help="of the LoRA file (default spatialalign)")
     add("--lr", type=float, dest="train_learning_rate", metavar="X", help="learning rate")
     add("--beta", type=float, dest="train_beta", metavar="X", help="how hard preferences pull")
-    add("--loss", dest="train_loss", help="dpo, dpo+zo, sft or dpo+sft")
+    add("--loss", dest="train_loss", help="dpo, dpo+zo, sft, dpo+sft or dpo+zo+sft")
     add("--rank", type=int, dest="train_rank", metavar="N", help="rank of the LoRA")
     add("--pairs-per-step", type=int, dest="train_pairs_per_step", metavar="N")
     add("--seed", type=int, dest="train_seed", metavar="N")

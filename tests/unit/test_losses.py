@@ -46,6 +46,10 @@ def softplus(x: float) -> float:
         ({"loss": "dpo+zo", "zo_weight": 2.0, "beta": 0.0}, math.log(2) + 2.0 * 0.5 * 5.0),
         ({"loss": "sft"}, 1.0),
         ({"loss": "dpo+sft", "beta": 0.1, "sft_weight": 3.0}, softplus(-1.1) + 3.0),
+        (
+            {"loss": "dpo+zo+sft", "beta": 0.1, "zo_weight": 2.0, "sft_weight": 3.0},
+            softplus(-1.1) + 2.0 * 0.5 * 5.0 + 3.0,
+        ),
         ({"loss": "dpo", "beta": 0.1, "weights": torch.tensor([0.25])}, 0.25 * softplus(-1.1)),
     ],
 )

@@ -17,6 +17,7 @@ from spatialalign_core.models.loading import load_video_model
 from spatialalign_core.pairs import Pair
 from spatialalign_core.train.checkpoint import load_checkpoint, save_checkpoint
 from spatialalign_core.train.lora import apply_lora, read_lora, remove_lora, save_lora
+from spatialalign_core.train.losses import LOSSES
 from spatialalign_core.train.plans import FAST
 from spatialalign_core.train.settings import DEFAULT, PUBLISHED, TrainSettings
 from spatialalign_core.train.trainer import Trainer, draw_sigma, learning_rate_at
@@ -229,7 +230,7 @@ def test_checkpoint_of_other_settings_is_not_used(model, tmp_path):
     assert load_checkpoint(tmp_path, "another") == (None, [])
 
 
-@pytest.mark.parametrize("loss", ["dpo", "dpo+zo", "sft", "dpo+sft"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_training_moves_towards_its_goal(model, loss):
     trainer = Trainer(
         model, Pairs(), replace(TINY, loss=loss, steps=8, learning_rate=3e-3, schedule="constant")
