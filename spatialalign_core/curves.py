@@ -37,3 +37,14 @@ def thinned(points: Sequence[Point], most: int) -> list[Point]:
         ends = {min(stretch, key=lambda point: point[1]), max(stretch, key=lambda point: point[1])}
         kept += sorted(ends)
     return [*kept, finite[-1]]
+
+
+def axis(values: Sequence[float]) -> tuple[float, float]:
+    """Ends of the axis for one value or more: from 0, unless all lie so far from there that one would not see them
+    change."""
+    least, most = min(values), max(values)
+    if least > most / 2:
+        air = (most - least or most) / 10
+        return least - air, most + air
+    low, high = min(0.0, least), max(0.0, most)
+    return low, high if high > low else low + 1

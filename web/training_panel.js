@@ -161,8 +161,7 @@ class TrainingChart {
     const values = curve.raw.map(([, y]) => y);
     const held = this.name === "held_out_score";
     const levels = held && base !== null ? [{ y: base, words: t`base ${score(base)}` }] : [];
-    let [low, high] = this.top === null ? [Math.min(0, ...values), Math.max(0, ...values)] : [0, this.top];
-    if (high <= low) high = low + 1;
+    const [low, high] = this.top === null ? range(values) : [0, this.top];
     const lines = [{ points: curve.raw, kind: curve.mean ? "raw" : "one", dots: curve.raw.length <= 40 }];
     if (curve.mean) lines.push({ points: curve.mean, kind: "one" });
     // All charts over the same steps, so that they can be read against each other.
@@ -180,6 +179,17 @@ class TrainingChart {
     if (!mean) return t`step ${step}: ${this.words(value)}`;
     return t`step ${step}: ${this.words(value)}, mean ${this.words(near(mean)[1])}`;
   }
+}
+
+/** From 0, unless all of it lies so far from there that its ups and downs would not be seen. */
+function range(values) {
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  if (least > most / 2) {
+    const air = (most - least || most) / 10;
+    return [least - air, most + air];
+  }
+  const [low, high] = [Math.min(0, least), Math.max(0, most)];
+  return [low, high > low ? high : low + 1];
 }
 
 /** The held-out videos, newest look first: base and aligned of the same prompt and seed in a row. */

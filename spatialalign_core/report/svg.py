@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from ..curves import Point, running_mean, thinned
+from ..curves import Point, axis, running_mean, thinned
 from ..evaluate import Comparison, Estimate, Evaluation
 from .text import percent
 
@@ -61,11 +61,7 @@ def training_curve(steps: Sequence[float], values: Sequence[float], share: bool,
     """One value over training steps: every step faintly, its running mean on top. share: the axis is 0 to 100 %."""
     points = [(s, v) for s, v in zip(steps, values, strict=True) if math.isfinite(s) and math.isfinite(v)]
     smooth = list(zip((s for s, _ in points), running_mean([v for _, v in points]), strict=True))
-    if share:
-        low, high = 0.0, 1.0
-    else:
-        low, high = min(0.0, *(v for _, v in points)), max(0.0, *(v for _, v in points))
-        high = high if high > low else low + 1
+    low, high = (0.0, 1.0) if share else axis([value for _, value in points])
     first, last = points[0][0], points[-1][0]
 
     def at(step: float, value: float) -> Point:
@@ -74,7 +70,7 @@ def training_curve(steps: Sequence[float], values: Sequence[float], share: bool,
         return _LEFT + along * (_WIDTH - _LEFT - _RIGHT), _HEIGHT - _BOTTOM - up * (_HEIGHT - _TOP - _BOTTOM)
 
     levels = [low + (high - low) * part for part in (0, 0.5, 1)]
-    parts = [_horizontal(at(first, level), percent(level) if share else f"{level:.2g}") for level in levels]
+    parts = [_horizontal(at(first, level), percent(level) if share else f"{level:.3g}") for level in levels]
     for step, anchor in ((first, "start"), (last, "end")) if last > first else ((first, "middle"),):
         x, y = at(step, low)
         parts.append(_text(x, y + 22, f"step {step:g}", anchor))

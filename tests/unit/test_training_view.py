@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spatialalign_core.curves import running_mean, thinned
+from spatialalign_core.curves import axis, running_mean, thinned
 from spatialalign_core.prompts import DsrPrompt, write_prompts
 from spatialalign_core.relations import RelationChange
 from spatialalign_core.run.control import Health
@@ -207,3 +207,20 @@ def test_asking_for_the_lock_leaves_it(tmp_path: Path) -> None:
     with locked(tmp_path):
         assert is_locked(tmp_path)
     assert not is_locked(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [
+        ([0.69, 0.65, 0.67], (0.646, 0.694)),  # a loss that hardly moves
+        ([0.2, 1.0], (0.0, 1.0)),
+        ([-1.0, 3.0], (-1.0, 3.0)),
+        ([-2.0, -1.0], (-2.0, 0.0)),
+        ([0.0, 0.0], (0.0, 1.0)),
+        ([2.0], (1.8, 2.2)),
+    ],
+)
+def test_an_axis_begins_at_0_unless_nothing_would_be_seen(
+    values: list[float], ends: tuple[float, float]
+) -> None:
+    assert axis(values) == pytest.approx(ends)
