@@ -316,7 +316,8 @@ def compare(options: argparse.Namespace, device: torch.device, dtype: torch.dtyp
     shape = SHAPES[options.shape]
     needed, peak = operations(shape, dtype), matrix_peak(device, dtype)
     model = build_model(shape, device, dtype)
-    plans = _plans(options, shape, device, dtype)
+    estimates = _estimates(options, shape, device, dtype)
+    plans = {name: replace(each.plan, compile=options.compile) for name, each in estimates.items()}
     sides: dict[str, dict[str, Any]] = {}
     for name, plan in {"published": None, **plans}.items():
         found = _measure(options, model, shape, device, plan)
@@ -327,7 +328,7 @@ def compare(options: argparse.Namespace, device: torch.device, dtype: torch.dtyp
         found["tflops_a_second"] = round(rate / 1e12, 4)
         found["share_of_matrix_peak"] = round(rate / peak, 4)
         if plan is not None:
-            found["estimated_bytes"] = _estimate(shape, device, dtype, plan).peak
+            found["estimated_bytes"] = estimates[name].peak
         sides[name] = found
         print(_line(name, found), flush=True)
     published = sides.pop("published")
@@ -397,24 +398,29 @@ def _line(name: str, found: dict[str, Any]) -> str:
     )
 
 
-def _plans(
+def _estimates(
     options: argparse.Namespace, shape: Shape, device: torch.device, dtype: torch.dtype
-) -> dict[str, MemoryPlan]:
-    """The plans to measure: one by name, the first that fits, or all that could."""
+) -> dict[str, Estimate]:
+    """Of the plans to measure: one by name, the first that fits, or all that could."""
     room = free_memory(device) if options.memory is None else int(options.memory * 2**30)
-    if options.plan == "all":
-        found = [plan for plan in PLANS.values() if _estimate(shape, device, dtype, plan).peak < room]
-    elif options.plan == "auto":
-        step_shape = StepShape(shape.latents, shape.text, dtype, device.type == "cpu")
-        found = [choose_plan(Wan21(), shape.config, step_shape, settings_for(shape), room).plan]
+    if options.plan == "auto":
+        step_shape, settings = _step_shape(shape, device, dtype), settings_for(shape)
+        found = [choose_plan(Wan21(), shape.config, step_shape, settings, room)]
+    elif options.plan == "all":
+        every = (_estimate(shape, device, dtype, plan) for plan in PLANS.values())
+        found = [each for each in every if each.peak < room]
     else:
-        found = [PLANS[options.plan]]
-    return {plan.name: replace(plan, compile=options.compile) for plan in found}
+        found = [_estimate(shape, device, dtype, PLANS[options.plan])]
+    return {each.plan.name: each for each in found}
 
 
 def _estimate(shape: Shape, device: torch.device, dtype: torch.dtype, plan: MemoryPlan) -> Estimate:
-    step_shape = StepShape(shape.latents, shape.text, dtype, device.type == "cpu")
+    step_shape = _step_shape(shape, device, dtype)
     return estimate(Wan21(), shape.config, step_shape, settings_for(shape), plan)
+
+
+def _step_shape(shape: Shape, device: torch.device, dtype: torch.dtype) -> StepShape:
+    return StepShape(shape.latents, shape.text, dtype, device.type == "cpu")
 
 
 def _best(sides: dict[str, dict[str, Any]], room: float) -> str:

@@ -128,14 +128,8 @@ class TrainLora(io.ComfyNode):
         if continue_from == listed:
             raise SpatialAlignError(f"{listed} cannot continue from itself; choose another lora_name.")
         check = _held_out_check(run, check_every, patience, detector)
-        chosen = PRESETS[preset]
-        settings = replace(
-            chosen,
-            steps=steps or chosen.steps,
-            learning_rate=learning_rate or chosen.learning_rate,
-            base_width=None if learning_rate else chosen.base_width,
-            seed=seed,
-        )
+        chosen = PRESETS[preset].at_rate(learning_rate) if learning_rate else PRESETS[preset]
+        settings = replace(chosen, steps=steps or chosen.steps, seed=seed)
         node = cls.hidden.unique_id
         with working_in(run.run.folder):
             with contextlib.ExitStack() as using:

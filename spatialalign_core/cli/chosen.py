@@ -27,9 +27,9 @@ def train_settings(options: argparse.Namespace) -> TrainSettings:
         "optimizer", "average",
     )  # fmt: skip
     chosen = {name: value for name in names if (value := getattr(options, f"train_{name}", None)) is not None}
-    if "learning_rate" in chosen:  # to be taken as it is
-        chosen["base_width"] = None
-    return replace(PRESETS[options.preset], **chosen)
+    rate = chosen.pop("learning_rate", None)
+    preset = PRESETS[options.preset]
+    return replace(preset if rate is None else preset.at_rate(rate), **chosen)
 
 
 def generate_settings(model: VideoModel, options: argparse.Namespace) -> GenerateSettings:

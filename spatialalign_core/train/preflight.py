@@ -26,9 +26,9 @@ from ..errors import SpatialAlignError
 from ..models.base import Family, VideoModel
 from .blocks import PlannedBlocks
 from .draws import Draw
+from .kept import waiting
 from .lora import add_lora
 from .plans import LADDER, MemoryPlan
-from .recompute import waiting
 from .settings import TrainSettings
 from .step import pair_loss
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ..errors import SpatialAlignError
@@ -96,6 +96,10 @@ class TrainSettings:
             for each in fields(self)
             if getattr(self, each.name) != each.default
         }
+
+    def at_rate(self, learning_rate: float) -> TrainSettings:
+        """The same with a rate that somebody chose, to be taken as it is for a network of any width."""
+        return replace(self, learning_rate=learning_rate, base_width=None)
 
     @property
     def anchors(self) -> int:

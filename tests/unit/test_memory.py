@@ -20,7 +20,7 @@ from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.families.wan import Wan21
 from spatialalign_core.models.loading import BUNDLED, load_video_model
 from spatialalign_core.train import memory, preflight
-from spatialalign_core.train.draws import Drawer
+from spatialalign_core.train.kept import ATTENTION, waiting
 from spatialalign_core.train.memory import free_memory, is_out_of_memory
 from spatialalign_core.train.plans import FAST, LADDER, PLANS, find_plan, leaner
 from spatialalign_core.train.preflight import (
@@ -30,7 +30,6 @@ from spatialalign_core.train.preflight import (
     estimate,
     read_transformer_config,
 )
-from spatialalign_core.train.recompute import ATTENTION, waiting
 from spatialalign_core.train.settings import DEFAULT, PUBLISHED
 from spatialalign_core.train.step import pair_loss
 from spatialalign_core.train.trainer import Trainer
@@ -130,10 +129,9 @@ def test_self_attention_of_kept_blocks_is_made_once(model: VideoModel, plan: str
                 made.append(arguments[1].shape[-2] >= arguments[0].shape[-2])
             return function(*arguments, **(named or {}))
 
-    draws, settings = Drawer(Noise((16, 4, 8, 12), (12, 64)), SETTINGS, model).draw(0)[:1], SETTINGS  # type: ignore[arg-type]
     trainer = Trainer(model, Noise((16, 4, 8, 12), (12, 64)), SETTINGS, PLANS[plan])  # type: ignore[arg-type]
     with Attentions():
-        loss = pair_loss(model, draws, settings, PLANS[plan], torch.device("cpu")).total
+        loss = pair_loss(model, trainer._draws()[:1], SETTINGS, PLANS[plan], torch.device("cpu")).total
         assert (waiting() > 0) == PLANS[plan].kept_on_host
         loss.backward()
     assert waiting() == 0
@@ -158,7 +156,9 @@ def test_weights_are_away_between_uses(model: VideoModel, plan: str) -> None:
     ("plan", "following"),
     [
         ("fast", "single"),
+        ("single", "half"),
         ("half", "attention"),
+        ("attention", "recompute"),
         ("recompute", "parked"),
         ("parked", "offload"),
         ("fp8", "offload"),
