@@ -109,8 +109,10 @@ def _values_at_tau(accuracy: Comparison, places: Sequence[Point]) -> list[str]:
     ):
         parts.append(f'<circle class="dot {kind}" cx="{_n(x)}" cy="{_n(y)}" r="5"/>')
         # The higher value stands above its line to the right, the lower one below to the left: free of both curves.
-        dx, dy, anchor = (10, -10, "start") if kind == higher else (-10, 22, "end")
-        parts.append(_text(x + dx, max(y + dy, _TOP + 14), percent(estimate.value), anchor, f"value {kind}"))
+        # Where there is no room above, the higher one stands below too.
+        dx, anchor = (10, "start") if kind == higher else (-10, "end")
+        dy = -10 if kind == higher and y - 10 >= _TOP + 14 else 22
+        parts.append(_text(x + dx, y + dy, percent(estimate.value), anchor, f"value {kind}"))
     return parts
 
 

@@ -188,6 +188,16 @@ def test_videos_are_inside_and_missing_ones_are_named(tmp_path):
     assert "no aligned video" in page
 
 
+@pytest.mark.parametrize("right", [0, 15, 27, 29, 30], ids=lambda right: f"{right} of 30")
+def test_the_value_at_tau_does_not_lie_on_its_curve(tmp_path, right):
+    rows = [[0.8]] * right + [[0.2]] * (30 - right)
+    page, _ = written(tmp_path, samples([[0.2]] * 30), samples(rows))
+    for kind in ("base", "aligned"):
+        mark = float(re.search(rf'class="dot {kind}" cx="[^"]*" cy="([^"]*)"', page)[1])
+        foot = float(re.search(rf'class="value {kind}" x="[^"]*" y="([^"]*)"', page)[1])
+        assert foot < mark or foot - 14 > mark  # figures stand 14 high on their foot
+
+
 def test_a_large_run_does_not_make_an_endless_page(tmp_path, monkeypatch):
     video = tmp_path / "v.mp4"
     video.write_bytes(bytes(1000))
