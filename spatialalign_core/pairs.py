@@ -2,7 +2,7 @@
 
 README.md                              dataset card; names train.jsonl, so that nothing else is taken for data
 train.jsonl                            one line a pair
-export.json                            settings, explanation and fingerprint of the export
+export.json                            settings, explanation and fingerprint of the export, digest of train.jsonl
 text.safetensors                       text embeddings: "prompt.<text id>", and "negative" when guidance has one
 latents/<prompt>/<seed>.safetensors    "latents", and the "noise" they came from where it is known, (C, F', H', W')
 """
@@ -10,6 +10,7 @@ latents/<prompt>/<seed>.safetensors    "latents", and the "noise" they came from
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from safetensors.torch import save_file
 
 from .errors import SpatialAlignError
 from .files import atomic_write, contained, safe_name, why_not
+from .files import fingerprint as digest_of
 from .pair_choice import Pair, PairSelection, choose_pairs
 from .pair_settings import PairSettings, PromptCount
 from .prompts import DsrPrompt
@@ -104,17 +106,22 @@ class PairData:
             return None
 
     def check(self) -> None:
-        """Open every file that training will need; SpatialAlignError for the first that is missing or damaged."""
-        self._header("text.safetensors")
-        for text_id in dict.fromkeys(pair.text_id for pair in self.pairs):
-            self.text(text_id)
-        videos = ((p.prompt_id, seed) for p in self.pairs for seed in (p.winner_seed, p.loser_seed))
-        for prompt_id, seed in dict.fromkeys(videos):
-            self._header(_latents_name(prompt_id, seed))
-
-    def _header(self, name: str) -> None:
-        with _opened(contained(self.folder, name)):
+        """Open every file that training will need; SpatialAlignError for the first that is missing or damaged, or of
+        another size than the rest."""
+        with _opened(contained(self.folder, "text.safetensors")):
             pass
+        ids = dict.fromkeys(pair.text_id for pair in self.pairs)
+        texts = ((text_id, tuple(self.text(text_id).shape)) for text_id in ids)
+        _check_alike((f"the text of {text_id}", shape) for text_id, shape in texts)
+        videos = ((p.prompt_id, seed) for p in self.pairs for seed in (p.winner_seed, p.loser_seed))
+        names = [_latents_name(prompt_id, seed) for prompt_id, seed in dict.fromkeys(videos)]
+        _check_alike((str(self.folder / name), shape) for name in names for shape in self._shapes(name))
+
+    def _shapes(self, name: str) -> set[tuple[int, ...]]:
+        """Of latents and noise, from the header."""
+        with _opened(contained(self.folder, name)) as file:
+            keys = {"latents", *file.keys()} & {"latents", "noise"}
+            return {tuple(file.get_slice(key).get_shape()) for key in keys}
 
     def _tensor(self, name: str, key: str) -> torch.Tensor:
         """Callers share the returned tensor and must not write into it."""
@@ -134,6 +141,16 @@ class PairData:
 
 class _NoSuchTensor(SpatialAlignError):
     pass
+
+
+def _check_alike(shapes: Iterable[tuple[str, tuple[int, ...]]]) -> None:
+    """SpatialAlignError that names two which differ."""
+    first: tuple[str, tuple[int, ...]] | None = None
+    for name, shape in shapes:
+        first = first or (name, shape)
+        if shape != first[1]:
+            text = f"{first[0]} is of the size {first[1]} and {name} of {shape}, and training takes one size."
+            raise SpatialAlignError(f"{text[0].upper()}{text[1:]} {_AGAIN}")
 
 
 @contextlib.contextmanager
@@ -196,10 +213,11 @@ def export_pairs(
                 temporary / _latents_name(prompt_id, seed),
                 {key: tensors[key] for key in ("latents", "noise") if key in tensors},
             )
-        rows = [_row(pair, by_id[pair.text_id]) for pair in selection.pairs]
-        atomic_write(temporary / "train.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        table = "".join(json.dumps(_row(pair, by_id[pair.text_id])) + "\n" for pair in selection.pairs)
+        atomic_write(temporary / "train.jsonl", table)
         about = {
             "format": _FORMAT, "fingerprint": fingerprint, "model": model, "explanation": selection.explanation,
+            "table": digest_of(table),
             "settings": asdict(selection.settings),
             "prompts": {prompt_id: asdict(count) for prompt_id, count in selection.counts.items()},
         }  # fmt: skip
@@ -225,7 +243,8 @@ def load_pairs(folder: str | Path) -> PairData:
         names = [field.name for field in fields(Pair)]
         types = (str, int, int, float, float, str)
         pairs, texts = [], {}
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):  # noqa: B007 - named in the error
+        table = path.read_text("utf-8")
+        for number, line in enumerate(table.splitlines(), start=1):  # noqa: B007 - named in the error
             row = json.loads(line)
             pairs.append(Pair(*(kind(row[name]) for kind, name in zip(types, names, strict=True))))
             texts[pairs[-1].text_id] = str(row["prompt"])
@@ -234,6 +253,8 @@ def load_pairs(folder: str | Path) -> PairData:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         where = f", line {number}" if number else ""
         raise SpatialAlignError(f"{path}{where} is damaged ({error}). {_AGAIN}") from error
+    if about.get("table", known := digest_of(table)) != known:
+        raise SpatialAlignError(f"{path} is not what was exported, it was cut short or changed. {_AGAIN}")
     return PairData(folder, tuple(pairs), texts, about)
 
 
@@ -299,13 +320,26 @@ def _replacing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)  # left by a killed export
         temporary.mkdir(parents=True)
         yield temporary
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            os.replace(folder, old)
-        os.replace(temporary, folder)
-        shutil.rmtree(old, ignore_errors=True)
+        _swap(temporary, folder, old)
     except (OSError, SafetensorError) as error:
         why = why_not(error) or f"{error}; check that the folder is writable and the disk has space"
         raise SpatialAlignError(f"Cannot write the pairs to {folder}: {why}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(new: Path, folder: Path, old: Path) -> None:
+    """`new` takes the place of `folder`, which is `old` for a moment and then gone."""
+    for attempts_left in (2, 1, 0):
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(folder, old)
+        try:
+            os.replace(new, folder)
+            break
+        except (
+            OSError
+        ) as error:  # whoever opened the pairs just now took the export for a dead one and put `old` back
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not attempts_left:
+                raise
+    shutil.rmtree(old, ignore_errors=True)

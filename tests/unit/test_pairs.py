@@ -2,10 +2,12 @@
 
 import errno
 import json
+import os
 
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.pairs import PairSettings, choose_pairs, export_pairs, load_pairs
@@ -224,6 +226,21 @@ def test_an_export_killed_between_its_two_renames_is_found_again(tmp_path):
     assert len(load_pairs(tmp_path / "pairs")) == 1
 
 
+def test_somebody_looks_between_the_two_renames(tmp_path, monkeypatch):
+    folder, real = tmp_path / "pairs", os.replace
+    export(folder, {"a": [0.9, 0.1]})
+    looks = iter([None, None])  # at two of the three attempts
+
+    def replace_and_look(source, target):
+        real(source, target)
+        if source == folder and next(looks, 1) is None:
+            assert load_pairs(folder).pairs[0].winner_seed == 0
+
+    monkeypatch.setattr("spatialalign_core.pairs.os.replace", replace_and_look)
+    export(folder, {"a": [0.1, 0.9]})
+    assert load_pairs(folder).pairs[0].winner_seed == 1 and list(tmp_path.iterdir()) == [folder]
+
+
 def test_a_folder_with_other_files_is_left_alone(tmp_path):
     (tmp_path / "diary.txt").write_text("dear")
     with pytest.raises(SpatialAlignError, match="other files"):
@@ -234,6 +251,10 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
 LATENTS = "latents/a/0.safetensors"
 
 
+def with_tensors(path, **tensors):
+    save_file({**load_file(path), **tensors}, path)
+
+
 @pytest.mark.parametrize(
     ("name", "damage", "words"),
     [
@@ -241,10 +262,19 @@ LATENTS = "latents/a/0.safetensors"
         (LATENTS, lambda path: path.write_bytes(path.read_bytes()[:5]), "damaged"),
         (LATENTS, lambda path: path.write_bytes(b""), "damaged"),
         (LATENTS, lambda path: path.unlink(), "missing"),
+        (
+            LATENTS,
+            lambda path: with_tensors(path, latents=torch.zeros(2, 1, 4, 5)),
+            "training takes one size",
+        ),
+        (LATENTS, lambda path: with_tensors(path, noise=torch.zeros(2, 3, 4)), "training takes one size"),
+        (LATENTS, lambda path: save_file({"noise": torch.zeros(1)}, path), "damaged"),
         ("text.safetensors", lambda path: path.unlink(), "missing"),
         ("text.safetensors", lambda path: path.write_bytes(b"\0" * 100), "damaged"),
         ("train.jsonl", lambda path: path.write_text(path.read_text()[:30]), "line 1 is damaged"),
         ("train.jsonl", lambda path: path.write_text(json.dumps({"prompt_id": "a"})), "damaged"),
+        ("train.jsonl", lambda path: path.write_text(""), "cut short or changed"),
+        ("train.jsonl", lambda path: path.write_text(path.read_text().replace("0.9", "NaN")), "or changed"),
         ("train.jsonl", lambda path: path.unlink(), "missing"),
         ("export.json", lambda path: path.write_text("{"), "damaged"),
         ("export.json", lambda path: path.write_text("{}"), "another version"),
@@ -257,6 +287,22 @@ def test_a_damaged_folder_names_the_file(tmp_path, name, damage, words):
     with pytest.raises(SpatialAlignError, match=words) as caught:
         load_pairs(tmp_path / "pairs").check()
     assert name in str(caught.value) and "xport the pairs again" in str(caught.value)
+
+
+def test_texts_of_two_widths_are_told(tmp_path):
+    selection = choose_pairs(scored({"a": [0.9, 0.1], "../b c": [0.2, 0.8]}))
+    texts = TEXT | {"a": torch.ones(3, 8)}
+    export_pairs(tmp_path, selection, [prompt("a"), prompt("../b c")], tensors, texts)
+    with pytest.raises(SpatialAlignError, match=r"text of \.\./b c is of the size.* text of a .*one size"):
+        load_pairs(tmp_path).check()
+
+
+def test_an_export_from_before_its_table_had_a_digest(tmp_path):
+    export(tmp_path, {"a": [0.9, 0.1]})
+    about = json.loads((tmp_path / "export.json").read_text())
+    del about["table"]
+    (tmp_path / "export.json").write_text(json.dumps(about))
+    load_pairs(tmp_path).check()
 
 
 def test_an_empty_export_explains_itself(tmp_path):
