@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import SpatialAlignError
 from .chosen import generate_settings, load_model, train_settings, workers_of_options
 from .console import drive
 
@@ -129,8 +130,14 @@ def rounds(options: argparse.Namespace) -> int:
 
 def control(options: argparse.Namespace) -> None:
     """Talk to a training that runs."""
-    from ..run.control import TrainControl
+    from ..run import Run
+    from ..run.control import ACTIONS
+    from ..run.training_view import AT_WORK, training_state
 
-    talk = TrainControl(Path(options.run).expanduser().resolve())
-    talk.ask(options.action)
-    print(json.dumps(talk.state()))
+    run = Run(options.run)
+    if options.action in ACTIONS and run.folder.is_dir() and training_state(run) not in AT_WORK:
+        raise SpatialAlignError(
+            f"No training works in {run.folder} now, so it cannot {options.action}; start it with the verb train."
+        )
+    run.control.ask(options.action)
+    print(json.dumps(run.control.state()))

@@ -44,13 +44,19 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process, this one included, works in the folder right now. Does not make the folder."""
+    """Whether a process, this one included, works in the folder right now. Does not make the folder.
+
+    True where the disk knows no locks: then what the process told last is all there is to go by.
+    """
     try:
         file = open(folder / _NAME, "r+", encoding="utf-8")  # noqa: SIM115 - closed below, which also unlocks
     except OSError:
         return False
     with file:
-        return not _take(file)
+        try:
+            return not _lock(file)
+        except OSError:
+            return True
 
 
 def _take_soon(file: IO[str]) -> bool:
@@ -62,6 +68,14 @@ def _take_soon(file: IO[str]) -> bool:
 
 
 def _take(file: IO[str]) -> bool:
+    try:
+        return _lock(file)
+    except OSError:
+        return True  # some network disks know no locks; better to work without than not at all
+
+
+def _lock(file: IO[str]) -> bool:
+    """Whether it could be taken. OSError where the disk knows no locks."""
     try:
         if os.name == "nt":
             import msvcrt
@@ -78,5 +92,3 @@ def _take(file: IO[str]) -> bool:
         return False
     except PermissionError:
         return False
-    except OSError:
-        return True  # some network disks know no locks; better to work without than not at all

@@ -253,6 +253,9 @@ class TrainingSession:
         try:
             if self.trainer.parameters and not self.trainer.torn and self.trainer.step == self._logged:
                 self._save()
+                if self.control.asked("save"):  # right before the end
+                    self._keep_lora()
+                    self.control.answered("save")
         finally:
             self._tell("stopped")
 

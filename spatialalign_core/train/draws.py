@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,8 @@ from ..pairs import Pair, PairData
 from .settings import TrainSettings
 
 _ATTEMPTS = 100
+_LARGEST = 1e4
+"""Latents lie within a few units of 0; what is a thousand times larger is damage, and its square fits no number."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Draw:
 class Drawer:
     """Draws the pairs of a step. Every choice of step n comes from (settings.seed, n), so nothing has to be remembered.
 
-    set_aside: videos and texts whose numbers are not finite, with the reason; pairs that hold one are never drawn.
+    set_aside: videos and texts whose numbers are not finite or far too large, with the reason; pairs that hold one are
+    never drawn.
     """
 
     def __init__(self, pairs: PairData, settings: TrainSettings, model: VideoModel) -> None:
@@ -81,25 +85,29 @@ class Drawer:
             if self._is_sound(pair):
                 return pair
         raise SpatialAlignError(
-            "Nearly all pairs hold latents that are no numbers (NaN); generate the videos and export the pairs again."
+            "Nearly all pairs hold numbers that are none (NaN or infinite) or far too large: "
+            f"{', '.join(list(self.set_aside)[:3])}. Generate the videos and export the pairs again."
         )
 
     def _is_sound(self, pair: Pair) -> bool:
         """Looks at each tensor once. What it remembers changes nothing about which pairs are drawn."""
-        parts: dict[str, Callable[[], Tensor]] = {
-            f"{pair.prompt_id}, seed {seed}": partial(self.pairs.latents, pair.prompt_id, seed)
-            for seed in (pair.winner_seed, pair.loser_seed)
+        prompt, loser = pair.prompt_id, pair.loser_seed
+        parts: dict[str, tuple[Callable[[], Tensor], float]] = {
+            f"{prompt}, seed {seed}": (partial(self.pairs.latents, prompt, seed), _LARGEST)
+            for seed in (pair.winner_seed, loser)
         }
-        parts[f"the text of {pair.text_id}"] = partial(self.pairs.text, pair.text_id)
-        for name, load in parts.items():
+        if self.settings.noise == "loser":
+            parts[f"the noise of {prompt}, seed {loser}"] = partial(self.pairs.noise, prompt, loser), _LARGEST
+        parts[f"the text of {pair.text_id}"] = partial(self.pairs.text, pair.text_id), math.inf
+        for name, (load, most) in parts.items():
             if name in self._sound or name in self.set_aside:
                 continue
-            if torch.isfinite(load()).all():
+            if bool((load().abs() < most).all()):
                 self._sound.add(name)
             else:
                 self.set_aside[name] = (
-                    f"{name[0].upper()}{name[1:]} holds numbers that are none (NaN or infinite) and is left out; "
-                    "generate it and export the pairs again to have it back."
+                    f"{name[0].upper()}{name[1:]} holds numbers that are none (NaN or infinite) or far too large, and "
+                    "is left out; generate it and export the pairs again to have it back."
                 )
         return not any(name in self.set_aside for name in parts)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -191,8 +193,6 @@ def test_runs_newest_first(tmp_path: Path) -> None:
     (tmp_path / "a file").write_text("")
     log(RunLayout(tmp_path / "old"), 3, 3)
     prompts(RunLayout(tmp_path / "new"), "a")
-    import os
-
     for file in (tmp_path / "old", tmp_path / "old" / "training.csv"):
         os.utime(file, (1, 1))
     assert [(run["name"], run["state"]) for run in list_runs(tmp_path)] == [
@@ -207,6 +207,20 @@ def test_asking_for_the_lock_leaves_it(tmp_path: Path) -> None:
     with locked(tmp_path):
         assert is_locked(tmp_path)
     assert not is_locked(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no fcntl")
+def test_where_the_disk_knows_no_locks_the_last_word_counts(
+    layout: RunLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*arguments: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    log(layout, 4, 10)
+    layout.control.tell("training", 4, 10, "fast")
+    monkeypatch.setattr("fcntl.flock", unknown)
+    with locked(layout.folder):
+        assert training_view(layout)["at_work"]
 
 
 @pytest.mark.parametrize(
