@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -10,7 +12,7 @@ from ..errors import SpatialAlignError
 from ..models.base import VideoModel
 from ..models.loading import BUNDLED, recognise_family
 from ..pairs import PairData
-from ..train.memory import free_memory
+from ..train.memory import free_memory, is_out_of_memory
 from ..train.plans import LADDER, PLANS, find_plan
 from ..train.preflight import Estimate, StepShape, choose_plan, estimate, read_transformer_config
 from ..train.settings import TrainSettings
@@ -35,7 +37,9 @@ def plan_training(
     transformer = model.transformer
     config = dict(transformer.config) | {"_class_name": type(transformer).__name__}
     if plan != AUTO:
-        return estimate(model.family, config, shape, settings, find_plan(plan))
+        chosen = find_plan(plan)
+        with _fitting(model.folder.name, shape):
+            return estimate(model.family, config, shape, settings, chosen)
     if room is None:
         room = free_memory(device)
         if (
@@ -45,7 +49,25 @@ def plan_training(
             there = [p for part in parts if part is not None for p in part.parameters()]
             room += sum(p.numel() * p.element_size() for p in there if p.device.type == device.type)
     host_room = None if device.type == "cpu" else free_memory(torch.device("cpu"))
-    return choose_plan(model.family, config, shape, settings, room, host_room=host_room)
+    with _fitting(model.folder.name, shape):
+        return choose_plan(model.family, config, shape, settings, room, host_room=host_room)
+
+
+@contextlib.contextmanager
+def _fitting(name: str, shape: StepShape) -> Iterator[None]:
+    """Within the block tensors without content go through the model: what can go wrong is their sizes."""
+    try:
+        yield
+    except SpatialAlignError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        why = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise SpatialAlignError(
+            f"The pairs do not fit the model {name}: it takes no latents {shape.latents} with texts {shape.text} "
+            f"({why}). Choose the model that they were exported with, or export them again with this one."
+        ) from error
 
 
 def all_plans(
@@ -55,7 +77,8 @@ def all_plans(
     family, config = recognise_family(folder), read_transformer_config(BUNDLED.get(str(folder), Path(folder)))
     shape = step_shape(pairs, device, usual_dtype(device))
     plans = [*LADDER, *(plan for plan in PLANS.values() if plan not in LADDER)]
-    return [estimate(family, config, shape, settings, plan) for plan in plans]
+    with _fitting(str(folder), shape):
+        return [estimate(family, config, shape, settings, plan) for plan in plans]
 
 
 def step_shape(pairs: PairData, device: torch.device, dtype: torch.dtype) -> StepShape:

@@ -19,6 +19,7 @@ from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.families.wan import Wan21
 from spatialalign_core.models.loading import BUNDLED, load_video_model
+from spatialalign_core.run.planning import plan_training
 from spatialalign_core.train import memory, preflight
 from spatialalign_core.train.kept import ATTENTION, waiting
 from spatialalign_core.train.memory import free_memory, is_out_of_memory
@@ -242,6 +243,18 @@ def test_nothing_fits_is_explained(model_folder: Path) -> None:
     shape = StepShape((16, 4, 8, 12), (12, 64), torch.float32)
     with pytest.raises(SpatialAlignError, match=r"even with the plan 'offload', and 0\.0 GiB are free"):
         choose_plan(Wan21(), config, shape, DEFAULT, 2**20, LADDER[-1:])
+
+
+@pytest.mark.parametrize("plan", ["auto", "single"])
+@pytest.mark.parametrize(
+    ("latents", "text"), [((16, 4, 8, 12), (12, 8)), ((3, 4, 8, 12), (12, 64)), ((16, 4, 1, 12), (12, 64))]
+)
+def test_pairs_of_another_model_are_named(
+    model: VideoModel, plan: str, latents: tuple[int, ...], text: tuple[int, ...]
+) -> None:
+    pairs, cpu = Noise(latents, text), torch.device("cpu")
+    with pytest.raises(SpatialAlignError, match="do not fit the model wan-untrained: it takes no latents"):
+        plan_training(model, pairs, SETTINGS, cpu, plan, 2**34)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
