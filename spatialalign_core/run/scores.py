@@ -55,7 +55,10 @@ def read_scores(path: Path) -> list[ScoreRow]:
     """Read the table. SpatialAlignError when it is missing or damaged."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return [_row(record) for record in csv.DictReader(file)]
+            table = csv.DictReader(file)
+            if table.fieldnames is None:
+                raise ValueError("it is empty")
+            return [_row(record) for record in table]
     except FileNotFoundError:
         raise SpatialAlignError(f"There is no {path} yet; score the videos first.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -153,16 +153,24 @@ def save_lora(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) ->
 
 
 def read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a LoRA file. SpatialAlignError for a missing or damaged file."""
+    """Tensors and metadata of a LoRA file. SpatialAlignError for a missing or damaged file, and for one that holds NaN:
+    it would turn every video black."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            metadata = dict(file.metadata() or {})
     except FileNotFoundError:
         raise SpatialAlignError(f"There is no LoRA file {path}; train one or choose another.") from None
     except (SafetensorError, OSError) as error:
         raise SpatialAlignError(
             f"The LoRA file {path} is damaged ({error}); train it again or restore a copy."
         ) from None
+    spoilt = next((name for name, each in tensors.items() if not torch.isfinite(each.float()).all()), None)
+    if spoilt is not None:
+        raise SpatialAlignError(
+            f"The LoRA file {path} is damaged ({spoilt} is no number); train it again or restore a copy."
+        )
+    return tensors, metadata
 
 
 def apply_lora(model: VideoModel, path: Path, strength: float = 1.0) -> None:

@@ -222,6 +222,14 @@ def test_unreadable_video_is_set_aside(run: Run) -> None:
     assert len(scores) == 5 * SEEDS and sum(score.valid for score in scores.values()) == 5 * SEEDS - 1
 
 
+def test_an_emptied_score_table_is_damage(run: Run) -> None:
+    run.scores_file.write_bytes(b"")
+    with pytest.raises(SpatialAlignError, match=r"is damaged \(it is empty\); delete it"):
+        run.choose_pairs(PairSettings())
+    [warning] = warnings_of(work(run.score()))
+    assert "score the other sets again too" in warning and len(run.scores()) == 5 * SEEDS
+
+
 def test_other_weights_or_another_rule_make_the_tracks_again(run: Run) -> None:
     other = RednessDetector()
     other.fingerprint = "redness, trained longer"  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from spatialalign_core.cli.chosen import train_settings
 from spatialalign_core.errors import SpatialAlignError
@@ -305,6 +306,14 @@ def test_bad_lora_files_are_named(model, tmp_path, content, words):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(SpatialAlignError, match=words):
+        apply_lora(model, path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_lora_that_is_no_number_is_named(model, tmp_path, value):
+    path = tmp_path / "spoilt.safetensors"
+    save_file({"a.lora_A.weight": torch.ones(1, 4), "a.lora_B.weight": torch.full((4, 1), value)}, path)
+    with pytest.raises(SpatialAlignError, match=r"is damaged .*a\.lora_B\.weight is no number"):
         apply_lora(model, path)
 
 
