@@ -30,6 +30,7 @@ _WHY_NOT = {
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
     errno.EEXIST: "a file stands where a folder is needed; choose another folder",
     errno.EISDIR: "a folder stands where the file should go; choose another name",
+    errno.EFBIG: "the file is larger than the disk or your limit (`ulimit -f`) allows; choose a folder on another disk",
 }
 
 
@@ -133,11 +134,11 @@ def _plain(value: Any) -> Any:
 
 def why_not(error: BaseException) -> str | None:
     """What the system's refusal means and what helps, to follow a colon; None where it is not about disk or
-    permission. Safetensors tells of it in words of its own."""
+    permission. Safetensors tells of any in words of its own."""
     if isinstance(error, OSError):
         return _WHY_NOT.get(error.errno or 0)
     found = re.search(r"\(os error (\d+)\)", str(error))
-    return _WHY_NOT.get(int(found[1])) if found else None
+    return _WHY_NOT.get(int(found[1])) or os.strerror(int(found[1])) if found else None
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -16,6 +17,25 @@ from ..progress import Progress
 
 class Stopped(Exception):
     """Ctrl-C, noticed between two items; the work so far is kept."""
+
+
+class _Terminal:
+    """Standard error, whose refusals must not end the work: a log that lies on a full disk is no reason to stop."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+TERMINAL: Any = _Terminal()
 
 
 class Console:
@@ -32,7 +52,7 @@ class Console:
             if self._stop:
                 raise KeyboardInterrupt
             self._stop = True
-            tqdm.write("\nStopping after this step; press Ctrl-C again to stop at once.", file=sys.stderr)
+            tqdm.write("\nStopping after this step; press Ctrl-C again to stop at once.", file=TERMINAL)
 
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = [signal.signal(number, handle) for number in numbers]
@@ -48,11 +68,11 @@ class Console:
         patience = 0.2 if sys.stderr.isatty() else 15.0  # a log file wants few lines
         with (
             contextlib.closing(_closable(stage)) as items,
-            tqdm(file=sys.stderr, desc=label, mininterval=patience, dynamic_ncols=True, unit="") as bar,
+            tqdm(file=TERMINAL, desc=label, mininterval=patience, dynamic_ncols=True, unit="") as bar,
         ):
             for last in items:
                 if last.warning:
-                    tqdm.write(f"Warning: {last.message}", file=sys.stderr)
+                    tqdm.write(f"Warning: {last.message}", file=TERMINAL)
                 elif last.message:
                     bar.set_postfix_str(last.message, refresh=False)
                 bar.set_description(label or last.stage, refresh=False)
@@ -86,5 +106,5 @@ def drive(stage: Iterator[Progress], made: Path | None) -> int:
 
 def stopped() -> int:
     """Say that it was; the exit code."""
-    print("Stopped. What is done is kept: run the same command again to go on.", file=sys.stderr)
+    print("Stopped. What is done is kept: run the same command again to go on.", file=TERMINAL)
     return 130

@@ -20,7 +20,7 @@ from ..errors import SpatialAlignError, StopRequested, full_memory_sentence, is_
 from ..files import why_not
 from .arguments import build_parser
 from .chosen import generate_settings, load_model, train_settings, workers_of_options
-from .console import Console, Stopped, drive, stopped
+from .console import TERMINAL, Console, Stopped, drive, stopped
 from .training import control, rounds, train
 
 if TYPE_CHECKING:
@@ -30,18 +30,31 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    code = _run(arguments)
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python itself would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # the reader has left, as `| head` does
+            return code
+        why = why_not(error) or error.strerror or str(error)
+        return code or _fail(f"The results could not be printed: {why}. What is done is kept.")
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         options = build_parser(VERBS).parse_args(arguments)
         return options.verb(options) or 0
     except StopRequested as request:
-        print(request, file=sys.stderr)
+        print(request, file=TERMINAL)
         return 130
     except SpatialAlignError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
         return stopped()
-    except BrokenPipeError:  # the reader of standard output has left, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
         return 0
     except Exception as error:
         if is_out_of_memory(error):
@@ -282,7 +295,7 @@ def quickstart(options: argparse.Namespace) -> int:
     plan = replace(QuickstartPlan(), **{name: value for name, value in chosen.items() if value is not None})
     plan = replace(plan, training=train_settings(options))
     run = Run(options.run)
-    print(f"Run folder: {run.folder}", file=sys.stderr)
+    print(f"Run folder: {run.folder}", file=TERMINAL)
     recognise_family(options.model)  # mistakes are told before anything is written or loaded
     prepare(run, plan)
     model = load_model(options)
@@ -313,5 +326,5 @@ def _result(report: Path) -> dict[str, Any]:
 
 
 def _fail(sentence: str) -> int:
-    print(f"Error: {sentence}", file=sys.stderr)
+    print(f"Error: {sentence}", file=TERMINAL)
     return 2

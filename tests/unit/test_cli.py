@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 
 from spatialalign_core.cli import VERBS, main
+from spatialalign_core.cli.console import Console
+from spatialalign_core.progress import Progress
 from spatialalign_core.video import write_video
 
 CASES = {
@@ -176,3 +182,36 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(VERBS, "score", score)
     with pytest.raises(RuntimeError, match="a fault"):
         main(["score", "x"])
+
+
+@pytest.fixture
+def full() -> Iterator[IO[str]]:
+    """A file on a full disk."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    with contextlib.suppress(OSError), open("/dev/full", "w", encoding="utf-8") as file:  # of the last flush
+        yield file
+
+
+@pytest.mark.parametrize("cases", [1, 400])  # what fits into the buffer, and what does not
+def test_results_that_cannot_be_printed(
+    tmp_path: Path,
+    full: IO[str],
+    cases: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "cases.json"
+    path.write_text(json.dumps({"cases": [CASES["cases"][0] | {"id": str(n)} for n in range(cases)]}))
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", full)
+        assert main(["score", str(path), "--json"]) == 2
+    [error] = capsys.readouterr().err.splitlines()
+    assert error.startswith("Error: ") and "the disk is full" in error and "is done is kept" in error
+
+
+def test_a_log_on_a_full_disk_stops_nothing(full: IO[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", full)
+    news = [Progress("train", 1, 2, "hot", warning=True), Progress("train", 2, 2, "done")]
+    assert Console().show(iter(news)) == news[-1]
+    assert main(["dance"]) == 2

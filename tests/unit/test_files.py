@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.files import atomic_path, atomic_write, contained, fingerprint, safe_name
@@ -42,6 +43,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path: P
         (errno.EROFS, "read-only"),
         (errno.EACCES, "read-only"),
         (errno.EPERM, "read-only"),
+        (errno.EFBIG, "larger than the disk or your limit"),
     ],
 )
 def test_disk_errors_speak_plainly(tmp_path: Path, code: int, words: str) -> None:
@@ -50,6 +52,15 @@ def test_disk_errors_speak_plainly(tmp_path: Path, code: int, words: str) -> Non
         raise OSError(code, os.strerror(code))
     assert str(path) in str(caught.value)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(28, "disk is full"), (27, "larger than"), (5, "output error")]
+)
+def test_safetensors_errors_speak_plainly(tmp_path: Path, number: int, words: str) -> None:
+    path = tmp_path / "x.safetensors"
+    with pytest.raises(SpatialAlignError, match=f"Cannot write .*{words}"), atomic_path(path):
+        raise SafetensorError(f"Error while serializing: I/O error: what it says (os error {number})")
 
 
 def test_an_error_about_another_file_is_not_blamed_on_this_one(tmp_path: Path) -> None:
