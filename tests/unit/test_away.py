@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 
-from spatialalign_core.train.away import _UNDERWAY, Away, _lane, settle, waiting
+from spatialalign_core.train import away
+from spatialalign_core.train.away import _UNDERWAY, Away, _Lane, _lane, settle, waiting
 
 COUNT = 6
 
@@ -51,3 +54,65 @@ def test_what_nobody_asks_for_is_forgotten(asked: int) -> None:
 
 def test_other_things_stay_as_they_are() -> None:
     assert [Away.back(value) for value in (None, 3, "a")] == [None, 3, "a"]
+
+
+class Stream:
+    """Stands in for a card's: writes down who waits for what."""
+
+    device = "card"
+
+    def __init__(self, name: str, said: list[str]) -> None:
+        self.name, self.said, self.events = name, said, 0
+
+    def wait_stream(self, other: Stream) -> None:
+        self.said.append(f"{self.name} waits for {other.name}")
+
+    def wait_event(self, event: str) -> None:
+        self.said.append(f"{self.name} waits for {event}")
+
+    def record_event(self) -> str:
+        self.events += 1
+        self.said.append(f"copy {self.events}")
+        return f"copy {self.events}"
+
+
+def test_copies_beside_the_work_wait_for_it_and_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy begins when the work has made the tensor; the work goes on with a tensor, or with the memory of one that
+    left, when its copy is done."""
+    said: list[str] = []
+    lane, work = _Lane(Stream("lane", said)), Stream("work", said)  # type: ignore[arg-type]
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: work)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
+    monkeypatch.setattr(away, "_lane", lambda device: lane)
+    gone = [Away(torch.full((2,), float(index))) for index in range(3)]
+    leaving = [
+        "lane waits for work",
+        "copy 1",
+        "lane waits for work",
+        "copy 2",
+        "lane waits for work",
+        "copy 3",
+    ]
+    assert said == [*leaving, "work waits for copy 1"]
+    said.clear()
+    assert Away.back(gone.pop())[0].item() == 2
+    assert said == [
+        "work waits for copy 2",
+        "work waits for copy 3",
+        "lane waits for work",
+        "copy 4",
+        "work waits for copy 4",
+        *(
+            "lane waits for work",
+            "copy 5",
+            "lane waits for work",
+            "copy 6",
+        ),  # the next two, before they are asked for
+    ]
+    said.clear()
+    assert Away.back(gone.pop())[0].item() == 1
+    assert said == ["work waits for copy 5"]
+    said.clear()
+    del gone
+    lane.leave(Away(torch.zeros(2)), torch.zeros(2))
+    assert "work waits for copy 6" in said and not lane.coming
