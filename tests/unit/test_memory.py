@@ -272,6 +272,8 @@ def test_estimate_comes_true() -> None:
         (MemoryError(), True),
         (torch.OutOfMemoryError("CUDA out of memory"), True),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"), False),
         (RuntimeError("shapes cannot be multiplied"), False),
         (SpatialAlignError("out of memory"), False),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
