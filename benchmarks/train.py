@@ -1,10 +1,11 @@
 """One training step: the published procedure and ours, same weights, same pairs, in one run.
 
 `python benchmarks/train.py [--device cpu] [--shape pocket] [--plan NAME] [--repeats N] [--memory GIB]`; on a GPU
-`--device cuda --shape wan1.3b`, which measures every memory plan that fits. Random weights. Writes
-benchmarks/results/train.json; the last line is one JSON object: speed_ratio (pairs a second, ours over published),
-memory_ratio (peak memory, ours over published), loss_difference. Ours is the fastest plan that takes at most 60 % of
-the published step's memory, the leanest when none does.
+`--device cuda --shape wan1.3b`, which measures every memory plan that fits, the likeliest first and some with
+torch.compile, until --minutes have passed. Random weights. Writes benchmarks/results/train.json, anew after each plan;
+the last line is one JSON object: speed_ratio (pairs a second, ours over published), memory_ratio (peak memory, ours
+over published), loss_difference. Ours is the fastest plan that takes at most 60 % of the published step's memory, the
+leanest when none does. gradient_difference, of each plan: distance of its gradient's direction from the published one.
 
 Published: a deep copy of the model as reference, four separate forwards a pair, one pair at a time, gradient
 checkpointing where the shape asks for it; written here from the paper's formulas. Ours: the trainer's own step, with a
@@ -36,6 +37,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.files import atomic_write
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.families.wan import Wan21
@@ -142,9 +144,9 @@ def settings_for(shape: Shape) -> TrainSettings:
     return replace(PUBLISHED, pairs_per_step=shape.pairs, warmup=0, beta=100.0)
 
 
-def trainer_for(model: VideoModel, shape: Shape, plan: MemoryPlan) -> Trainer:
+def trainer_for(model: VideoModel, shape: Shape, plan: MemoryPlan, compile: bool = False) -> Trainer:
     """With an adapter that does something, so that policy and reference differ."""
-    trainer = Trainer(model, Noise(shape), settings_for(shape), plan)  # type: ignore[arg-type]
+    trainer = Trainer(model, Noise(shape), settings_for(shape), plan, compile=compile)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(5)
     for name, parameter in trainer.parameters.items():
         if ".lora_B." in name:
@@ -192,7 +194,7 @@ def published_step(model: VideoModel, shape: Shape) -> tuple[Step, Trainer]:
     reference.disable_adapters()
     if shape.checkpointing:
         policy.enable_gradient_checkpointing()
-    optimizer = torch.optim.AdamW(trainer.parameters.values(), lr=1e-4)
+    trainer.optimizer = optimizer = torch.optim.AdamW(trainer.parameters.values(), lr=1e-4)
     draws = trainer.drawer.draw(0)
 
     def step() -> float:
@@ -208,8 +210,10 @@ def published_step(model: VideoModel, shape: Shape) -> tuple[Step, Trainer]:
     return step, trainer
 
 
-def our_step(model: VideoModel, shape: Shape, plan: MemoryPlan) -> tuple[Step, Trainer]:
-    trainer = trainer_for(model, shape, plan)
+def our_step(
+    model: VideoModel, shape: Shape, plan: MemoryPlan, compile: bool = False
+) -> tuple[Step, Trainer]:
+    trainer = trainer_for(model, shape, plan, compile)
     return lambda: next(trainer.run()).loss, trainer
 
 
@@ -313,46 +317,94 @@ def preflight(shape: Shape, device: torch.device, dtype: torch.dtype, plan: Memo
 
 
 def compare(options: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    shape = SHAPES[options.shape]
-    needed, peak = operations(shape, dtype), matrix_peak(device, dtype)
+    shape, started = SHAPES[options.shape], time.monotonic()
+    result = _about(options, shape, device, dtype)
     model = build_model(shape, device, dtype)
-    estimates = _estimates(options, shape, device, dtype)
-    plans = {name: replace(each.plan, compile=options.compile) for name, each in estimates.items()}
-    sides: dict[str, dict[str, Any]] = {}
-    for name, plan in {"published": None, **plans}.items():
-        found = _measure(options, model, shape, device, plan)
-        if found is None:
-            print(f"{name}: out of memory", flush=True)
+    sides: dict[str, Side] = {}
+    ways: dict[str, Way | None] = {"published": None, **_ways(options, shape, device, dtype)}
+    for name, way in ways.items():
+        if sides and time.monotonic() - started > 60 * options.minutes:
+            result["left_out"].append(name)
+            print(
+                f"{name}: left out, more than {options.minutes:g} minutes have passed (--minutes)", flush=True
+            )
             continue
-        rate = needed / found["seconds_a_pair"]
-        found["tflops_a_second"] = round(rate / 1e12, 4)
-        found["share_of_matrix_peak"] = round(rate / peak, 4)
-        if plan is not None:
-            found["estimated_bytes"] = estimates[name].peak
-        sides[name] = found
-        print(_line(name, found), flush=True)
-    published = sides.pop("published")
-    chosen = _best(sides, _MEMORY_SHARE * published["peak_bytes"])
-    ours = sides[chosen]
+        side = _measure(options, model, shape, device, way)
+        if isinstance(side, str):
+            print(f"{name}: {side}", flush=True)
+            result["left_out"].append(f"{name}: {side}")
+            continue
+        sides[name] = side
+        result |= _summary(result, sides, way)
+        print(_line(name, result["plans"].get(name, result["published"])), flush=True)
+        path = RESULTS if options.shape == "pocket" else RESULTS.with_stem(f"train-{options.shape}")
+        atomic_write(path, json.dumps(result, indent=1) + "\n")
+    return result
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to make our step."""
+
+    estimate: Estimate
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one way to make a step took. gradient: of the first step, scaled to length 1."""
+
+    loss: float
+    seconds_a_pair: float
+    first_step_seconds: float
+    peak_bytes: int
+    gradient: Tensor
+
+
+def _about(
+    options: argparse.Namespace, shape: Shape, device: torch.device, dtype: torch.dtype
+) -> dict[str, Any]:
+    on_card = device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or "CPU",
+        "device": torch.cuda.get_device_name(device) if on_card else platform.processor() or "CPU",
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "shape": options.shape,
         "dtype": str(dtype),
-        "plan": chosen,
-        "compile": options.compile,
         "pairs": shape.pairs,
-        "operations_a_pair": needed,
-        "matrix_peak_tflops": round(peak / 1e12, 4),
-        "published": published,
-        "ours": ours,
-        "plans": sides,
-        "speed_ratio": round(published["seconds_a_pair"] / ours["seconds_a_pair"], 3),
-        "memory_ratio": round(ours["peak_bytes"] / published["peak_bytes"], 3),
-        "loss_difference": abs(ours["loss"] - published["loss"]),
+        "operations_a_pair": operations(shape, dtype),
+        "matrix_peak_tflops": round(matrix_peak(device, dtype) / 1e12, 4),
+        "left_out": [],
+        "plans": {},
+    }
+
+
+def _summary(result: dict[str, Any], sides: dict[str, Side], last: Way | None) -> dict[str, Any]:
+    """The result with the newest side in it, and what is best so far."""
+    (*_, name), (*_, side) = sides, sides.values()
+    rate = result["operations_a_pair"] / side.seconds_a_pair / 1e12
+    row = {
+        "loss": side.loss,
+        "seconds_a_pair": side.seconds_a_pair,
+        "first_step_seconds": round(side.first_step_seconds, 3),
+        "peak_bytes": side.peak_bytes,
+        "tflops_a_second": round(rate, 4),
+        "share_of_matrix_peak": round(rate / result["matrix_peak_tflops"], 4),
+    }
+    if last is None:
+        return {"published": row}
+    published = sides["published"]
+    row["estimated_bytes"] = last.estimate.peak
+    row["gradient_difference"] = round((published.gradient - side.gradient).norm().item(), 6)
+    plans = result["plans"] | {name: row}
+    chosen = _best(plans, _MEMORY_SHARE * published.peak_bytes)
+    ours = plans[chosen]
+    return {
+        "plans": plans,
+        "plan": chosen,
+        "speed_ratio": round(published.seconds_a_pair / ours["seconds_a_pair"], 3),
+        "memory_ratio": round(ours["peak_bytes"] / published.peak_bytes, 3),
+        "loss_difference": abs(ours["loss"] - published.loss),
     }
 
 
@@ -361,15 +413,21 @@ def _measure(
     model: VideoModel,
     shape: Shape,
     device: torch.device,
-    plan: MemoryPlan | None,
-) -> dict[str, Any] | None:
-    """Loss, seconds and peak memory of one side; plan None for the published step. None when memory runs out."""
+    way: Way | None,
+) -> Side | str:
+    """One side; way None for the published step. Why not, where that does not work here."""
     base = copy.deepcopy(model) if device.type == "cpu" else model
     transformer = base.pipeline.transformer
     try:
-        step, trainer = published_step(base, shape) if plan is None else our_step(base, shape, plan)
+        if way is None:
+            step, trainer = published_step(base, shape)
+        else:
+            step, trainer = our_step(base, shape, way.estimate.plan, way.compile)
         try:
-            loss, _ = _timed(step, device)  # the first one also warms up
+            loss, first = _timed(step, device)  # the first one also warms up
+            moments = [trainer.optimizer.state[each]["exp_avg"].flatten() for each in _trained(trainer)]
+            gradient = torch.nn.functional.normalize(torch.cat(moments).float(), dim=0).cpu()
+            del moments
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
             seconds = sorted(_timed(step, device)[1] for _ in range(options.repeats))
@@ -377,17 +435,23 @@ def _measure(
             trainer.close()
             transformer.disable_gradient_checkpointing()
             del step, trainer
+    except SpatialAlignError as error:  # torch cannot compile here
+        return str(error)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        return None
+        return "out of memory"
     finally:
         tidy(device)
     if device.type == "cuda":
         peak = torch.cuda.max_memory_allocated(device)
     else:
-        peak = _in_child(options, "published" if plan is None else plan.name)
-    return {"loss": loss, "seconds_a_pair": seconds[len(seconds) // 2] / shape.pairs, "peak_bytes": peak}
+        peak = _in_child(options, "published" if way is None else way.estimate.plan.name)
+    return Side(loss, seconds[len(seconds) // 2] / shape.pairs, first, peak, gradient)
+
+
+def _trained(trainer: Trainer) -> list[torch.nn.Parameter]:
+    return list(trainer.parameters.values())
 
 
 def _line(name: str, found: dict[str, Any]) -> str:
@@ -395,6 +459,27 @@ def _line(name: str, found: dict[str, Any]) -> str:
         f"{name}: {found['seconds_a_pair']:.4g} s a pair, {found['peak_bytes'] / 2**30:.3f} GiB, "
         f"{found['tflops_a_second']:.4g} TFLOP/s, {found['share_of_matrix_peak']:.1%} of the matrix peak, "
         f"loss {found['loss']:.6f}"
+    )
+
+
+_FIRST = ("parked", "attention", "recompute", "offload")
+"""Plans likely to matter on a card, measured before the others; the first two with torch.compile as well."""
+
+
+def _ways(
+    options: argparse.Namespace, shape: Shape, device: torch.device, dtype: torch.dtype
+) -> dict[str, Way]:
+    """What to measure, by name, in order."""
+    found = {name: Way(each) for name, each in _estimates(options, shape, device, dtype).items()}
+    some = _FIRST[:2] if device.type == "cuda" and options.plan == "all" else ()
+    compiled = {
+        f"{name}, compiled": Way(way.estimate, compile=True)
+        for name, way in found.items()
+        if options.compile or name in some
+    }
+    order = [name for name in _FIRST if name in found] if options.plan == "all" else []
+    return (
+        {name: found[name] for name in order[:1]} | compiled | {name: found[name] for name in order} | found
     )
 
 
@@ -450,7 +535,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--plan", choices=["auto", "all", *PLANS], help="default: all on a GPU, else auto")
     add("--memory", type=float, metavar="GIB", help="for --plan auto and all: most memory to use")
     add("--repeats", type=int, help="default: 2 on a GPU, else 5")
-    add("--compile", action="store_true", help="torch.compile, block by block")
+    add("--compile", action="store_true", help="each plan with torch.compile, block by block, as well")
+    add(
+        "--minutes",
+        type=float,
+        help="begin no further plan after so many (default: 8 on a GPU, else no limit)",
+    )
     add(
         "--preflight",
         choices=list(PLANS),
@@ -463,6 +553,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     on_card = device.type == "cuda"
     options.plan = options.plan or ("all" if on_card else "auto")
     options.repeats = options.repeats or (2 if on_card else 5)
+    options.minutes = options.minutes or (8 if on_card else float("inf"))
     dtype = torch.bfloat16 if on_card else torch.float32
     if not on_card:
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -474,9 +565,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps([preflight(SHAPES[options.shape], device, dtype, plan) for plan in plans]))
         return
     result = compare(options, device, dtype)
-    name = RESULTS if options.shape == "pocket" else RESULTS.with_stem(f"train-{options.shape}")
-    atomic_write(name, json.dumps(result, indent=1) + "\n")
-    print(json.dumps({name: result[name] for name in ("speed_ratio", "memory_ratio", "loss_difference")}))
+    print(json.dumps({name: result.get(name) for name in ("speed_ratio", "memory_ratio", "loss_difference")}))
 
 
 if __name__ == "__main__":

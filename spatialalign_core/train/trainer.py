@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..attention import attention_kernels, attention_order
+from ..compiling import compiling
 from ..errors import SpatialAlignError
 from ..files import fingerprint
 from ..models.base import VideoModel
@@ -80,10 +81,12 @@ class Trainer:
         device: torch.device | None = None,
         continue_from: Path | None = None,
         ranks: Ranks = ALONE,
+        compile: bool = False,
     ) -> None:
         """device: where to compute, None for where the model is; `close` brings it back. continue_from: a LoRA file of
-        any style to begin with. ranks: this process among those that train together. SpatialAlignError when the file
-        changes layers that are not trained, or there are more processes than pairs in a step.
+        any style to begin with. ranks: this process among those that train together. compile: the blocks with
+        torch.compile. SpatialAlignError when the file changes layers that are not trained, or there are more processes
+        than pairs in a step.
         """
         if not pairs.pairs:
             raise SpatialAlignError(f"There are no pairs to train on. {pairs.explanation}".strip())
@@ -98,7 +101,7 @@ class Trainer:
                 f"by a launcher, a divisor of {settings.pairs_per_step} in number."
             )
         self.model, self.pairs, self.settings, self.plan = model, pairs, settings, plan
-        self.ranks = ranks
+        self.ranks, self.compile = ranks, compile
         self._own_way = True  # the state is not what the followers' own steps have led to
         self.device = device or model.device
         self._slowness = 1.0 if settings.base_width is None else min(1.0, settings.base_width / model.width)
@@ -207,7 +210,7 @@ class Trainer:
         self._move()
         self.average = {n: p.detach().clone() for n, p in self.parameters.items()} if settings.average else {}
         self.optimizer = make_optimizer(self.parameters.values(), settings)
-        self.blocks = PlannedBlocks(model.transformer, self.plan, self.device, self.ranks)
+        self.blocks = PlannedBlocks(model.transformer, self.plan, self.device, self.ranks, self.compile)
 
     def _park(self) -> list[tuple[nn.Module, torch.device]]:
         """Pictures and words are latents and embeddings by now: what makes them leaves the device."""
@@ -248,7 +251,7 @@ class Trainer:
         rate = learning_rate_at(settings, self.step) * self._slowness
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with self.ranks.all_well(), attention_kernels(self._kernels):
+        with self.ranks.all_well(), attention_kernels(self._kernels), compiling():
             loss, parts = self._gradients(self._draws())
         loss = self.ranks.add_up(loss)
         self.ranks.add_up_gradients(list(self.parameters.values()))
