@@ -28,6 +28,7 @@ from .away import waiting
 from .blocks import PlannedBlocks
 from .draws import Draw
 from .lora import add_lora
+from .memory import reachable_size
 from .plans import LADDER, MemoryPlan
 from .settings import TrainSettings
 from .step import pair_loss
@@ -104,7 +105,7 @@ def estimate(
         state = [torch.empty_like(p) for _ in range(copies) for p in trained]
         pairs = min(plan.micro_batch, settings.pairs_per_step)
         loss = pair_loss(model, _draws(pairs, shape), settings, plan, _META).total
-        host = waiting() + _bytes(away)
+        host = waiting() + sum(map(reachable_size, away))
         loss.backward()
         del loss
         del state

@@ -238,7 +238,9 @@ class Trainer:
                 tensor.data = tensor.data.to(self.device)
 
     def _optimizer_value(self, value: Tensor) -> Tensor | int:
-        if value.ndim:
+        # The fused optimiser's kernel reads the number of steps too, and would take an address of the computer's
+        # memory for one of the card's.
+        if value.ndim or self.optimizer.defaults.get("fused"):
             return value.clone().to(self.device)
         return value.clone() if value.is_floating_point() else int(value)
 

@@ -156,6 +156,12 @@ def test_full_size_fits_into_a_small_card(
     assert 2.5 * 2**30 < found.weights < 3.2 * 2**30
 
 
+def test_weights_that_a_card_reaches_take_powers_of_two(full_size: dict[str, Estimate]) -> None:
+    """A block's: eight of 1536 x 1536 in 8 MiB each, two of 1536 x 8960 in 32 MiB; the rest is small."""
+    weights = full_size["offload"].host - full_size["parked"].host
+    assert 30 * 128 <= weights / 2**20 < 30 * 130
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -211,6 +217,8 @@ def test_estimate_comes_true() -> None:
         (MemoryError(), True),
         (torch.OutOfMemoryError("CUDA out of memory"), True),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"), False),
         (RuntimeError("shapes cannot be multiplied"), False),
         (SpatialAlignError("out of memory"), False),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), True),

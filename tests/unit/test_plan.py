@@ -123,6 +123,14 @@ def test_texts_are_encoded_once(model: VideoModel, monkeypatch: pytest.MonkeyPat
     )
 
 
+def test_texts_wait_in_main_memory(model: VideoModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a card thousands of them would fill it beside what the plan knows of."""
+    monkeypatch.setattr("spatialalign_core.generate.put_to_work", lambda *where: None)
+    states: dict[str, torch.Tensor] = {}
+    list(encode_texts(model, jobs(), model.defaults, states, Plan(1), torch.device("meta")))
+    assert states and {state.device.type for state in states.values()} == {"cpu"}
+
+
 def test_blocks_are_plain_again_after_compiling(model: VideoModel, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[torch.nn.Module] = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self: seen.append(self))
