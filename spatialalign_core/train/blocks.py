@@ -102,11 +102,12 @@ class _Store:
                 if kind == "fp8" and not (isinstance(module, nn.Linear) and parameter.ndim == 2):
                     parameter.data = parameter.data.to(device)
                     continue
-                original = _to_host(parameter.data, device)
+                original = _to_host(parameter.data)
                 if kind == "fp8":
                     home, scale = _to_fp8(parameter.data.to(device))
                 else:
-                    home, scale = original, None
+                    home = original = original.pin_memory() if device.type == "cuda" else original
+                    scale = None
                 self.kept.append(_Kept(parameter, original, home, scale))
                 parameter.data = home
 
@@ -130,9 +131,8 @@ class _Store:
         self.kept = []
 
 
-def _to_host(value: Tensor, device: torch.device) -> Tensor:
-    host = value if value.device.type == "meta" else value.to("cpu")
-    return host.pin_memory() if device.type == "cuda" else host
+def _to_host(value: Tensor) -> Tensor:
+    return value if value.device.type == "meta" else value.to("cpu")
 
 
 def _to_fp8(weight: Tensor) -> tuple[Tensor, Tensor]:
