@@ -166,19 +166,17 @@ def compare(options: argparse.Namespace, device: torch.device, dtype: torch.dtyp
     ways: dict[str, Way | None] = {"published": None, **_ways(options, shape, device, dtype)}
     for name, way in ways.items():
         begun = time.monotonic()
-        if sides and begun - started + longest > 60 * options.minutes:
-            result["left_out"].append(name)
-            print(f"{name}: left out, it would end after {options.minutes:g} minutes (--minutes)", flush=True)
-            continue
-        side = _measure(options, model, shape, device, way)
-        longest = max(longest, time.monotonic() - begun)
+        side: Side | str = f"it would end after {options.minutes:g} minutes (--minutes)"
+        if not sides or begun - started + longest <= 60 * options.minutes:
+            side = _measure(options, model, shape, device, way)
+            longest = max(longest, time.monotonic() - begun)
         if isinstance(side, str):
-            print(f"{name}: {side}", flush=True)
-            result["left_out"].append(f"{name}: {side}")
-            continue
-        sides[name] = side
-        result |= _summary(result, sides, way)
-        print(_line(name, result["plans"].get(name) or result["published"]), flush=True)
+            result["left_out"] |= {name: side}
+            print(f"{name}: left out, {side}", flush=True)
+        else:
+            sides[name] = side
+            result |= _summary(result, sides, way)
+            print(_line(name, result["plans"].get(name) or result["published"]), flush=True)
         path = RESULTS if options.shape == "pocket" else RESULTS.with_stem(f"train-{options.shape}")
         atomic_write(path, json.dumps(result, indent=1) + "\n")
     return result
@@ -216,7 +214,7 @@ def _about(
         "pairs": shape.pairs,
         "operations_a_pair": operations(shape, dtype),
         "matrix_peak_tflops": round(matrix_peak(device, dtype) / 1e12, 4),
-        "left_out": [],
+        "left_out": {},
         "plans": {},
     }
 

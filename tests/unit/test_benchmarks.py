@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import sys
@@ -10,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,3 +88,47 @@ def test_detection_leaves_the_procedure_that_was_measured(
         detect.main()
     left = json.loads((tmp_path / file).read_text())
     assert left["published"]["seconds"] == {"find": 1.0, "follow": 2.0} and "ours" not in left
+
+
+@pytest.mark.parametrize(
+    ("seconds", "minutes", "left_out"),
+    [
+        pytest.param(1, 8, ["recompute"], id="cut off by somebody"),
+        pytest.param(
+            200,
+            8,
+            ["attention", "recompute", "offload", "fast", "single", "half", "fp8"],
+            id="in time by itself",
+        ),
+    ],
+)
+def test_training_leaves_the_plans_that_were_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float, minutes: float, left_out: list[str]
+) -> None:
+    """And calls the fastest within 60 % of the published step's memory ours."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    train = load("train", monkeypatch, tmp_path)
+    now = [0.0]
+    monkeypatch.setattr(train.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(train, "matrix_peak", lambda device, dtype: 1e12)
+    found = {None: (4.0, 100), "parked": (3.0, 50), "attention": (1.0, 70)}
+
+    def measure(options: Any, model: Any, shape: Any, device: Any, way: Any) -> Any:
+        now[0] += seconds
+        name = way and way.estimate.plan.name
+        if name == "recompute":
+            return "out of memory"
+        if name == "offload":
+            raise CutOff
+        gradient = torch.tensor([1.0, 0.0] if way is None else [0.0, 1.0])
+        return train.Side(0.5, found[name][0], 9.0, found[name][1], gradient)
+
+    monkeypatch.setattr(train, "_measure", measure)
+    cut = pytest.raises(CutOff) if seconds == 1 else contextlib.nullcontext()
+    with cut:
+        train.main(["--plan", "all", "--minutes", str(minutes)])
+    left = json.loads((tmp_path / "train.json").read_text())
+    assert list(left["plans"]) == (["parked", "attention"] if seconds == 1 else ["parked"])
+    assert list(left["left_out"]) == left_out
+    assert (left["plan"], left["speed_ratio"], left["memory_ratio"]) == ("parked", 1.333, 0.5)
+    assert left["plans"]["parked"]["gradient_difference"] == pytest.approx(2**0.5, abs=1e-5)
