@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..attention import attention_kernels, attention_order
+from ..attention import Attention, attention_kernels, attention_order
 from ..compiling import compiling
 from ..errors import SpatialAlignError
 from ..files import fingerprint
@@ -105,10 +105,10 @@ class Trainer:
         self._own_way = True  # the state is not what the followers' own steps have led to
         self.device = device or model.device
         self._slowness = 1.0 if settings.base_width is None else min(1.0, settings.base_width / model.width)
-        on_card = self.device.type == "cuda"
-        self._kernels = (
-            attention_order("auto", torch.cuda.get_device_capability(self.device)) if on_card else ()
-        )
+        self._kernels: tuple[str, ...] = ()
+        if self.device.type == "cuda":
+            wish: Attention = "flash" if model.family.masked_attention else "auto"
+            self._kernels = attention_order(wish, torch.cuda.get_device_capability(self.device))
         self.step = 0
         self.torn = False
         """Whether an error left the weights between two steps; `restore` mends that."""

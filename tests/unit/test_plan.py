@@ -60,7 +60,14 @@ def test_plan_fits_the_card(card: int, memory: Memory, expected: Plan) -> None:
 
 @pytest.mark.parametrize(
     ("wish", "capability", "first"),
-    [("auto", (9, 0), "cudnn"), ("auto", (8, 9), None), ("flash", (8, 9), "flash"), ("math", (9, 0), "math")],
+    [
+        ("auto", (9, 0), "cudnn"),
+        ("auto", (10, 0), "cudnn"),
+        ("auto", (12, 0), None),
+        ("auto", (8, 9), None),
+        ("flash", (8, 9), "flash"),
+        ("math", (9, 0), "math"),
+    ],
 )
 def test_kernels_end_with_one_that_always_works(
     wish: str, capability: tuple[int, int], first: str | None
