@@ -67,10 +67,11 @@ def figure(curves: Curves) -> str:
             parts.append(
                 f'<polyline points="{points}" fill="none" stroke="{colours[arm]}" stroke-width="2"/>'
             )
-    for index, (arm, colour) in enumerate(colours.items()):
-        x = left + index * 130
+    x = left
+    for arm, colour in colours.items():
         parts.append(f'<path d="M{x} {height + 8}h24" stroke="{colour}" stroke-width="3"/>')
         parts.append(f'<text x="{x + 30}" y="{height + 12}">{arm}</text>')
+        x += 56 + 6 * len(arm)
     body = "".join(parts)
     box = f"0 0 {3 * width} {height + 24}"
     style = 'font-family="sans-serif" font-size="11" style="background:#fff"'
