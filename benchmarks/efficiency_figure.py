@@ -26,7 +26,7 @@ class Point:
 Curves = Mapping[str, Sequence[Sequence[Point]]]
 
 
-def _mean_line(runs: Sequence[Sequence[Point]], name: str) -> list[tuple[int, float]]:
+def mean_line(runs: Sequence[Sequence[Point]], name: str) -> list[tuple[int, float]]:
     """Evaluations and the mean of the seeds that went so far."""
     groups = ([point for point in group if point] for group in zip_longest(*runs))
     return [(group[0].evaluations, float(np.mean([getattr(p, name) for p in group]))) for group in groups]
@@ -40,7 +40,7 @@ def figure(curves: Curves) -> str:
     last = max(point.evaluations for runs in curves.values() for points in runs for point in points)
     parts = []
     for index, (name, title) in enumerate(panels):
-        means = {arm: _mean_line(runs, name) for arm, runs in curves.items()}
+        means = {arm: mean_line(runs, name) for arm, runs in curves.items()}
         values = [value for line in means.values() for _, value in line]
         low, high = (0.0, 1.0) if name != "saturation" else (0.9 * min(values), 1.1 * max(values))
         origin = index * width + left
@@ -67,10 +67,11 @@ def figure(curves: Curves) -> str:
             parts.append(
                 f'<polyline points="{points}" fill="none" stroke="{colours[arm]}" stroke-width="2"/>'
             )
-    for index, (arm, colour) in enumerate(colours.items()):
-        x = left + index * 130
+    x = left
+    for arm, colour in colours.items():
         parts.append(f'<path d="M{x} {height + 8}h24" stroke="{colour}" stroke-width="3"/>')
         parts.append(f'<text x="{x + 30}" y="{height + 12}">{arm}</text>')
+        x += 56 + 6 * len(arm)
     body = "".join(parts)
     box = f"0 0 {3 * width} {height + 24}"
     style = 'font-family="sans-serif" font-size="11" style="background:#fff"'

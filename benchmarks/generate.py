@@ -6,8 +6,9 @@ Wan2.1-1.3B's sizes with random weights at 480 x 832 x 81 (about 15 GB of weight
 starts from the same noise; loading, and the first videos on a GPU, are not counted. On a CPU both are one process with
 as many threads as torch takes (OMP_NUM_THREADS); with `--workers` the pack runs in processes as a run does, and their
 start and the writing of files count. On a machine that others use too, `--cpu-time` and OMP_NUM_THREADS=1 give what an
-idle one would. Writes benchmarks/results/generate.json. The last line is one JSON object, the pack over plain
-diffusers: speed_ratio (videos an hour), memory_ratio (peak).
+idle one would. Writes benchmarks/results/generate.json (of another shape generate-SHAPE.json), after every turn with
+what is measured by then. The last line is one JSON object, the pack over plain diffusers: speed_ratio (videos an hour),
+memory_ratio (peak).
 """
 
 from __future__ import annotations
@@ -56,20 +57,24 @@ def main() -> None:
     add("--seeds", type=int, help="videos of each (default 8; 2 for wan1.3b)")
     add("--steps", type=int, help="sampling steps (default: the model's, 50 for wan1.3b)")
     add("--batch", type=int, default=8, help="the pack's batch size (default 8)")
-    add("--repeats", type=int, default=3, help="turns of each side, median taken (default 3)")
+    add("--repeats", type=int, help="turns of each side, median taken (default 3; 1 for wan1.3b)")
     add("--memory", default="auto", help="auto, card or parts")
     add("--attention", default="auto", help="auto, cudnn, flash, efficient or math")
     add("--compile", action="store_true", help="the pack compiles the model; compiling itself is not counted")
     add("--cpu-time", action="store_true", help="speed in videos an hour of processor time, not of the clock")
     add("--card-gb", type=float, help="hold CUDA to a card of so many GiB")
     add("--workers", action="store_true", help="the pack in worker processes, as a run on a CPU has it")
-    add("--save", type=Path, default=RESULTS, help="default: benchmarks/results/generate.json")
+    add("--save", type=Path, help="default: in benchmarks/results, named by the shape")
     add("--side", choices=("plain", "pack"), help=argparse.SUPPRESS)
     add("--frames", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     big = options.shape == "wan1.3b"
     options.prompts = options.prompts or (1 if big else 16)
     options.seeds = options.seeds or (2 if big else 8)
+    options.repeats = options.repeats or (1 if big else 3)
+    if options.save is None:
+        pocket = options.shape == "pocket"
+        options.save = RESULTS if pocket else RESULTS.with_stem(f"generate-{options.shape}")
     if options.side:
         print(json.dumps(_side(options)))
         return
@@ -83,20 +88,36 @@ def _compare(options: argparse.Namespace) -> None:
         for _ in range(options.repeats):
             for side in turns:
                 turns[side].append(_run(side, files[side]))
-                print(f"{side:5} {turns[side][-1]}", file=sys.stderr)
-        frames = {side: np.load(file).astype(int) for side, file in files.items()}
+                print(f"{side:5} {turns[side][-1]}", file=sys.stderr, flush=True)
+                # Turns of a large model take minutes each: what ends a later one leaves these.
+                result = _result(options, turns)
+                atomic_write(options.save, json.dumps(result, indent=1) + "\n")
+        frames = {side: np.load(file).astype(np.int16) for side, file in files.items()}
     difference = np.abs(frames["plain"] - frames["pack"])
+    result |= {
+        "frames_shape": list(frames["plain"].shape),
+        "frames_mean_difference": float(difference.mean()),
+        "frames_largest_difference": int(difference.max()),
+        "pixels_different": float((difference >= DIFFERENT).mean()),
+    }
+    atomic_write(options.save, json.dumps(result, indent=1) + "\n")
+    rates, cpu = result["videos_an_hour"], result["cpu_seconds_a_video"]
+    print(f"{rates['plain']:.0f} videos an hour with plain diffusers, {rates['pack']:.0f} with the pack")
+    print(f"{cpu['plain']:.3f} CPU seconds a video with plain diffusers, {cpu['pack']:.3f} with the pack")
+    print(f"frames differ by {difference.mean():.4f} of 255 on average, {difference.max()} at most")
+    print(json.dumps({name: result[name] for name in ("speed_ratio", "memory_ratio")}))
+
+
+def _result(options: argparse.Namespace, turns: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """What the turns so far say; ratios from the first turn of each side on."""
+    measured = {side: news for side, news in turns.items() if news}
     clock = "cpu_seconds" if options.cpu_time else "seconds"
     rates = {
-        side: median(turn["videos"] / turn[clock] * 3600 for turn in news) for side, news in turns.items()
+        side: median(turn["videos"] / turn[clock] * 3600 for turn in news) for side, news in measured.items()
     }
-    peaks = {side: max(turn["peak_bytes"] for turn in news) for side, news in turns.items()}
+    peaks = {side: max(turn["peak_bytes"] for turn in news) for side, news in measured.items()}
     cpu = {
-        side: median(turn["cpu_seconds"] / turn["videos"] for turn in news) for side, news in turns.items()
-    }
-    ratios = {
-        "speed_ratio": round(rates["pack"] / rates["plain"], 3),
-        "memory_ratio": round(peaks["pack"] / peaks["plain"], 3),
+        side: median(turn["cpu_seconds"] / turn["videos"] for turn in news) for side, news in measured.items()
     }
     result = {
         "device": _device(options),
@@ -110,19 +131,15 @@ def _compare(options: argparse.Namespace) -> None:
         "videos_an_hour": {side: round(rate, 1) for side, rate in rates.items()},
         "cpu_seconds_a_video": {side: round(seconds, 4) for side, seconds in cpu.items()},
         "peak_gib": {side: round(peak / 2**30, 3) for side, peak in peaks.items()},
-        "plan": turns["pack"][-1]["plan"],
-        "frames_shape": list(frames["plain"].shape),
-        "frames_mean_difference": float(difference.mean()),
-        "frames_largest_difference": int(difference.max()),
-        "pixels_different": float((difference >= DIFFERENT).mean()),
         "turns": turns,
-        **ratios,
     }
-    atomic_write(options.save, json.dumps(result, indent=1) + "\n")
-    print(f"{rates['plain']:.0f} videos an hour with plain diffusers, {rates['pack']:.0f} with the pack")
-    print(f"{cpu['plain']:.3f} CPU seconds a video with plain diffusers, {cpu['pack']:.3f} with the pack")
-    print(f"frames differ by {difference.mean():.4f} of 255 on average, {difference.max()} at most")
-    print(json.dumps(ratios))
+    if len(measured) == len(turns):
+        result |= {
+            "plan": turns["pack"][-1]["plan"],
+            "speed_ratio": round(rates["pack"] / rates["plain"], 3),
+            "memory_ratio": round(peaks["pack"] / peaks["plain"], 3),
+        }
+    return result
 
 
 def _run(side: str, frames: Path) -> dict[str, Any]:

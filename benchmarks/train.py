@@ -1,21 +1,21 @@
 """One training step: the published procedure and ours, same weights, same pairs, in one run.
 
 `python benchmarks/train.py [--device cpu] [--shape pocket] [--plan NAME] [--repeats N] [--memory GIB]`; on a GPU
-`--device cuda --shape wan1.3b`, which measures every memory plan that fits. Random weights. Writes
-benchmarks/results/train.json; the last line is one JSON object: speed_ratio (pairs a second, ours over published),
-memory_ratio (peak memory, ours over published), loss_difference. Ours is the fastest plan that takes at most 60 % of
-the published step's memory, the leanest when none does.
+`--device cuda --shape wan1.3b`, which measures every memory plan that fits, the likeliest first and some with
+torch.compile, until --minutes have passed. Random weights. Writes benchmarks/results/train.json, anew after each plan;
+the last line is one JSON object: speed_ratio (pairs a second, ours over published), memory_ratio (peak memory, ours
+over published), loss_difference. Ours is the fastest plan that takes at most 60 % of the published step's memory, the
+leanest when none does. gradient_difference, of each plan: distance of its gradient's direction from the published one.
 
-Published: a deep copy of the model as reference, four separate forwards a pair, one pair at a time, gradient
-checkpointing where the shape asks for it; written here from the paper's formulas. Ours: the trainer's own step, with a
-memory plan.
-Operations are those that the procedure needs (a recomputed block counts once), so that plans compare by time alone.
+training_step.py has the two steps. Operations are those that the procedure needs (a recomputed block counts once), so
+that plans compare by time alone.
 `--preflight PLAN ...` instead compares the preflight's estimate with the peak of this very process.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import ctypes
 import gc
@@ -28,20 +28,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from training_step import SHAPES, Shape, build_model, our_step, published_step, settings_for
+
+from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.files import atomic_write
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.families.wan import Wan21
-from spatialalign_core.models.loading import POCKET_FOLDER
-from spatialalign_core.pairs import Pair
 from spatialalign_core.train.draws import Draw
+from spatialalign_core.train.lora import add_lora
 from spatialalign_core.train.memory import free_memory, is_out_of_memory, tidy
 from spatialalign_core.train.plans import FAST, PLANS, MemoryPlan
 from spatialalign_core.train.preflight import (
@@ -49,178 +51,19 @@ from spatialalign_core.train.preflight import (
     StepShape,
     choose_plan,
     estimate,
-    read_transformer_config,
 )
-from spatialalign_core.train.settings import PUBLISHED, TrainSettings
+from spatialalign_core.train.settings import PUBLISHED
 from spatialalign_core.train.step import pair_loss
 from spatialalign_core.train.trainer import Trainer
 
 RESULTS = Path(__file__).resolve().parent / "results" / "train.json"
 _MEMORY_SHARE = 0.6  # of the published step's, within which ours is to be the faster
-_WAN = {
-    "_class_name": "WanTransformer3DModel",
-    "patch_size": [1, 2, 2], "in_channels": 16, "out_channels": 16, "freq_dim": 256, "cross_attn_norm": True,
-    "eps": 1e-6, "qk_norm": "rms_norm_across_heads", "rope_max_seq_len": 1024,
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A model and a step. checkpointing: whether the published step needs it to fit at all."""
-
-    config: dict[str, Any]
-    latents: tuple[int, int, int, int]
-    text: tuple[int, int]
-    pairs: int
-    checkpointing: bool = False
-
-
-def _wan(heads: int, size: int, text: int, inner: int, layers: int) -> dict[str, Any]:
-    return _WAN | {
-        "num_attention_heads": heads,
-        "attention_head_dim": size,
-        "text_dim": text,
-        "ffn_dim": inner,
-        "num_layers": layers,
-    }
-
-
-_FULL_SIZE = (16, 21, 60, 104)  # 480 x 832, 81 frames
-SHAPES = {
-    "pocket": Shape(read_transformer_config(POCKET_FOLDER), (16, 18, 8, 12), (32, 64), 4),
-    "memory": Shape(_wan(4, 64, 256, 1024, 6), (16, 4, 24, 24), (64, 256), 2),
-    "wan1.3b": Shape(_wan(12, 128, 4096, 8960, 30), _FULL_SIZE, (512, 4096), 2, checkpointing=True),
-    "wan14b": Shape(_wan(40, 128, 4096, 13824, 40), _FULL_SIZE, (512, 4096), 1, checkpointing=True),
-}
-
-
-class Noise:
-    """Pairs of noise, from memory."""
-
-    explanation, fingerprint = "noise", "noise"
-
-    def __init__(self, shape: Shape) -> None:
-        self.pairs = tuple(Pair(f"p{index}", 0, 1, 0.9, 0.1) for index in range(shape.pairs))
-        self._videos = {
-            (pair.prompt_id, seed): torch.randn(
-                shape.latents, generator=torch.Generator().manual_seed(7 * index + seed)
-            )
-            for index, pair in enumerate(self.pairs)
-            for seed in (0, 1)
-        }
-        self._text = torch.randn(shape.text, generator=torch.Generator().manual_seed(99))
-
-    def latents(self, prompt_id: str, seed: int) -> Tensor:
-        return self._videos[prompt_id, seed]
-
-    def noise(self, prompt_id: str, seed: int) -> Tensor:
-        return self._videos[prompt_id, seed]
-
-    def text(self, text_id: str) -> Tensor:
-        return self._text
-
-
-def build_model(shape: Shape, device: torch.device, dtype: torch.dtype) -> VideoModel:
-    """Random weights, in the number types that loading gives."""
-    import diffusers
-
-    torch.manual_seed(0)
-    with device:
-        transformer = getattr(diffusers, shape.config["_class_name"]).from_config(shape.config)
-    keep = transformer._keep_in_fp32_modules or ()
-    for name, parameter in transformer.named_parameters():
-        if not any(part in name.split(".") for part in keep):
-            parameter.data = parameter.data.to(dtype)
-    transformer.requires_grad_(False).eval()
-    family = Wan21()
-    return VideoModel(
-        Path("random"), family, SimpleNamespace(transformer=transformer), family.defaults, "random"
-    )
-
-
-def settings_for(shape: Shape) -> TrainSettings:
-    return replace(PUBLISHED, pairs_per_step=shape.pairs, warmup=0, beta=100.0)
-
-
-def trainer_for(model: VideoModel, shape: Shape, plan: MemoryPlan) -> Trainer:
-    """With an adapter that does something, so that policy and reference differ."""
-    trainer = Trainer(model, Noise(shape), settings_for(shape), plan)  # type: ignore[arg-type]
-    generator = torch.Generator().manual_seed(5)
-    for name, parameter in trainer.parameters.items():
-        if ".lora_B." in name:
-            noise = torch.randn(parameter.shape, generator=generator) * 0.02
-            parameter.data.copy_(noise)
-    return trainer
-
-
-def published_loss(
-    policy: Any, reference: Any, model: VideoModel, draw: Draw, settings: TrainSettings
-) -> Tensor:
-    """One pair, from the paper: four forwards, S = MSE_ref - MSE_policy, clipped margin, zeroth-order regulariser."""
-    device, dtype = model.device, model.dtype
-    text = draw.text[None].to(device, dtype)
-    sigma = torch.tensor([draw.sigma], device=device)
-
-    def velocity(network: Any, noisy: Tensor) -> Tensor:
-        return model.family.velocity(network, noisy[None].to(device, dtype), sigma, text)[0].float()
-
-    winner, loser = velocity(policy, draw.noisy_winner), velocity(policy, draw.noisy_loser)
-    with torch.no_grad():
-        reference_winner = velocity(reference, draw.noisy_winner)
-        reference_loser = velocity(reference, draw.noisy_loser)
-
-    def error(first: Tensor, second: Tensor) -> Tensor:
-        return (first - second).square().mean()
-
-    target_winner, target_loser = draw.target_winner.to(device), draw.target_loser.to(device)
-    score_winner = error(reference_winner, target_winner) - error(winner, target_winner)
-    score_loser = error(reference_loser, target_loser) - error(loser, target_loser)
-    margin = (settings.beta * (score_winner - score_loser)).clamp(-settings.clip, settings.clip)
-    drift = 0.5 * (error(winner, reference_winner) + error(loser, reference_loser))
-    return -torch.nn.functional.logsigmoid(margin) + settings.zo_weight * drift
-
-
-Step = Callable[[], float]
-
-
-def published_step(model: VideoModel, shape: Shape) -> tuple[Step, Trainer]:
-    """The procedure with a copied reference: a call is one optimiser step and gives the loss. Closing the trainer gives
-    the base back."""
-    trainer = trainer_for(model, shape, FAST)
-    policy = model.pipeline.transformer
-    reference = copy.deepcopy(policy)
-    reference.disable_adapters()
-    if shape.checkpointing:
-        policy.enable_gradient_checkpointing()
-    optimizer = torch.optim.AdamW(trainer.parameters.values(), lr=1e-4)
-    draws = trainer.drawer.draw(0)
-
-    def step() -> float:
-        total = 0.0
-        for draw in draws:
-            loss = published_loss(policy, reference, model, draw, trainer.settings) / len(draws)
-            loss.backward()
-            total += loss.item()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return total
-
-    return step, trainer
-
-
-def our_step(model: VideoModel, shape: Shape, plan: MemoryPlan) -> tuple[Step, Trainer]:
-    trainer = trainer_for(model, shape, plan)
-    return lambda: next(trainer.run()).loss, trainer
 
 
 def operations(shape: Shape, dtype: torch.dtype) -> float:
     """Of one pair: what the forwards and the backward pass multiply and add, attention included."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     meta = torch.device("meta")
     model = build_model(shape, meta, dtype)
-    from spatialalign_core.train.lora import add_lora
-
     add_lora(model, PUBLISHED.targets, PUBLISHED.rank, PUBLISHED.alpha, 0)
     model.pipeline.transformer.to(meta)
     video, text = torch.empty(shape.latents), torch.empty(shape.text)
@@ -259,7 +102,7 @@ class PeakMemory:
 
     def __enter__(self) -> PeakMemory:
         if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+            tidy(self.device)
             torch.cuda.reset_peak_memory_stats(self.device)
         else:
             gc.collect()
@@ -285,74 +128,125 @@ def _status(name: str) -> int:
 def _warm_up(device: torch.device, dtype: torch.dtype) -> None:
     """Loads what a first step loads, so that it is not taken for the step's own memory."""
     small = replace(SHAPES["memory"], latents=(16, 1, 8, 8), pairs=1)
-    step, _ = our_step(build_model(small, device, dtype), small, FAST)
+    step, trainer = our_step(build_model(small, device, dtype), small, FAST)
     step()
+    trainer.close()
 
 
 def measure_memory(shape: Shape, device: torch.device, dtype: torch.dtype, plan: MemoryPlan | None) -> int:
-    """Peak of two steps, weights and all; plan None for the published step."""
+    """Peak of two steps, weights and all; plan None for the published step.
+
+    On a card of the second alone, since there the model is built in float32 first, which takes more than a lean plan.
+    """
     _warm_up(device, dtype)
     with PeakMemory(device) as peak:
         model = build_model(shape, device, dtype)
-        step, _ = published_step(model, shape) if plan is None else our_step(model, shape, plan)
+        step, trainer = published_step(model, shape) if plan is None else our_step(model, shape, plan)
         step()
-        step()
-    return peak.bytes
+        with PeakMemory(device) if device.type == "cuda" else contextlib.nullcontext(peak) as second:
+            step()
+    trainer.close()
+    return second.bytes
 
 
 def preflight(shape: Shape, device: torch.device, dtype: torch.dtype, plan: MemoryPlan) -> dict[str, Any]:
     """The estimate beside the measured peak."""
     estimated = _estimate(shape, device, dtype, plan).peak
     measured = measure_memory(shape, device, dtype, plan)
-    return {
-        "plan": plan.name,
-        "estimated": estimated,
-        "measured": measured,
-        "ratio": round(estimated / measured, 3),
-    }
+    ratio = round(estimated / measured, 3)
+    print(f"{plan.name}: estimated {estimated / 2**30:.3f} GiB, measured {measured / 2**30:.3f}", flush=True)
+    return {"plan": plan.name, "estimated": estimated, "measured": measured, "ratio": ratio}
 
 
 def compare(options: argparse.Namespace, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
-    shape = SHAPES[options.shape]
-    needed, peak = operations(shape, dtype), matrix_peak(device, dtype)
+    shape, started, longest = SHAPES[options.shape], time.monotonic(), 0.0
+    result = _about(options, shape, device, dtype)
     model = build_model(shape, device, dtype)
-    estimates = _estimates(options, shape, device, dtype)
-    plans = {name: replace(each.plan, compile=options.compile) for name, each in estimates.items()}
-    sides: dict[str, dict[str, Any]] = {}
-    for name, plan in {"published": None, **plans}.items():
-        found = _measure(options, model, shape, device, plan)
-        if found is None:
-            print(f"{name}: out of memory", flush=True)
-            continue
-        rate = needed / found["seconds_a_pair"]
-        found["tflops_a_second"] = round(rate / 1e12, 4)
-        found["share_of_matrix_peak"] = round(rate / peak, 4)
-        if plan is not None:
-            found["estimated_bytes"] = estimates[name].peak
-        sides[name] = found
-        print(_line(name, found), flush=True)
-    published = sides.pop("published")
-    chosen = _best(sides, _MEMORY_SHARE * published["peak_bytes"])
-    ours = sides[chosen]
+    sides: dict[str, Side] = {}
+    ways: dict[str, Way | None] = {"published": None, **_ways(options, shape, device, dtype)}
+    for name, way in ways.items():
+        begun = time.monotonic()
+        side: Side | str = f"it would end after {options.minutes:g} minutes (--minutes)"
+        if not sides or begun - started + longest <= 60 * options.minutes:
+            side = _measure(options, model, shape, device, way)
+            longest = max(longest, time.monotonic() - begun)
+        if isinstance(side, str):
+            result["left_out"] |= {name: side}
+            print(f"{name}: left out, {side}", flush=True)
+        else:
+            sides[name] = side
+            result |= _summary(result, sides, way)
+            print(_line(name, result["plans"].get(name) or result["published"]), flush=True)
+        path = RESULTS if options.shape == "pocket" else RESULTS.with_stem(f"train-{options.shape}")
+        atomic_write(path, json.dumps(result, indent=1) + "\n")
+    return result
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to make our step."""
+
+    estimate: Estimate
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one way to make a step took. gradient: of the first step, scaled to length 1."""
+
+    loss: float
+    seconds_a_pair: float
+    first_step_seconds: float
+    peak_bytes: int
+    gradient: Tensor
+
+
+def _about(
+    options: argparse.Namespace, shape: Shape, device: torch.device, dtype: torch.dtype
+) -> dict[str, Any]:
+    on_card = device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or "CPU",
+        "device": torch.cuda.get_device_name(device) if on_card else platform.processor() or "CPU",
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "shape": options.shape,
         "dtype": str(dtype),
-        "plan": chosen,
-        "compile": options.compile,
         "pairs": shape.pairs,
-        "operations_a_pair": needed,
-        "matrix_peak_tflops": round(peak / 1e12, 4),
-        "published": published,
-        "ours": ours,
-        "plans": sides,
-        "speed_ratio": round(published["seconds_a_pair"] / ours["seconds_a_pair"], 3),
-        "memory_ratio": round(ours["peak_bytes"] / published["peak_bytes"], 3),
-        "loss_difference": abs(ours["loss"] - published["loss"]),
+        "operations_a_pair": operations(shape, dtype),
+        "matrix_peak_tflops": round(matrix_peak(device, dtype) / 1e12, 4),
+        "left_out": {},
+        "plans": {},
+    }
+
+
+def _summary(result: dict[str, Any], sides: dict[str, Side], last: Way | None) -> dict[str, Any]:
+    """The result with the newest side in it, and what is best so far."""
+    (*_, name), (*_, side) = sides, sides.values()
+    rate = result["operations_a_pair"] / side.seconds_a_pair / 1e12
+    row = {
+        "loss": side.loss,
+        "seconds_a_pair": side.seconds_a_pair,
+        "first_step_seconds": round(side.first_step_seconds, 3),
+        "peak_bytes": side.peak_bytes,
+        "tflops_a_second": round(rate, 4),
+        "share_of_matrix_peak": round(rate / result["matrix_peak_tflops"], 4),
+    }
+    if last is None:
+        return {"published": row}
+    row["estimated_bytes"] = last.estimate.peak
+    if "published" not in sides:  # out of memory
+        return {"plans": result["plans"] | {name: row}}
+    published = sides["published"]
+    row["gradient_difference"] = round((published.gradient - side.gradient).norm().item(), 6)
+    plans = result["plans"] | {name: row}
+    chosen = _best(plans, _MEMORY_SHARE * published.peak_bytes)
+    ours = plans[chosen]
+    return {
+        "plans": plans,
+        "plan": chosen,
+        "speed_ratio": round(published.seconds_a_pair / ours["seconds_a_pair"], 3),
+        "memory_ratio": round(ours["peak_bytes"] / published.peak_bytes, 3),
+        "loss_difference": abs(ours["loss"] - published.loss),
     }
 
 
@@ -361,33 +255,44 @@ def _measure(
     model: VideoModel,
     shape: Shape,
     device: torch.device,
-    plan: MemoryPlan | None,
-) -> dict[str, Any] | None:
-    """Loss, seconds and peak memory of one side; plan None for the published step. None when memory runs out."""
+    way: Way | None,
+) -> Side | str:
+    """One side; way None for the published step. Why not, where that does not work here."""
     base = copy.deepcopy(model) if device.type == "cpu" else model
     transformer = base.pipeline.transformer
     try:
-        step, trainer = published_step(base, shape) if plan is None else our_step(base, shape, plan)
+        if way is None:
+            step, trainer = published_step(base, shape)
+        else:
+            step, trainer = our_step(base, shape, way.estimate.plan, way.compile)
         try:
-            loss, _ = _timed(step, device)  # the first one also warms up
+            loss, first = _timed(step, device)  # the first one also warms up
+            moments = [trainer.optimizer.state[each]["exp_avg"].flatten() for each in _trained(trainer)]
+            gradient = torch.nn.functional.normalize(torch.cat(moments).float(), dim=0).cpu()
+            del moments
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
             seconds = sorted(_timed(step, device)[1] for _ in range(options.repeats))
+            peak = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
         finally:
             trainer.close()
             transformer.disable_gradient_checkpointing()
             del step, trainer
+    except SpatialAlignError as error:  # torch cannot compile here
+        return str(error)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        return None
+        return "out of memory"
     finally:
         tidy(device)
-    if device.type == "cuda":
-        peak = torch.cuda.max_memory_allocated(device)
-    else:
-        peak = _in_child(options, "published" if plan is None else plan.name)
-    return {"loss": loss, "seconds_a_pair": seconds[len(seconds) // 2] / shape.pairs, "peak_bytes": peak}
+    if device.type != "cuda":
+        peak = _in_child(options, "published" if way is None else way.estimate.plan.name)
+    return Side(loss, seconds[len(seconds) // 2] / shape.pairs, first, peak, gradient)
+
+
+def _trained(trainer: Trainer) -> list[torch.nn.Parameter]:
+    return list(trainer.parameters.values())
 
 
 def _line(name: str, found: dict[str, Any]) -> str:
@@ -395,6 +300,27 @@ def _line(name: str, found: dict[str, Any]) -> str:
         f"{name}: {found['seconds_a_pair']:.4g} s a pair, {found['peak_bytes'] / 2**30:.3f} GiB, "
         f"{found['tflops_a_second']:.4g} TFLOP/s, {found['share_of_matrix_peak']:.1%} of the matrix peak, "
         f"loss {found['loss']:.6f}"
+    )
+
+
+_FIRST = ("parked", "attention", "recompute", "offload")
+"""Plans likely to matter on a card, measured before the others; the first two with torch.compile as well."""
+
+
+def _ways(
+    options: argparse.Namespace, shape: Shape, device: torch.device, dtype: torch.dtype
+) -> dict[str, Way]:
+    """What to measure, by name, in order."""
+    found = {name: Way(each) for name, each in _estimates(options, shape, device, dtype).items()}
+    some = _FIRST[:2] if device.type == "cuda" and options.plan == "all" else ()
+    compiled = {
+        f"{name}, compiled": Way(way.estimate, compile=True)
+        for name, way in found.items()
+        if options.compile or name in some
+    }
+    order = [name for name in _FIRST if name in found] if options.plan == "all" else []
+    return (
+        {name: found[name] for name in order[:1]} | compiled | {name: found[name] for name in order} | found
     )
 
 
@@ -450,7 +376,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--plan", choices=["auto", "all", *PLANS], help="default: all on a GPU, else auto")
     add("--memory", type=float, metavar="GIB", help="for --plan auto and all: most memory to use")
     add("--repeats", type=int, help="default: 2 on a GPU, else 5")
-    add("--compile", action="store_true", help="torch.compile, block by block")
+    add("--compile", action="store_true", help="each plan with torch.compile, block by block, as well")
+    add(
+        "--minutes",
+        type=float,
+        help="begin no further plan after so many (default: 8 on a GPU, else no limit)",
+    )
     add(
         "--preflight",
         choices=list(PLANS),
@@ -463,6 +394,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     on_card = device.type == "cuda"
     options.plan = options.plan or ("all" if on_card else "auto")
     options.repeats = options.repeats or (2 if on_card else 5)
+    options.minutes = options.minutes or (8 if on_card else float("inf"))
     dtype = torch.bfloat16 if on_card else torch.float32
     if not on_card:
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -474,9 +406,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps([preflight(SHAPES[options.shape], device, dtype, plan) for plan in plans]))
         return
     result = compare(options, device, dtype)
-    name = RESULTS if options.shape == "pocket" else RESULTS.with_stem(f"train-{options.shape}")
-    atomic_write(name, json.dumps(result, indent=1) + "\n")
-    print(json.dumps({name: result[name] for name in ("speed_ratio", "memory_ratio", "loss_difference")}))
+    print(json.dumps({name: result.get(name) for name in ("speed_ratio", "memory_ratio", "loss_difference")}))
 
 
 if __name__ == "__main__":

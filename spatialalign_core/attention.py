@@ -10,9 +10,13 @@ Attention = Literal["auto", "cudnn", "flash", "efficient", "math"]
 
 
 def attention_order(wish: Attention, capability: tuple[int, int]) -> tuple[str, ...]:
-    """Kernels in the order to try them. From compute capability 9 on, cuDNN's are by far the fastest of torch's own."""
+    """Kernels in the order to try them; none leaves the choice to torch.
+
+    On data-centre cards of compute capability 9 and 10 cuDNN's are by far the fastest of torch's own, which older torch
+    does not know; on consumers' Blackwell cards (12) they are the slower ones.
+    """
     if wish == "auto":
-        return ("cudnn", "flash", "efficient", "math") if capability >= (9, 0) else ()
+        return ("cudnn", "flash", "efficient", "math") if capability[0] in (9, 10) else ()
     return (wish, *(each for each in ("flash", "efficient", "math") if each != wish))
 
 

@@ -27,6 +27,7 @@ NO_ROOM_FOR_LIBRARIES = (
 _UNLOADED = "failed to map segment"
 _FULL = (
     *("out of memory", "can't allocate memory", "not enough memory", "cannot allocate memory", "bad_alloc"),
+    "status_alloc_failed",  # cuBLAS and cuDNN, which take memory of their own
     *(_UNLOADED, "can't start new thread", "unable to mmap"),
 )
 

@@ -73,7 +73,7 @@ def generate(
         known = {} if states is None else states
         for _ in encode_texts(model, jobs, settings, known, plan, device):
             pass
-        negative = known[settings.negative_prompt] if settings.guidance_scale > 1 else None
+        negative = known[settings.negative_prompt].to(device) if settings.guidance_scale > 1 else None
         with compiled(model, plan):
             for start in range(0, len(jobs), plan.batch_size):
                 batch = jobs[start : start + plan.batch_size]
@@ -91,9 +91,10 @@ def encode_texts(
     plan: Plan,
     device: torch.device,
 ) -> Iterator[str]:
-    """Put the text states (1, L, D) that the jobs need into `states`, on the device; yields each text when it is there.
+    """Put the text states (1, L, D) that the jobs need into `states`; yields each text when it is there.
 
-    A large encoder on a CPU takes many seconds a text, so this too can be stopped between two.
+    They wait in main memory: one of Wan's takes 4 MiB, and a run has many texts. A large encoder on a CPU takes many
+    seconds a text, so this too can be stopped between two.
     """
     texts = [job.text for job in jobs]
     if settings.guidance_scale > 1:
@@ -102,7 +103,7 @@ def encode_texts(
         if text not in states:
             put_to_work(model, "text_encoder", plan, device)
             # One by one: a text's states must not depend on which others it is encoded with.
-            states[text] = model.encode_text([text]).to(device)
+            states[text] = model.encode_text([text]).cpu()
             yield text
 
 
@@ -117,7 +118,7 @@ def _batch(
 ) -> Iterator[Sample]:
     shape = model.family.latent_shape(model.pipeline, settings)
     noise = torch.stack([initial_noise(job, shape) for job in batch])
-    text = torch.cat([states[job.text] for job in batch])
+    text = torch.cat([states[job.text] for job in batch]).to(device)
     put_to_work(model, "transformer", plan, device)
     with sampling(model, plan):
         latents = model.family.sample(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .attention import attention_kernels
-from .errors import SpatialAlignError
+from .compiling import compiling
 from .models.base import VideoModel
 from .plan import PARTS, Part, Plan, networks, plan_generation
 
@@ -84,14 +84,8 @@ def compiled(model: VideoModel, plan: Plan) -> Iterator[None]:
     try:
         for block in blocks:
             block.compile()
-        yield
-    except RuntimeError as error:
-        if blocks and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            first_line = str(error).strip().splitlines()[0]
-            raise SpatialAlignError(
-                f"torch.compile does not work on this machine ({first_line}); switch 'compile' off."
-            ) from error
-        raise
+        with compiling():
+            yield
     finally:
         for block in blocks:
             block._compiled_call_impl = None

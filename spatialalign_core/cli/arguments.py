@@ -194,6 +194,7 @@ def _train(parser: argparse.ArgumentParser) -> None:
     add("--plan", default="auto", metavar="NAME", help="memory plan (default auto: the fastest that fits)")
     add("--memory", type=float, metavar="GIB", help="most memory to use (default: what is free)")
     add("--plans", action="store_true", help="show what each plan needs and stop")
+    add("--compile", action="store_true", help="compile the model first: a minute of waiting, then faster")
     add("--optimizer", dest="train_optimizer", help="adamw, adamw_fused or adamw_8bit (default adamw)")
     add("--average", type=float, dest="train_average", metavar="X", help="leave an average, such as 0.99")
     add("--check-every", type=int, default=0, metavar="N", help="steps between looks (default 0: none)")

@@ -56,6 +56,7 @@ def train(options: argparse.Namespace) -> int:
         options.tensorboard,
         Path(options.continue_from) if options.continue_from else None,
         ranks,
+        options.compile,
     )
     code = drive(stage, run.lora_path(model.lora_name(options.name))) if ranks.leads else _follow(stage)
     ranks.leave()

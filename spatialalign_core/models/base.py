@@ -67,6 +67,9 @@ class Family:
     """Beginnings of module names that no set means."""
     text_kinds: ClassVar[tuple[str, ...]]
     """Which text encoders it needs, as `text_encoders.recognise` calls them, in the pipeline's order."""
+    masked_attention: ClassVar[bool] = False
+    """Whether attention takes a mask of the text, with which cuDNN's backward pass can give NaN (pytorch issue 196678).
+    """
     leading_latents: ClassVar[int] = 0
     """Frames of latents at the start that stand for nothing, and repeat the first one where a video is encoded."""
     experts: ClassVar[tuple[str, ...]] = ()

@@ -198,6 +198,7 @@ class Run(RunLayout):
         tensorboard: bool = False,
         continue_from: Path | None = None,
         ranks: Ranks = ALONE,
+        compile: bool = False,
     ) -> Iterator[Progress]:
         """Train lora/<name>.safetensors on pairs/, going on from the last checkpoint; see `VideoModel.lora_name`.
 
@@ -205,12 +206,13 @@ class Run(RunLayout):
         make and score meanwhile. plan: how to fit into memory, "auto" for the fastest that does; room: bytes it may
         use, None for what is free. device: where to compute, None for where the model is. continue_from: a LoRA file
         of any style to begin with. ranks: this process among those that train together; only the leading one writes.
+        compile: the model's blocks with torch.compile, a minute or two of waiting before faster steps.
         `control` says how to talk to it while it runs. SpatialAlignError when there is nothing to train on, or no plan
         fits.
         """
         if not ranks.leads:
             pairs = load_pairs(self.pairs_folder)
-            yield from follow_training(model, pairs, settings, device, continue_from, ranks)
+            yield from follow_training(model, pairs, settings, device, continue_from, ranks, compile)
             return
         try:
             with self._writing():
@@ -233,6 +235,7 @@ class Run(RunLayout):
                     self.folder / "tensorboard" if tensorboard else None,
                     continue_from,
                     ranks,
+                    compile,
                 )
         finally:
             ranks.dismiss()

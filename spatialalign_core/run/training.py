@@ -39,13 +39,14 @@ def train_lora(
     tensorboard: Path | None = None,
     continue_from: Path | None = None,
     ranks: Ranks = ALONE,
+    compile: bool = False,
 ) -> Iterator[Progress]:
     """Train and write `lora`, yielding after every step.
 
     Goes on from the newest whole checkpoint that belongs to these pairs, settings and weights; a LoRA that is finished
     is not trained again. However it ends, all steps that were done are saved. The model leaves without any LoRA. `log`
     gets one row a step. plan, room: see `plan_training`; with "auto", what needed a leaner plan goes on with that.
-    continue_from, ranks: see `Trainer`; this process leads.
+    continue_from, ranks, compile: see `Trainer`; this process leads.
     """
     pairs.check()
     if continue_from is not None and continue_from.resolve() == lora.resolve():
@@ -72,7 +73,7 @@ def train_lora(
         control.answered(request)
     place = device or model.device
     estimate = plan_training(model, pairs, settings, place, plan, room)
-    trainer = Trainer(model, pairs, settings, estimate.plan, place, continue_from, ranks)
+    trainer = Trainer(model, pairs, settings, estimate.plan, place, continue_from, ranks, compile)
     try:
         state, damaged = load_checkpoint(checkpoints, trainer.fingerprint)
         for path in damaged:
@@ -115,12 +116,13 @@ def follow_training(
     device: torch.device | None,
     continue_from: Path | None,
     ranks: Ranks,
+    compile: bool = False,
 ) -> Iterator[Progress]:
     """Take part in a training that another process leads, writing nothing; yields after every step."""
     first = ranks.hear()
     if first is None:  # nothing to train, or it could not begin
         return
-    trainer = Trainer(model, pairs, settings, find_plan(first.plan), device, continue_from, ranks)
+    trainer = Trainer(model, pairs, settings, find_plan(first.plan), device, continue_from, ranks, compile)
     try:
         for log in follow(trainer, first):
             yield Progress("train", log.step, log.total)

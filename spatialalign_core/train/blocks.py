@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .away import settle
 from .plans import MemoryPlan
 from .ranks import ALONE, Ranks
 from .recompute import Recomputation, recomputing
@@ -34,9 +35,15 @@ class PlannedBlocks:
     """Puts a plan on the transformer's blocks, with the LoRA on them already; `close` takes it off to the bit."""
 
     def __init__(
-        self, transformer: nn.Module, plan: MemoryPlan, device: torch.device, ranks: Ranks = ALONE
+        self,
+        transformer: nn.Module,
+        plan: MemoryPlan,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+        compile: bool = False,
     ) -> None:
-        """device: where blocks compute. The rest of the transformer must be there already."""
+        """device: where blocks compute. The rest of the transformer must be there already. compile: with torch.compile,
+        which happens when a block is first used."""
         self.blocks = blocks_of(transformer)
         self.device = device
         self._stores: list[_Store | Shards] = []
@@ -47,13 +54,13 @@ class PlannedBlocks:
                 spread = plan.weights == "sharded"
                 store = Shards(block, device, ranks) if spread else _Store(block, plan.weights, device)
                 self._stores.append(store)
-            if index < count or plan.compile or store:
-                forward = torch.compile(block.forward) if plan.compile else block.forward
+            if index < count or compile or store:
+                forward = torch.compile(block.forward) if compile else block.forward
                 how = Recomputation(
                     store.held if store else contextlib.nullcontext,
-                    # A compiled block is one operation: nothing within it can be kept.
-                    plan.keep_attention and not plan.compile,
+                    plan.keep_attention,
                     plan.kept_on_host,
+                    compile,
                 )
                 # Weights that come and go must not be what the backward pass has kept.
                 again = index < count or store is not None
@@ -68,6 +75,7 @@ class PlannedBlocks:
         """The blocks as they were, with the weights that they had, on `device`; spread ones do not come back."""
         for block in self.blocks:
             block.__dict__.pop("forward", None)
+        settle()
         for store in self._stores:
             store.close(device)
         self._stores = []
@@ -94,11 +102,12 @@ class _Store:
                 if kind == "fp8" and not (isinstance(module, nn.Linear) and parameter.ndim == 2):
                     parameter.data = parameter.data.to(device)
                     continue
-                original = _to_host(parameter.data, device)
+                original = _to_host(parameter.data)
                 if kind == "fp8":
                     home, scale = _to_fp8(parameter.data.to(device))
                 else:
-                    home, scale = original, None
+                    home = original = original.pin_memory() if device.type == "cuda" else original
+                    scale = None
                 self.kept.append(_Kept(parameter, original, home, scale))
                 parameter.data = home
 
@@ -122,9 +131,8 @@ class _Store:
         self.kept = []
 
 
-def _to_host(value: Tensor, device: torch.device) -> Tensor:
-    host = value if value.device.type == "meta" else value.to("cpu")
-    return host.pin_memory() if device.type == "cuda" else host
+def _to_host(value: Tensor) -> Tensor:
+    return value if value.device.type == "meta" else value.to("cpu")
 
 
 def _to_fp8(weight: Tensor) -> tuple[Tensor, Tensor]:

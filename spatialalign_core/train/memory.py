@@ -7,10 +7,11 @@ import gc
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..errors import is_out_of_memory
 
-__all__ = ["free_memory", "is_out_of_memory", "tidy", "used_memory"]
+__all__ = ["free_memory", "is_out_of_memory", "reachable_size", "tidy", "used_memory"]
 
 _GROUPS, _GROUPS_OF_PROCESS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
@@ -29,6 +30,12 @@ def used_memory(device: torch.device) -> tuple[int, int]:
         return torch.cuda.memory_reserved(device), torch.cuda.mem_get_info(device)[1]
     used = _resident()
     return used, used + free_memory(device)
+
+
+def reachable_size(tensor: Tensor) -> int:
+    """Bytes of the computer's memory that such a tensor takes where a card can reach it: torch gives it out in powers
+    of two (`CachingHostAllocator`)."""
+    return 1 << (tensor.numel() * tensor.element_size() - 1).bit_length()
 
 
 def tidy(device: torch.device) -> None:

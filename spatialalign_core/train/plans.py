@@ -20,7 +20,6 @@ class MemoryPlan:
     weights of the blocks, which are frozen: on the device ("resident"), in the computer's memory and on the device only
     while a block works ("host"), on the device in 8 bits ("fp8": rounds the base), or on the device a part in each
     process ("sharded").
-    compile: with torch.compile, block by block.
     """
 
     name: str
@@ -31,7 +30,6 @@ class MemoryPlan:
     keep_attention: bool = False
     kept_on_host: bool = False
     weights: str = "resident"
-    compile: bool = False
 
 
 FAST = MemoryPlan("fast", "many pairs at once, everything kept", micro_batch=16)

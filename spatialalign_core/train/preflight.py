@@ -24,10 +24,11 @@ from torch.utils._pytree import tree_iter
 
 from ..errors import SpatialAlignError
 from ..models.base import Family, VideoModel
+from .away import waiting
 from .blocks import PlannedBlocks
 from .draws import Draw
-from .kept import waiting
 from .lora import add_lora
+from .memory import reachable_size
 from .plans import LADDER, MemoryPlan
 from .settings import TrainSettings
 from .step import pair_loss
@@ -84,8 +85,6 @@ def estimate(
     """Peak memory of a training step. config: the transformer's, with its `_class_name`."""
     import diffusers
 
-    if plan.compile:  # what the compiler saves is not known beforehand
-        plan = replace(plan, compile=False)
     with _Counter() as counter, _fused_attention():
         with _META:
             transformer = getattr(diffusers, config["_class_name"]).from_config(config)
@@ -106,7 +105,7 @@ def estimate(
         state = [torch.empty_like(p) for _ in range(copies) for p in trained]
         pairs = min(plan.micro_batch, settings.pairs_per_step)
         loss = pair_loss(model, _draws(pairs, shape), settings, plan, _META).total
-        host = waiting() + _bytes(away)
+        host = waiting() + sum(map(reachable_size, away))
         loss.backward()
         del loss
         del state

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from .kept import Away, Keeping, Replaying, Shelf
+from .away import Away
+from .kept import Shelf, shelving
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,17 @@ class Recomputation:
     """How a block is made again.
 
     held: within it the block's weights are there. attention: results of self-attention are kept, which take most of the
-    time to make again and little room. on_host: what is kept waits in the computer's memory.
+    time to make again and little room. on_host: what is kept waits in the computer's memory. compiled: whether the
+    block's forward is.
     """
 
     held: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     attention: bool = False
     on_host: bool = False
+    compiled: bool = False
+
+    def shelving(self, shelf: Shelf, again: bool) -> contextlib.AbstractContextManager[None]:
+        return shelving(shelf, again, self.compiled) if self.attention else contextlib.nullcontext()
 
 
 def recomputing(forward: Callable[..., Any], how: Recomputation) -> Callable[..., Any]:
@@ -50,12 +56,9 @@ class _Recomputed(torch.autograd.Function):
         ctx.forward_again, ctx.how, ctx.structure = forward, how, structure
         ctx.wanted = [isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves]
         ctx.shelf = Shelf(how.on_host)
-        with how.held():
-            if how.attention:
-                output = _attentive(forward, ctx, leaves)
-            else:
-                arguments, named = tree_unflatten(list(leaves), structure)
-                output = forward(*arguments, **named)
+        arguments, named = tree_unflatten(_apart(leaves, [False] * len(leaves)), structure)
+        with how.held(), how.shelving(ctx.shelf, again=False):
+            output = forward(*arguments, **named)
         # What is as large as the result is one block's own; the rest is small, or the same for all blocks.
         own = [how.on_host and isinstance(leaf, Tensor) and leaf.shape == output.shape for leaf in leaves]
         ctx.is_saved = [isinstance(leaf, Tensor) and not away for leaf, away in zip(leaves, own, strict=True)]
@@ -77,9 +80,7 @@ class _Recomputed(torch.autograd.Function):
         leaves = _apart(leaves, ctx.wanted)
         arguments, named = tree_unflatten(leaves, ctx.structure)
         with ctx.how.held():
-            # A mode sees every operation: only where there is something to give back.
-            replaying = Replaying(ctx.shelf) if ctx.shelf.results else contextlib.nullcontext()
-            with torch.enable_grad(), replaying:
+            with torch.enable_grad(), ctx.how.shelving(ctx.shelf, again=True):
                 output = ctx.forward_again(*arguments, **named)
             torch.autograd.backward(output, gradients[0])
         return (
@@ -89,17 +90,6 @@ class _Recomputed(torch.autograd.Function):
             None,
             *(leaf.grad if wanted else None for leaf, wanted in zip(leaves, ctx.wanted, strict=True)),
         )
-
-
-def _attentive(forward: Any, ctx: Any, leaves: tuple[Any, ...]) -> Tensor:
-    """The block's result, with what self-attention gave put on the shelf.
-
-    With gradients on, since kernels leave out what only a backward pass needs; the graph itself keeps nothing.
-    """
-    arguments, named = tree_unflatten(_apart(leaves, ctx.wanted), ctx.structure)
-    hooks = torch.autograd.graph.saved_tensors_hooks(lambda tensor: None, lambda nothing: nothing)
-    with torch.enable_grad(), hooks, Keeping(ctx.shelf):
-        return forward(*arguments, **named).detach()
 
 
 def _apart(leaves: Any, wanted: list[bool]) -> list[Any]:

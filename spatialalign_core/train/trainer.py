@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..attention import attention_kernels, attention_order
+from ..attention import Attention, attention_kernels, attention_order
+from ..compiling import compiling
 from ..errors import SpatialAlignError
 from ..files import fingerprint
 from ..models.base import VideoModel
@@ -80,10 +81,12 @@ class Trainer:
         device: torch.device | None = None,
         continue_from: Path | None = None,
         ranks: Ranks = ALONE,
+        compile: bool = False,
     ) -> None:
         """device: where to compute, None for where the model is; `close` brings it back. continue_from: a LoRA file of
-        any style to begin with. ranks: this process among those that train together. SpatialAlignError when the file
-        changes layers that are not trained, or there are more processes than pairs in a step.
+        any style to begin with. ranks: this process among those that train together. compile: the blocks with
+        torch.compile. SpatialAlignError when the file changes layers that are not trained, or there are more processes
+        than pairs in a step.
         """
         if not pairs.pairs:
             raise SpatialAlignError(f"There are no pairs to train on. {pairs.explanation}".strip())
@@ -98,14 +101,14 @@ class Trainer:
                 f"by a launcher, a divisor of {settings.pairs_per_step} in number."
             )
         self.model, self.pairs, self.settings, self.plan = model, pairs, settings, plan
-        self.ranks = ranks
+        self.ranks, self.compile = ranks, compile
         self._own_way = True  # the state is not what the followers' own steps have led to
         self.device = device or model.device
         self._slowness = 1.0 if settings.base_width is None else min(1.0, settings.base_width / model.width)
-        on_card = self.device.type == "cuda"
-        self._kernels = (
-            attention_order("auto", torch.cuda.get_device_capability(self.device)) if on_card else ()
-        )
+        self._kernels: tuple[str, ...] = ()
+        if self.device.type == "cuda":
+            wish: Attention = "flash" if model.family.masked_attention else "auto"
+            self._kernels = attention_order(wish, torch.cuda.get_device_capability(self.device))
         self.step = 0
         self.torn = False
         """Whether an error left the weights between two steps; `restore` mends that."""
@@ -207,7 +210,7 @@ class Trainer:
         self._move()
         self.average = {n: p.detach().clone() for n, p in self.parameters.items()} if settings.average else {}
         self.optimizer = make_optimizer(self.parameters.values(), settings)
-        self.blocks = PlannedBlocks(model.transformer, self.plan, self.device, self.ranks)
+        self.blocks = PlannedBlocks(model.transformer, self.plan, self.device, self.ranks, self.compile)
 
     def _park(self) -> list[tuple[nn.Module, torch.device]]:
         """Pictures and words are latents and embeddings by now: what makes them leaves the device."""
@@ -235,7 +238,9 @@ class Trainer:
                 tensor.data = tensor.data.to(self.device)
 
     def _optimizer_value(self, value: Tensor) -> Tensor | int:
-        if value.ndim:
+        # The fused optimiser's kernel reads the number of steps too, and would take an address of the computer's
+        # memory for one of the card's.
+        if value.ndim or self.optimizer.defaults.get("fused"):
             return value.clone().to(self.device)
         return value.clone() if value.is_floating_point() else int(value)
 
@@ -246,7 +251,7 @@ class Trainer:
         rate = learning_rate_at(settings, self.step) * self._slowness
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with self.ranks.all_well(), attention_kernels(self._kernels):
+        with self.ranks.all_well(), attention_kernels(self._kernels), compiling():
             loss, parts = self._gradients(self._draws())
         loss = self.ranks.add_up(loss)
         self.ranks.add_up_gradients(list(self.parameters.values()))

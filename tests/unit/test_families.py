@@ -108,6 +108,23 @@ def test_loss_and_scheduler_agree(family: Any) -> None:
 
 
 @every_family
+def test_attention_with_a_mask_is_known(family: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    masks: list[bool] = []
+    real = torch.nn.functional.scaled_dot_product_attention
+
+    def attention(*arguments: Any, attn_mask: Any = None, **named: Any) -> torch.Tensor:
+        masks.append(attn_mask is not None)
+        return real(*arguments, attn_mask=attn_mask, **named)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attention)
+    network = make_transformer(family)
+    shape = (1, *family.latent_shape(pipeline_of(family, network), SETTINGS))
+    with torch.no_grad():
+        family.velocity(network, torch.zeros(shape), torch.tensor([0.5]), text_of(family))
+    assert masks and any(masks) == family.masked_attention
+
+
+@every_family
 def test_names_go_there_and_back(family: Any) -> None:
     network = make_transformer(family)
     ours = network.state_dict()

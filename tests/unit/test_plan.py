@@ -60,7 +60,14 @@ def test_plan_fits_the_card(card: int, memory: Memory, expected: Plan) -> None:
 
 @pytest.mark.parametrize(
     ("wish", "capability", "first"),
-    [("auto", (9, 0), "cudnn"), ("auto", (8, 9), None), ("flash", (8, 9), "flash"), ("math", (9, 0), "math")],
+    [
+        ("auto", (9, 0), "cudnn"),
+        ("auto", (10, 0), "cudnn"),
+        ("auto", (12, 0), None),
+        ("auto", (8, 9), None),
+        ("flash", (8, 9), "flash"),
+        ("math", (9, 0), "math"),
+    ],
 )
 def test_kernels_end_with_one_that_always_works(
     wish: str, capability: tuple[int, int], first: str | None
@@ -121,6 +128,14 @@ def test_texts_are_encoded_once(model: VideoModel, monkeypatch: pytest.MonkeyPat
     assert all(
         a.equal(b.latents) for a, b in zip(with_states, generate(model, jobs(), settings, 1), strict=True)
     )
+
+
+def test_texts_wait_in_main_memory(model: VideoModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a card thousands of them would fill it beside what the plan knows of."""
+    monkeypatch.setattr("spatialalign_core.generate.put_to_work", lambda *where: None)
+    states: dict[str, torch.Tensor] = {}
+    list(encode_texts(model, jobs(), model.defaults, states, Plan(1), torch.device("meta")))
+    assert states and {state.device.type for state in states.values()} == {"cpu"}
 
 
 def test_blocks_are_plain_again_after_compiling(model: VideoModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,6 +212,17 @@ def test_interrupted_run_ends_bit_equal(model, tmp_path, stop):
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+@pytest.mark.parametrize(("optimizer", "place"), [("adamw", "cpu"), ("adamw_fused", "meta")])
+def test_count_of_steps_is_restored_to_where_the_optimizer_reads_it(model, optimizer, place):
+    """The fused kernel reads it on the device, as AdamW's own `load_state_dict` knows."""
+    trainer = Trainer(model, Pairs(), replace(TINY, optimizer=optimizer))
+    trainer.device = torch.device("meta")  # a device that any machine has
+    assert trainer._optimizer_value(torch.tensor(3.0)).device.type == place
+    assert trainer._optimizer_value(torch.ones(2)).device.type == "meta"
+    trainer.device = model.device
+    trainer.close()
+
+
 def test_truncated_checkpoint_falls_back_to_the_one_before(model, tmp_path):
     trainer = Trainer(model, Pairs(), TINY)
     for _ in trainer.run():

@@ -145,6 +145,7 @@ class Hunyuan(Family):
     pipeline_class = "HunyuanVideoPipeline"
     transformer_class = "HunyuanVideoTransformer3DModel"
     vae_class = "AutoencoderKLHunyuanVideo"
+    masked_attention = True
     training_shift = 7.0
     defaults = GenerateSettings(height=544, width=960, num_frames=129, fps=24, steps=50, guidance_scale=6.0)
     names = KeyNames(_RENAMES, _FUSED, _SPELLINGS.items())

@@ -48,6 +48,7 @@ class Ltx(Family):
     pipeline_class = "LTXPipeline"
     transformer_class = "LTXVideoTransformer3DModel"
     vae_class = "AutoencoderKLLTXVideo"
+    masked_attention = True
     training_shift = 5.0
     defaults = GenerateSettings(
         height=512,

@@ -104,6 +104,7 @@ class Mochi(Family):
     pipeline_class = "MochiPipeline"
     transformer_class = "MochiTransformer3DModel"
     vae_class = "AutoencoderKLMochi"
+    masked_attention = True
     training_shift = 5.0
     defaults = GenerateSettings(height=480, width=848, num_frames=163, fps=30, steps=64, guidance_scale=4.5)
     names = KeyNames(_RENAMES, _FUSED)
