@@ -32,7 +32,7 @@ from spatialalign_core.train.preflight import (
 from spatialalign_core.train.settings import DEFAULT, PUBLISHED
 from spatialalign_core.train.step import pair_loss
 from spatialalign_core.weight_files import read_weights
-from tests.noise_pairs import SETTINGS, apart, attention_made, gradients, trainer_for
+from tests.noise_pairs import SETTINGS, NoisePairs, apart, attention_made, gradients, trainer_for
 
 ROOT = Path(__file__).resolve().parents[2]
 WAN_1_3B = {
@@ -203,7 +203,7 @@ def test_nothing_fits_is_explained(model_folder: Path) -> None:
 def test_pairs_of_another_model_are_named(
     model: VideoModel, plan: str, latents: tuple[int, ...], text: tuple[int, ...]
 ) -> None:
-    pairs, cpu = Noise(latents, text), torch.device("cpu")
+    pairs, cpu = NoisePairs(latents, text), torch.device("cpu")
     with pytest.raises(SpatialAlignError, match="do not fit the model wan-untrained: it takes no latents"):
         plan_training(model, pairs, SETTINGS, cpu, plan, 2**34)  # type: ignore[arg-type]
 
