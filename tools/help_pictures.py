@@ -2,7 +2,8 @@
 
 Each picture shows a node at work in its smallest graph, and carries that graph: dropped on ComfyUI's canvas, the
 picture opens it. Needs what the browser tests need; takes some minutes, most of them for a small training. With the run
-folder that quickstart.py has left, the nodes of the loop show that run instead of a small one of their own.
+folder that quickstart.py has left, the nodes of the loop show that run instead of a small one of their own; Rounds then
+takes half an hour, unless the folder holds three rounds already.
 """
 
 from __future__ import annotations
@@ -52,10 +53,20 @@ class Size:
     seeds: int
     steps: int
     looks: int
+    rounds: int
+    round_steps: int
 
 
-SMALL = Size("small", {"train_prompts": 12, "held_out_prompts": 4}, seeds=3, steps=30, looks=2)
-QUICKSTART = Size("quickstart", {"train_prompts": 144}, seeds=4, steps=0, looks=5)
+SMALL = Size(
+    "small",
+    {"train_prompts": 12, "held_out_prompts": 4},
+    seeds=3,
+    steps=30,
+    looks=2,
+    rounds=2,
+    round_steps=20,
+)
+QUICKSTART = Size("quickstart", {"train_prompts": 144}, seeds=4, steps=0, looks=5, rounds=3, round_steps=0)
 
 
 def main() -> None:
@@ -266,8 +277,8 @@ def _loop(stage: str, size: Size) -> Callable[[Graph], list[Added]]:
                 run=last["run"],
                 video_model=model["video_model"],
                 detector=detector["detector"],
-                rounds=2,
-                steps=20,
+                rounds=size.rounds,
+                steps=size.round_steps,
             )
             return [last, rounds]
         made, last = (

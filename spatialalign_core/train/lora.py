@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
+from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
@@ -37,7 +38,24 @@ def add_lora(model: VideoModel, targets: str, rank: int, alpha: float, seed: int
     for parameter in parameters.values():
         parameter.data = parameter.data.float()
         parameter.requires_grad_(True)
+    for layer in model.transformer.modules():
+        if isinstance(layer, LoraLayer):
+            layer.cast_input_dtype_enabled = False
+            for half in (layer.lora_A, layer.lora_B):
+                half[TRAINED] = _InItsInputsType(half[TRAINED].weight)
     return parameters
+
+
+class _InItsInputsType(nn.Module):
+    """Half of a LoRA, kept in 32 bits and computed in as many as what comes in. peft would hold every layer's input a
+    second time in 32 bits, which for all layers of a large model is more than the rest of a block."""
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, value: Tensor) -> Tensor:
+        return nn.functional.linear(value, self.weight.to(value.dtype))
 
 
 def start_from(model: VideoModel, parameters: dict[str, nn.Parameter], path: Path, scale: float) -> None:

@@ -301,3 +301,26 @@ def test_full_memory_while_loading_is_no_damage(model_folder: Path, monkeypatch:
     ):
         with pytest.raises(SpatialAlignError, match="not enough memory to load"):
             load()
+
+
+def test_a_lora_keeps_32_bits_and_computes_in_those_of_the_model(model: VideoModel) -> None:
+    """Else every layer's input would be held a second time, in 32 bits."""
+    model.pipeline.transformer.to(torch.bfloat16)
+    trainer = trainer_for(model, FAST)
+    halves = {
+        name: module
+        for name, module in model.transformer.named_modules()
+        if name.endswith((".lora_A.trained", ".lora_B.trained"))
+    }
+    given: set[torch.dtype] = set()
+    for module in halves.values():
+        module.register_forward_hook(lambda _, inputs, output: given.update({inputs[0].dtype, output.dtype}))
+    trainer._gradients(trainer._draws())
+    assert {f"{name}.weight" for name in halves} == set(trainer.parameters)
+    assert given == {torch.bfloat16}
+    kinds = {
+        tensor.dtype for p in trainer.parameters.values() for tensor in (p, p.grad) if tensor is not None
+    }
+    assert kinds == {torch.float32}
+    trainer.close()
+    model.pipeline.transformer.to(torch.float32)
