@@ -273,7 +273,7 @@ def _loop(stage: str, size: Size) -> Callable[[Graph], list[Added]]:
         if stage == "Rounds":
             rounds = graph.add(
                 "SpatialAlign_Rounds",
-                tall=1000,
+                tall=840,
                 run=last["run"],
                 video_model=model["video_model"],
                 detector=detector["detector"],
