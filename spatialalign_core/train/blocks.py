@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..compiling import compile_function
 from .away import settle
 from .plans import MemoryPlan
 from .ranks import ALONE, Ranks
@@ -55,7 +56,7 @@ class PlannedBlocks:
                 store = Shards(block, device, ranks) if spread else _Store(block, plan.weights, device)
                 self._stores.append(store)
             if index < count or compile or store:
-                forward = torch.compile(block.forward) if compile else block.forward
+                forward = compile_function(block.forward) if compile else block.forward
                 how = Recomputation(
                     store.held if store else contextlib.nullcontext,
                     plan.keep_attention,
