@@ -222,6 +222,13 @@ def evaluate_stage(
     base, aligned = (layout.scored_samples(set, split, seeds) for set in (BASE, ALIGNED))
     yield Progress("evaluate", 0, 2, f"{len(base)} videos before and {len(aligned)} after training")
     evaluation = evaluate(base, aligned, tau, bootstrap)
+    gone = [each.video for each in (*base, *aligned) if each.video and not each.video.exists()]
+    if gone:
+        text = (
+            f"Videos are gone ({len(gone)}, first {gone[0]}); their scores count, and the report shows what is left. "
+            "Generate them again to see them."
+        )
+        yield Progress("evaluate", 0, 2, text, warning=True)
     yield Progress("evaluate", 1, 2, "writing the report")
     log = layout.training_log() or None
     rounds = [asdict(each) for each in layout.finished_rounds()]

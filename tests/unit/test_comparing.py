@@ -39,6 +39,24 @@ def run(tmp_path: Path, lora: Path) -> Run:
     return make_run(tmp_path / "run", sets, held_out=NAMES)
 
 
+@pytest.mark.parametrize("gone", [0, 1, 3])
+def test_a_report_says_which_videos_it_cannot_show(tmp_path: Path, gone: int) -> None:
+    sets = {
+        name: {prompt: [score, score] for prompt in NAMES}
+        for name, score in {"base": 0.1, "aligned": 0.9}.items()
+    }
+    run = make_run(tmp_path / "run", sets, held_out=NAMES)
+    videos = [
+        run.video_path("base", NAMES[0], 0),
+        *(run.video_path("aligned", NAMES[1], seed) for seed in (0, 1)),
+    ]
+    for video in videos[:gone]:
+        video.unlink()
+    warnings = [item.message for item in run.evaluate(bootstrap=10) if item.warning]
+    assert [f"({gone}, first {videos[0]})" in text for text in warnings] == [True] * (gone > 0)
+    assert run.report_html.exists()
+
+
 @pytest.mark.parametrize(
     ("side", "name", "set"),
     [
