@@ -166,7 +166,7 @@ def test_weights_that_a_card_reaches_take_powers_of_two(full_size: dict[str, Est
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("recompute", "parked", "offload"), r"about 13\.5 GiB even with the plan 'recompute'"),
+        (("recompute", "parked", "offload"), r"about 13\.4 GiB even with the plan 'recompute'"),
         (("parked", "offload"), "The plan 'offload' needs more of the computer's memory than is free"),
     ],
 )
