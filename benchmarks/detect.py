@@ -101,10 +101,8 @@ class Published:
             inputs = self.models.grounding_processor(images=picture, text=text, return_tensors="pt")
             with torch.inference_mode():
                 output = self.models.grounding(**inputs.to(self.device))
-            logits, places = (
-                output.logits.cpu(),
-                output.pred_boxes.cpu(),
-            )  # as the released code does at this point
+            # As the released code does at this point.
+            logits, places = output.logits.cpu(), output.pred_boxes.cpu()
             if not self.models.trained:
                 few = logits[0].amax(-1).topk(_FEW).indices
                 logits, places = logits[:, few], places[:, few]

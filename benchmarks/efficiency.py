@@ -283,7 +283,8 @@ def parse() -> argparse.Namespace:
 def jobs(options: argparse.Namespace) -> list[tuple[Arm, int]]:
     """All training runs, what matters most first."""
     main = main_arms(options.evaluations, options.looks)
-    presets, tuned, ablations = main[:2], main[2:4], main[4:]
+    presets, rest = main[:2], main[2:]
+    tuned, ablations = rest[: len(TUNED)], rest[len(TUNED) :]
     factors = factor_arms(options.factor_evaluations)
     return [
         *((arm, seed) for seed in range(options.seeds) for arm in presets),

@@ -54,7 +54,6 @@ from spatialalign_core.train.preflight import (
 )
 from spatialalign_core.train.settings import PUBLISHED
 from spatialalign_core.train.step import pair_loss
-from spatialalign_core.train.trainer import Trainer
 
 RESULTS = Path(__file__).resolve().parent / "results" / "train.json"
 _MEMORY_SHARE = 0.6  # of the published step's, within which ours is to be the faster
@@ -267,7 +266,9 @@ def _measure(
             step, trainer = our_step(base, shape, way.estimate.plan, way.compile)
         try:
             loss, first = _timed(step, device)  # the first one also warms up
-            moments = [trainer.optimizer.state[each]["exp_avg"].flatten() for each in _trained(trainer)]
+            moments = [
+                trainer.optimizer.state[each]["exp_avg"].flatten() for each in trainer.parameters.values()
+            ]
             gradient = torch.nn.functional.normalize(torch.cat(moments).float(), dim=0).cpu()
             del moments
             if device.type == "cuda":
@@ -289,10 +290,6 @@ def _measure(
     if device.type != "cuda":
         peak = _in_child(options, "published" if way is None else way.estimate.plan.name)
     return Side(loss, seconds[len(seconds) // 2] / shape.pairs, first, peak, gradient)
-
-
-def _trained(trainer: Trainer) -> list[torch.nn.Parameter]:
-    return list(trainer.parameters.values())
 
 
 def _line(name: str, found: dict[str, Any]) -> str:

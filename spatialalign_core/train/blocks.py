@@ -107,8 +107,9 @@ class _Store:
                 if kind == "fp8":
                     home, scale = _to_fp8(parameter.data.to(device))
                 else:
-                    home = original = original.pin_memory() if device.type == "cuda" else original
-                    scale = None
+                    if device.type == "cuda":  # these travel at every use
+                        original = original.pin_memory()
+                    home, scale = original, None
                 self.kept.append(_Kept(parameter, original, home, scale))
                 parameter.data = home
 
