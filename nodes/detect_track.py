@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io
 
 from ..spatialalign_core.detect.box_formats import AUTO
+from ..spatialalign_core.detect.others import with_others
 from ..spatialalign_core.detect.tracker import detect_track
 from ..spatialalign_core.detect.validity import find_rule
 from ..spatialalign_core.draw_tracks import Drawing, draw_tracks
@@ -106,6 +107,7 @@ class DetectTrack(io.ComfyNode):
         )
         with loaded.in_use():
             track = detect_track(finder, frames, *words, find_rule(rule), keep_masks, mask_tracker)
+        track = with_others(track, finder.found)
         text = describe_track(track) + understood_text(loaded)
         prompt = understood(sentence) if sentence.strip() else None
         score = None if prompt is None else score_track(track, prompt.change)

@@ -8,6 +8,7 @@ import torch
 from comfy_api.latest import io
 
 from ..spatialalign_core.detect.box_formats import AUTO
+from ..spatialalign_core.detect.others import with_others
 from ..spatialalign_core.detect.tracker import detect_track
 from ..spatialalign_core.detect.validity import PUBLISHED, find_rule
 from ..spatialalign_core.draw import annotate, chart
@@ -89,6 +90,7 @@ class ScoreVideo(io.ComfyNode):
         )
         with loaded.in_use():
             track = detect_track(finder, frames, *words, find_rule(rule), mask_tracker=mask_tracker)
+        track = with_others(track, finder.found)
         score = score_track(track, prompt.change)
         text = describe_score(prompt, track, score) + understood_text(loaded)
         annotated = annotate(frames, track)
