@@ -99,7 +99,7 @@ def annotate(frames: Picture, track: Track, shortest: int = 384) -> Picture:
     factor = max(1, math.ceil(shortest / min(frames.shape[1:3])))
     height, width = (side * factor for side in frames.shape[1:3])
     scale = np.array([width / track.width, height / track.height] * 2)
-    size = max(14, height // 24)
+    size = max(14, min(height, width) // 24)
     result = np.empty((len(frames), height, width, 3), dtype=np.uint8)
     for index, frame in enumerate(frames):
         image = enlarged(frame, (width, height))
