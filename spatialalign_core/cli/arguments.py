@@ -138,7 +138,7 @@ def _finding(parser: argparse.ArgumentParser) -> None:
 
 def _score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "target", type=paths.existing, metavar="RUN|FILE", help="a run folder, or a JSON file of boxes"
+        "target", type=paths.written, metavar="RUN|FILE", help="a run folder, or a JSON file of boxes"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     _set(parser)

@@ -165,6 +165,7 @@ def test_a_linked_run_folder_is_followed(answers: Answers) -> None:
     except OSError:
         pytest.skip("no links here")
     assert answers.ask("GET", "/spatialalign/video", params=VIDEO)[0] == 200
+    assert answers.layout(answers.root / "first run").folder.name == "first run"  # the LoRA is named after it
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "save", "sample", "stop"])
