@@ -273,7 +273,7 @@ def compare(options: argparse.Namespace) -> int:
     folder = comparison_folder(run, a, b)
     data = read_comparison(folder)
     print(folder / "picture.png")
-    print(json.dumps({key: data[key] for key in ("a", "b", "tau", "verdict", "accuracy")}))
+    print(json.dumps({key: data[key] for key in ("a", "b", "tau", "verdict", "accuracy", "obey")}))
     return 0
 
 
@@ -322,7 +322,8 @@ VERBS = {
 
 def _result(report: Path) -> dict[str, Any]:
     data = json.loads(report.read_text(encoding="utf-8"))
-    return {name: data[name] for name in ("base", "aligned", "tau", "valid_base", "valid_aligned")}
+    names = ("base", "aligned", "tau", "valid_base", "valid_aligned", "obey_base", "obey_aligned")
+    return {name: data[name] for name in names}
 
 
 def _fail(sentence: str) -> int:

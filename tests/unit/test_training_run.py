@@ -255,7 +255,7 @@ def scored_as(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> list
         assert not getattr(model.pipeline.transformer, "peft_config", None)  # the model is free
         looked.append(step)
         yield Progress("generate", 0, 1, "videos")
-        return dict(zip(HELD_OUT, (scores[step], scores[step], 1.0), strict=True))
+        return dict(zip(HELD_OUT, (scores[step], scores[step], 1.0, 0.5), strict=True))
 
     monkeypatch.setattr("spatialalign_core.run.folder.look", look)
     return looked
