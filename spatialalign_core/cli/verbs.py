@@ -177,13 +177,14 @@ def score(options: argparse.Namespace) -> int:
 
 def _score_run(options: argparse.Namespace) -> int:
     from ..run import Run
+    from ..score import obeys
 
     run = Run(options.target)
     code = drive(run.score(options.set, options.split), None)
     if code:
         return code
     rows = [
-        {"id": f"{prompt_id}/{seed}"} | asdict(score)
+        {"id": f"{prompt_id}/{seed}"} | asdict(score) | {"obeys": obeys(score)}
         for (prompt_id, seed), score in sorted(run.scores(options.set, options.split).items())
     ]
     if options.json:
@@ -196,7 +197,8 @@ def _score_run(options: argparse.Namespace) -> int:
 
 
 def _print_score(entry: dict[str, Any]) -> None:
-    text = f"{entry['dsr']:.3f}" if entry["valid"] else f"INVALID: {entry['reason']}"
+    verdict = "obeys" if entry["obeys"] else "does not obey"
+    text = f"{entry['dsr']:.3f}\t{verdict}" if entry["valid"] else f"INVALID: {entry['reason']}"
     print(f"{entry['id']}\t{text}")
 
 
