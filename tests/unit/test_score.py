@@ -72,11 +72,13 @@ def assert_published(cases: list[dict], answers: list[dict]) -> None:
         expected = case["expected"]
         assert answer["valid"] == (expected is not None)
         if expected is None:
-            assert answer["reason"] and all(answer[name] is None for name in NUMBERS)
+            assert answer["reason"] and all(answer[name] is None for name in NUMBERS) and not answer["obeys"]
             continue
         assert answer["reason"] is None and answer["scored_frames"] == expected["scored_frames"]
         for name in NUMBERS:
             assert answer[name] == pytest.approx(expected[name], abs=1e-9, rel=0), (case["id"], name)
+        ends = min(expected["initial_ssr"], expected["final_ssr"])
+        assert answer["obeys"] == (expected["dsr"] >= 0.7 and ends >= 0.2), case["id"]
 
 
 def test_equals_the_published_answers(tmp_path: Path) -> None:
