@@ -59,9 +59,8 @@ def read_scores(path: Path) -> list[ScoreRow]:
     try:
         return [_row(record) for record in read_table(path, _COLUMNS)]
     except (SpatialAlignError, ValueError) as error:
-        raise SpatialAlignError(
-            f"{path} is damaged ({error}); delete it and score the videos again."
-        ) from error
+        why = str(error).removeprefix(f"{path}, ").replace(f"{path} is", "it is").partition(";")[0]
+        raise SpatialAlignError(f"{path} is damaged ({why}); delete it and score the videos again.") from error
 
 
 def _row(record: dict[str, str]) -> ScoreRow:
