@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SpatialAlignError
-from .chosen import generate_settings, load_model, train_settings, workers_of_options
+from .chosen import generate_settings, load_model, told, train_settings, workers_of_options
 from .console import drive
 
 if TYPE_CHECKING:
@@ -81,9 +81,11 @@ def _load_for_training(options: argparse.Namespace, device: torch.device, whole:
 
     quiet_libraries()
     if whole:
-        return load_video_model(options.model, device, expert=options.expert)
-    return load_video_model(
-        options.model, "cpu", usual_dtype(device), expert=options.expert, transformer_only=True
+        return told(load_video_model(options.model, device, expert=options.expert))
+    return told(
+        load_video_model(
+            options.model, "cpu", usual_dtype(device), expert=options.expert, transformer_only=True
+        )
     )
 
 

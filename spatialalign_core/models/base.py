@@ -82,9 +82,14 @@ class Family:
     def recognise(self, shapes: Shapes, name: str) -> str | None:
         """What a transformer of original key names is, for people; None where it is not of this family.
 
-        name: of its file, for families that no key or shape tells apart.
+        name: of its folder and file ("folder/file"), for families that no key or shape tells apart. SpatialAlignError
+        where the name leaves open what has to be known.
         """
         raise NotImplementedError
+
+    def doubt(self, shapes: Shapes, name: str) -> str | None:
+        """What neither weights nor name tell of a transformer of this family, as a sentence; None where it is known."""
+        return None
 
     def transformer_config(self, shapes: Shapes) -> dict[str, Any]:
         """diffusers' configuration of that transformer."""

@@ -78,7 +78,7 @@ def _recognise(file: Path, size: int, changed: int) -> FileKind:
         everything = read_shapes(file)
         shapes = bare_shapes(everything)
         for family in families():
-            title = family.recognise(shapes, file.name)
+            title = family.recognise(shapes, f"{file.parent.name}/{file.name}")
             if title:
                 return FileKind(TRANSFORMER, title, (family.name,))
         vae = bare_shapes(everything, VAE_PREFIXES)

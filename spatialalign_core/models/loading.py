@@ -72,7 +72,7 @@ def _load_files(
 ) -> VideoModel:
     made = assemble(parts, dtype, tokenizers)
     files = ", ".join(file.name for file in parts.files[1:])
-    description = "\n".join([f"{made.title}, with {files}", *made.left_out])
+    description = "\n".join([f"{made.title}, with {files}", *made.notes])
     return VideoModel(
         parts.transformer,
         made.family,

@@ -3,7 +3,6 @@ the pipeline they make. Nothing asks the hub: sizes come from shapes, constants 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from ..errors import SpatialAlignError
 from ..files import fingerprint
 from ..weight_files import read_shapes, weights_fingerprint
-from . import text_encoders
+from . import experts, text_encoders
 from .base import Family
 from .families import families
 from .file_kinds import TRANSFORMER, VAE, VAE_PREFIXES, FileKind, recognise_file, weight_files
@@ -47,13 +46,13 @@ class Parts:
 
 @dataclass
 class Assembled:
-    """A pipeline of single files. left_out: how many weights of each file are of no use, with the first of them."""
+    """A pipeline of single files. notes: sentences on what was left out, and on what was decided in doubt."""
 
     family: Family
     pipeline: Any
     title: str
     expert: str | None
-    left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def folders_beside(path: Path) -> list[Path]:
@@ -109,11 +108,12 @@ def assemble(parts: Parts, dtype: torch.dtype, tokenizers: Mapping[str, Path] | 
     files = [parts.transformer]
     if family.experts:
         assert parts.other_expert is not None
-        expert = _expert_of(parts.transformer, family)
+        expert = _expert_of(parts.transformer)
         made.expert = family.experts[expert]
         files.insert(1 - expert, parts.other_expert)
     for name, file in zip(("transformer", "transformer_2"), files, strict=False):
         components[name] = _transformer(file, family, dtype, made)
+    made.notes += _doubts(parts, family)
     components["vae"] = _vae(parts.vae, family, dtype, made)
     for index, file in enumerate(parts.text_encoders):
         suffix = "" if index == 0 else f"_{index + 1}"
@@ -145,10 +145,18 @@ def _vae(file: Path, family: Family, dtype: torch.dtype, made: Assembled) -> Any
     return network
 
 
+def _doubts(parts: Parts, family: Family) -> list[str]:
+    path, other = parts.transformer, parts.other_expert
+    doubt = family.doubt(bare_shapes(read_shapes(path)), f"{path.parent.name}/{path.name}")
+    if other is not None and not experts.is_named_as_partner(path, other):
+        doubt = f"{other.name} is taken for the other network of {path.name}; no name is more like it."
+    return [doubt] if doubt else []
+
+
 def _note(made: Assembled, file: Path, left_out: Sequence[str]) -> None:
     if left_out:
         some = ", ".join(left_out[:2]) + (", ..." if len(left_out) > 2 else "")
-        made.left_out.append(
+        made.notes.append(
             f"{len(left_out)} weights of {file.name} that the model does not have were left out: {some}"
         )
 
@@ -185,34 +193,30 @@ def _text_encoder(
 
 
 def _partner(path: Path, family: Family, files: Sequence[Path], given: Path | None) -> Path | None:
-    """The file of the other expert: the one given, the one named alike, or the first of that kind."""
+    """The file of the other expert: the one given, or the one named alike. Others are not guessed at."""
     if not family.experts:
         return None
-    mine = _expert_of(path, family)
+    mine = _expert_of(path)
     others = [
         file
         for file in ([given] if given else files)
         if (kind := _kind_or_none(file)) and family.name in kind.families and kind.role == TRANSFORMER
-        and _expert_of(file, family) != mine
+        and _expert_of(file) != mine
     ]  # fmt: skip
-    if not others:
-        raise _missing(path, family, f"network for {family.experts[1 - mine]}", "models/diffusion_models")
-    plain = _without_expert(path.name, family)
-    return min(
-        others, key=lambda file: (_without_expert(file.name, family) != plain, file.parent != path.parent)
+    found = given if given in others else experts.find_partner(path, others)
+    if found is not None:
+        return found
+    what = f"network for {family.experts[1 - mine]}"
+    there = f" There is {others[0].name}; if it belongs to it, give it that name." if others else ""
+    raise SpatialAlignError(
+        f"{path.name} is {_a(family.title)} and needs its {what}, {experts.partner_name(path)}, which was not found; "
+        f"put the file into models/diffusion_models or beside it.{there}"
     )
 
 
-def _expert_of(path: Path, family: Family) -> int:
-    words = [re.sub(r"[ _-]", "", expert) for expert in family.experts]
-    return next(i for i, word in enumerate(words) if word in re.sub(r"[ _-]", "", path.name.lower()))
-
-
-def _without_expert(name: str, family: Family) -> str:
-    plain = re.sub(r"[ _-]", "", name.lower())
-    for expert in family.experts:
-        plain = plain.replace(expert.replace(" ", ""), "")
-    return plain
+def _expert_of(path: Path) -> int:
+    """0 for high noise, 1 for low: the pipeline's order."""
+    return 0 if experts.HIGH in experts.experts_in(f"{path.parent.name}/{path.name}") else 1
 
 
 def _first(files: Iterable[Path], hint: str, fits: Callable[[FileKind], bool]) -> Path | None:

@@ -60,7 +60,9 @@ def read_scores(path: Path) -> list[ScoreRow]:
         return [_row(record) for record in read_table(path, _COLUMNS)]
     except (SpatialAlignError, ValueError) as error:
         why = str(error).removeprefix(f"{path}, ").replace(f"{path} is", "it is").partition(";")[0]
-        raise SpatialAlignError(f"{path} is damaged ({why}); delete it and score the videos again.") from error
+        raise SpatialAlignError(
+            f"{path} is damaged ({why}); delete it and score the videos again."
+        ) from error
 
 
 def _row(record: dict[str, str]) -> ScoreRow:
