@@ -39,12 +39,12 @@ def experts_in(name: str) -> set[str]:
 
 def says_pair(name: str) -> bool:
     """Whether the name speaks of Wan2.2 A14B."""
-    return bool(_NEWER.search(name)) and not _OLDER.search(_parts(name)[0])
+    return _speaks_of(_NEWER, name, unless=_OLDER)
 
 
 def says_older(name: str) -> bool:
     """Whether the name speaks of Wan2.1, which has one network for all noise."""
-    return bool(_OLDER.search(name))
+    return _speaks_of(_OLDER, name, unless=_NEWER)
 
 
 def says_merged(name: str) -> bool:
@@ -81,6 +81,12 @@ def _distance(file: Path, path: Path) -> tuple[int, int]:
     """Files of the same folder and of the same packing come first."""
     packing = set(_words(file.stem)) ^ set(_words(path.stem))
     return file.parent != path.parent, len(packing)
+
+
+def _speaks_of(pattern: re.Pattern[str], name: str, unless: re.Pattern[str]) -> bool:
+    """The file's word counts before the folder's."""
+    file, folder = _parts(name)
+    return bool(pattern.search(file)) or (bool(pattern.search(folder)) and not unless.search(file))
 
 
 def _parts(name: str) -> tuple[str, str]:

@@ -12,11 +12,12 @@ import torch
 
 from ..errors import SpatialAlignError
 from ..files import fingerprint
-from ..weight_files import read_shapes, weights_fingerprint
+from ..weight_files import first_part, read_shapes, weights_fingerprint
 from . import experts, text_encoders
 from .base import Family
 from .families import families
 from .file_kinds import TRANSFORMER, VAE, VAE_PREFIXES, FileKind, recognise_file, weight_files
+from .tokenizers import has_tokenizer
 from .weights import bare_shapes, empty, fill, read_plain, rows_of
 
 # Where ComfyUI keeps them, beside each other.
@@ -73,7 +74,8 @@ def find_parts(
 
     SpatialAlignError when one is missing or of another kind.
     """
-    family, _ = _family_of(path)
+    path = first_part(path)
+    family, _ = family_of(path)
     files = weight_files(folders_beside(path) if folders is None else folders)
     vae = vae or _first(
         files, family.name[:3], lambda kind: kind.role == VAE and family.name in kind.families
@@ -102,7 +104,7 @@ def assemble(parts: Parts, dtype: torch.dtype, tokenizers: Mapping[str, Path] | 
     """
     import diffusers
 
-    family, title = _family_of(parts.transformer)
+    family, title = family_of(parts.transformer)
     made = Assembled(family, None, title, None)
     components: dict[str, Any] = {"scheduler": family.scheduler(title)}
     files = [parts.transformer]
@@ -161,13 +163,22 @@ def _note(made: Assembled, file: Path, left_out: Sequence[str]) -> None:
         )
 
 
-def _family_of(path: Path) -> tuple[Family, str]:
+def family_of(path: Path) -> tuple[Family, str]:
+    """The family of a video model's file, and what the file is, for people. SpatialAlignError for another file."""
     kind = recognise_file(path)
     if kind.role != TRANSFORMER:
         raise SpatialAlignError(
             f"{path.name} is {_a(kind.title)}, not a video model; choose the video model's file."
         )
     return next(each for each in families() if each.name == kind.families[0]), kind.title
+
+
+def transformer_config(path: Path) -> dict[str, Any]:
+    """diffusers' configuration of a video model's file, with its `_class_name`."""
+    family, _ = family_of(path)
+    return family.transformer_config(bare_shapes(read_shapes(path))) | {
+        "_class_name": family.transformer_class
+    }
 
 
 def _text_encoder(
@@ -186,7 +197,13 @@ def _text_encoder(
     if len(given) >= len(family.text_kinds):
         kinds = " and ".join(f"{file.name} is {_a(recognise_file(file).title)}" for file in given)
         raise SpatialAlignError(f"{family.title} needs a {title}, but {kinds}; choose another text encoder.")
-    found = _first(files, wanted[:4], lambda kind: kind.kind == wanted and kind.width == width)
+    fitting = [
+        file
+        for file in _hinted(files, wanted[:4])
+        if (kind := _kind_or_none(file)) and kind.kind == wanted and kind.width == width
+    ]
+    # T5's tokenizer comes with ComfyUI, UMT5's does not: a file that has it goes before one that would have to find it.
+    found = next((file for file in fitting if has_tokenizer(file, wanted)), fitting[0] if fitting else None)
     if found is None:
         raise _missing(path, family, title, "models/text_encoders")
     return found
@@ -220,8 +237,12 @@ def _expert_of(path: Path) -> int:
 
 
 def _first(files: Iterable[Path], hint: str, fits: Callable[[FileKind], bool]) -> Path | None:
-    hinted = sorted(files, key=lambda file: hint not in file.name.lower())
-    return next((file for file in hinted if (kind := _kind_or_none(file)) and fits(kind)), None)
+    return next((file for file in _hinted(files, hint) if (kind := _kind_or_none(file)) and fits(kind)), None)
+
+
+def _hinted(files: Iterable[Path], hint: str) -> list[Path]:
+    """Those with the hint in their names first."""
+    return sorted(files, key=lambda file: hint not in file.name.lower())
 
 
 def _kind_or_none(file: Path) -> FileKind | None:
