@@ -200,7 +200,7 @@ def _text_encoder(
     fitting = [
         file
         for file in _hinted(files, wanted[:4])
-        if (kind := _kind_or_none(file)) and kind.kind == wanted and kind.width == width
+        if (found_kind := _kind_or_none(file)) and (found_kind.kind, found_kind.width) == (wanted, width)
     ]
     # T5's tokenizer comes with ComfyUI, UMT5's does not: a file that has it goes before one that would have to find it.
     found = next((file for file in fitting if has_tokenizer(file, wanted)), fitting[0] if fitting else None)
