@@ -33,6 +33,7 @@ def train(options: argparse.Namespace) -> int:
     settings = train_settings(options)
     run.lora_path(options.name)  # a name that cannot be one and missing pairs are told before a model loads
     pairs = load_pairs(run.pairs_folder)
+    run.check_places("lora")
     device = device_of_launcher(
         torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     )
@@ -108,7 +109,9 @@ def rounds(options: argparse.Namespace) -> int:
     from ..run.rounds import RoundSettings
 
     run = Run(options.run)
-    run.prompts("held_out")  # missing prompts are told before a model loads
+    run.prompts("held_out")  # missing prompts and read-only places are told before a model loads
+    run.lora_path(options.name)
+    run.check_places("samples", "tracks", "pairs", "lora", "rounds")
     settings = RoundSettings(
         options.rounds,
         options.patience,

@@ -37,6 +37,16 @@ def find_transformer(folder: Path) -> Path | None:
     return None
 
 
+def is_model_folder(folder: Path) -> bool:
+    """Whether the folder holds a model in diffusers layout or as its authors publish it, damaged or not."""
+    try:
+        return (folder / "model_index.json").is_file() or find_transformer(folder) is not None
+    except SpatialAlignError:
+        return True  # loading says what is wrong
+    except OSError:
+        return False
+
+
 def search_folders(folder: Path, transformer: Path) -> list[Path]:
     """Where the other files are looked for: in the folder itself first."""
     above = [folder.parent] if experts_in(f"{folder.name}/") else []

@@ -14,7 +14,7 @@ from ..detect.base import Detector, MaskTracker, origin
 from ..detect.validity import DetectionRule
 from ..errors import SpatialAlignError
 from ..evaluate import Evaluation, evaluate
-from ..files import fingerprint
+from ..files import fingerprint, last_step
 from ..generate import Job
 from ..models.base import GenerateSettings, VideoModel
 from ..plan import USUAL, GenerateOptions
@@ -232,9 +232,10 @@ def evaluate_stage(
     yield Progress("evaluate", 1, 2, "writing the report")
     log = layout.training_log() or None
     rounds = [asdict(each) for each in layout.finished_rounds()]
-    write_report(
-        layout.report_html, layout.report_json, evaluation, base, aligned, log, dict(settings), rounds
-    )
+    with last_step(f"The result: {_verdict(evaluation)}. The scores are kept in {layout.scores_file}."):
+        write_report(
+            layout.report_html, layout.report_json, evaluation, base, aligned, log, dict(settings), rounds
+        )
     yield Progress("evaluate", 2, 2, _verdict(evaluation), path=layout.report_html)
 
 

@@ -229,6 +229,31 @@ def test_an_emptied_score_table_is_damage(run: Run) -> None:
     assert "score the other sets again too" in warning and len(run.scores()) == 5 * SEEDS
 
 
+@pytest.mark.parametrize(
+    ("stage", "target", "words"),
+    [
+        (
+            lambda run, model: run.evaluate(bootstrap=50),
+            "report.html",
+            "The result: share that obeys: 0.*scores.csv",
+        ),
+        (
+            lambda run, model: run.export_pairs(model, PairSettings(threshold=0.4, min_margin=0.01)),
+            "pairs/pairs.json",
+            "Videos and scores are kept in",
+        ),
+    ],
+)
+def test_a_last_step_that_fails_says_what_is_done(
+    run: Run, model: VideoModel, stage: Any, target: str, words: str
+) -> None:
+    """A folder stands where the last file should go."""
+    (run.folder / target).unlink()
+    (run.folder / target).mkdir()
+    with pytest.raises(SpatialAlignError, match=f"Cannot write .*{target}.*a folder stands.*{words}"):
+        work(stage(run, model))
+
+
 def test_other_weights_or_another_rule_make_the_tracks_again(run: Run) -> None:
     other = RednessDetector()
     other.fingerprint = "redness, trained longer"  # type: ignore[attr-defined]
