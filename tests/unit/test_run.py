@@ -239,7 +239,7 @@ def test_an_emptied_score_table_is_damage(run: Run) -> None:
         ),
         (
             lambda run, model: run.export_pairs(model, PairSettings(threshold=0.4, min_margin=0.01)),
-            "pairs/pairs.json",
+            "pairs/export.json",
             "Videos and scores are kept in",
         ),
     ],
