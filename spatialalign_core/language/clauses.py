@@ -24,7 +24,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+(?=\S)")
 _TIME_LINKS = frozenset("then before after while whilst as until till when once because although though".split())
 _PLAIN_LINKS = frozenset(("and", "but", "so", "yet", "&"))
 _FIRST = re.compile(
-    r"\b(?:before that|beforehand|previously|earlier|originally|at first|at the (?:very )?(?:beginning|start|outset)|"
+    r"\b(?:before that|beforehand|previously|earlier|originally|^first|at the (?:very )?(?:beginning|start|outset)|"
     r"initially|to begin with|had been|having|"
     r"(?:start|starts|started|starting|begin|begins|began|beginning)(?= (?:out |off )?(?:on|at|in|to|from|left|right|atop|"
     r"above|behind|under|by)\b)|once(?= (?:on|at|to|left|right|atop)\b))",
@@ -42,13 +42,14 @@ _AFTERWARDS = re.compile(
 
 @dataclass(frozen=True)
 class Clause:
-    """Part of a sentence. text: its characters, words: lower-case words and punctuation, spans: where each stands.
+    """Part of a sentence. text: its characters, start: where they stand in the whole line, words: lower-case words and punctuation, spans: where each stands.
 
     link: the word that joins it to what stands before ("" for the first). sentence: number of its sentence.
     when: its place in time, as a sort key. question: its sentence asks.
     """
 
     text: str
+    start: int
     words: tuple[str, ...]
     spans: tuple[tuple[int, int], ...]
     link: str
@@ -66,8 +67,11 @@ class Clause:
 def split_clauses(line: str) -> list[Clause]:
     """The clauses of a cleaned text, in the order in which they stand."""
     clauses: list[Clause] = []
+    start = 0
     for number, sentence in enumerate(_SENTENCE_END.split(line)):
-        clauses += _of_sentence(sentence, number, len(clauses))
+        start = line.index(sentence, start)
+        clauses += _of_sentence(sentence, start, number, len(clauses))
+        start += len(sentence)
     return clauses
 
 
@@ -76,7 +80,7 @@ def words_of(text: str) -> tuple[tuple[str, ...], tuple[tuple[int, int], ...]]:
     return tuple(match[0].lower() for match in matches), tuple(match.span() for match in matches)
 
 
-def _of_sentence(sentence: str, number: int, offset: int) -> list[Clause]:
+def _of_sentence(sentence: str, begin: int, number: int, offset: int) -> list[Clause]:
     words, spans = words_of(sentence)
     cuts: list[tuple[int, int, str]] = []  # first word, last word + 1, link
     first, link = 0, ""
@@ -102,6 +106,7 @@ def _of_sentence(sentence: str, number: int, offset: int) -> list[Clause]:
         result.append(
             Clause(
                 text,
+                begin + base,
                 words[start:end],
                 tuple((low - base, high - base) for low, high in spans[start:end]),
                 joined,
@@ -115,7 +120,7 @@ def _of_sentence(sentence: str, number: int, offset: int) -> list[Clause]:
 
 def _when(link: str, lead: str, text: str, index: int, first: bool) -> tuple[int, float]:
     joined = f"{link} {text}"
-    if _FIRST.search(joined) or (link == "before" and re.match(r"(?:that|this)\b", text, re.I)):
+    if _FIRST.search(text) or _FIRST.search(joined) or (link == "before" and re.match(r"(?:that|this)\b", text, re.I)):
         return (-1, index)
     if _LAST.search(text):
         return (1, index)

@@ -16,7 +16,8 @@ _REPLACED = {
 _ARROW = re.compile(r"\s*(?:--?>|=+>|→|⇒|➜|➔|➡)\s*")
 _TAG = re.compile(r"<[^<>]{0,200}>|\b(?:embedding|lora|hypernet):\S+")
 _WEIGHT = re.compile(r"[:]\s*[+-]?\d+(?:\.\d+)?\s*(?=[)\]])")
-_CONTRACTED = re.compile(r"\b(it|he|she|that|there|here|who|what)'s\b(?!\s+(?:left|right|top|front|back|other)\b)", re.I)
+_CONTRACTED = re.compile(r"\b(it|he|she|that|there|here|who|what)'s\b", re.I)
+_ITS = re.compile(r"\b(to|on|onto|from|at|towards?|over)\s+it's\b", re.I)
 _LATER = re.compile(
     r"\b(?:(?:just|only|about)\s+)?(?:an?|one|two|some|a\s+few|several|few)?\s*(?:brief|short|few|split)?\s*"
     r"(?:moments?|seconds?|minutes?|while|instant|beats?|second)\s+later\b"
@@ -57,6 +58,9 @@ def clean(text: str) -> str:
     text = _ARROW.sub(" , then ", text)
     text = re.sub(r"\s-+\s", " , ", text)
     text = _LABEL.sub(" ", text)
+    text = _ITS.sub(r"\1 its", text)
+    text = re.sub(r"\bat\s+first\b", "first", text, flags=re.I)
+    text = re.sub(r"\bat\s+last\b", "finally", text, flags=re.I)
     text = _CONTRACTED.sub(r"\1 is", text)
     text = _EARLIER.sub("previously", text)
     text = _LATER.sub("then", text)

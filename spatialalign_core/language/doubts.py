@@ -125,3 +125,7 @@ def unreal(words: str) -> str:
 
 def several_places(count: int, subject: str) -> str:
     return f"The sentence names {count} places; only where the {subject} begins and ends is scored."
+
+
+def no_part(words: str) -> str:
+    return f"The words '{words}' play no part in the score; the video model still reads them."

@@ -26,6 +26,7 @@ class Event:
     """One statement about a place. clause: its number. actor: see `Actor`. subject: None when nobody is named.
 
     thing: what it is seen from, None when it is not said here; its: "its left". inverted: the subject stands behind it.
+    antecedent: what a pronoun stood closest to.
     """
 
     clause: int
@@ -36,6 +37,7 @@ class Event:
     thing: NounPhrase | None
     its: bool
     inverted: bool = False
+    antecedent: NounPhrase | None = None
     question: bool = False
     scene: str = ""
 
@@ -54,17 +56,16 @@ def find_events(clauses: Sequence[Clause]) -> list[Event]:
         before = clause.words_before(first.start) if first else clause.words
         new_sentence = number == 0 or clauses[number - 1].sentence != clause.sentence
         actor = find_actor(before, clause.link, last is not None and not (new_sentence and bool(before)))
-        if actor.phrase is not None or (new_sentence and actor.scene):
-            known = actor if not actor.scene else None
-        else:
-            known = last
+        known = last
+        if actor.phrase is not None and not actor.phrase.pronoun:
+            known = actor
         for place in places:
             within = actor if place is first else replace(
                 find_actor(clause.words_before(place.start), clause.link, True),
                 scene=False,
             )
             events += _event(clauses, number, clause, place, within, known)
-        if actor.phrase is not None and not actor.phrase.noun.startswith(("it", "he", "she")):
+        if actor.phrase is not None and not actor.phrase.pronoun:
             own = actor.phrase.definite and clause.words[actor.phrase.start] in ("its", "his", "her", "their")
             last = last if own and last is not None else actor
         elif actor.phrase is not None and last is None:
@@ -83,10 +84,13 @@ def _event(
     if thing is not None and _of_the_frame(thing):
         return
     subject = actor.phrase
+    if subject is None and actor.scene and number and clauses[number - 1].sentence != clause.sentence:
+        known = None
     inverted = False
     if place.weak and _other_behind(clause, place):
         return
-    if subject is None and (not actor.same or known is None) and place.named and thing is not None:
+    opens = not clause.words_before(place.start) or not actor.same or clause.words[0].endswith(("ing", "ed", "ly"))
+    if subject is None and opens and (not actor.same or known is None) and place.named and thing is not None:
         subject = _subject_behind(clauses, number, clause, end)
         inverted = subject is not None
     if subject is None and not inverted and known is not None and (actor.same or not actor.scene):
@@ -104,6 +108,7 @@ def _event(
         thing,
         place.owner in ("its", "his", "her", "their"),
         inverted,
+        known.phrase if known is not None and not known.staging else None,
         clause.question,
         _scene_behind(clause, end),
     )
@@ -138,7 +143,7 @@ def _subject_behind(clauses: Sequence[Clause], number: int, clause: Clause, end:
         return noun_phrase(words, at)
     if words:
         return None
-    if number + 1 < len(clauses) and clauses[number + 1].sentence == clause.sentence:
+    if number + 1 < len(clauses) and clauses[number + 1].link == "," and clauses[number + 1].sentence == clause.sentence:
         following = clauses[number + 1]
         places = find_places(following.text)
         actor = find_actor(following.words_before(places[0].start) if places else following.words, "", False)

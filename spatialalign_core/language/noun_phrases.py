@@ -69,7 +69,7 @@ def noun_phrase(words: Sequence[str], start: int) -> NounPhrase | None:
     body = [word for word in words[first:at]]
     while len(body) > 1 and (is_adverb(body[-1]) or is_number(body[-1])):
         body.pop()
-    if not body or all(is_number(word) for word in body) or (len(body) == 1 and _no_noun(body[0])):
+    if not body or all(is_number(word) for word in body) or (first == start and len(body) == 1 and _no_noun(body[0])):
         return None
     if body[-1].endswith("'s") and len(body) > 1:
         body[-1] = body[-1][:-2]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import doubts as say
 from .actors import is_general, same_actor
-from .clauses import split_clauses
+from .clauses import Clause, split_clauses
 from .clean import clean
 from .events import Event, find_events
-from .lexicon import MANY, STAGING, tags
+from .lexicon import MANY, PREPOSITIONS, STAGING, is_adverb, only_verb
 from .noun_phrases import NounPhrase, same_thing
 from .places import OTHER_SIDE
 
@@ -46,9 +46,12 @@ def read_text(text: str) -> Reading:
         return Reading(doubts=(say.other_language(),))
     clauses = split_clauses(line[:20000])
     events = find_events(clauses)
-    reading = _Case(events).read()
-    scene = _scene(clauses, events) if reading.subject else ""
-    return Reading(reading.subject, reading.object, reading.motion, reading.doubts or _nothing(line, reading), reading.remarks, scene)
+    case = _Case(events)
+    reading = case.read()
+    doubts = reading.doubts or _nothing(line, reading)
+    if doubts or not reading.motion:
+        return replace(reading, doubts=doubts)
+    return replace(reading, scene=_scene(line, clauses, case.own), remarks=reading.remarks + _no_part(clauses, case.own))
 
 
 def _nothing(line: str, reading: Reading) -> tuple[str, ...]:
@@ -61,12 +64,14 @@ class _Case:
     def __init__(self, events: Sequence[Event]) -> None:
         self.events = [event for event in events if not event.actor.staging]
         self.doubts: list[str] = []
+        self.own: list[Event] = []
+        self.others: list[NounPhrase] = []
 
     def read(self) -> Reading:
         subject = self._subject()
         own = [event for event in self.events if self._is_of(event, subject)]
         thing = self._thing(own)
-        own = [event for event in own if self._concerns(event, thing)]
+        own = self.own = [event for event in own if self._concerns(event, thing)]
         own.sort(key=lambda event: (event.when, not event.place.origin, event.clause, event.place.start))
         self._check(own, subject)
         motion = self._motion(own)
@@ -94,6 +99,8 @@ class _Case:
         actors: list[tuple[NounPhrase, set[str]]] = []
         for event in self.events:
             phrase = event.subject
+            if phrase is not None and phrase.pronoun:
+                phrase = event.antecedent
             if phrase is None or phrase.pronoun:
                 continue
             known = next((each for each in actors if self._same(each[0], phrase)), None)
@@ -112,15 +119,13 @@ class _Case:
         self.others = [each[0] for each in actors if not self._same(each[0], chosen)]
         return chosen
 
-    others: Sequence[NounPhrase] = ()
-
     def _same(self, one: NounPhrase, other: NounPhrase) -> bool:
         return same_actor(one, other) or (other.definite and is_general(other.head))
 
     def _is_of(self, event: Event, subject: NounPhrase | None) -> bool:
         """Whether it is about the subject. A pronoun is, unless it can stand for another one too."""
         if subject is None:
-            return event.subject is None
+            return event.subject is None or event.subject.pronoun
         if event.subject is None:
             return False
         if not event.subject.pronoun:
@@ -237,7 +242,7 @@ class _Case:
         for noun in (subject, thing):
             words = noun.split()
             odd = any(word in STAGING for word in words[:-1]) or len(words) > 3
-            if odd or not ("NOUN" in tags(words[-1]) or "PROPN" in tags(words[-1])):
+            if odd or only_verb(words[-1]) or is_adverb(words[-1]):
                 self.doubts.append(say.odd_noun(noun))
 
 
@@ -247,11 +252,28 @@ def _different(subject: NounPhrase, thing: NounPhrase) -> tuple[str, str] | None
     return (subject.full, thing.full) if subject.full != thing.full else None
 
 
-def _scene(clauses: Sequence, events: Sequence[Event]) -> str:
+def _scene(line: str, clauses: Sequence[Clause], events: Sequence[Event]) -> str:
+    """The surroundings: what stands before the subject's first clause, or behind an object."""
     opening = clauses[0]
-    first = opening.words[0] if opening.words else ""
-    if first in ("in", "inside", "at", "on", "near", "by", "under", "during", "outside", "beside", "beneath", "within") and (
-        not any(event.clause == 0 and event.subject is not None and not event.actor.scene for event in events)
-    ):
-        return opening.text.strip(" ,")
+    begin = min(events, key=lambda event: event.clause)
+    if opening.words[0] in PREPOSITIONS and not (begin.inverted and begin.clause == 0):
+        clause = clauses[begin.clause]
+        phrase = begin.actor.phrase
+        end = clause.start
+        if phrase is not None:
+            end += clause.spans[min(phrase.start, len(clause.spans) - 1)][0]
+        scene = line[:end].strip(" ,")
+        return re.sub(r",?\s+(?:and|then|while)$", "", scene)
     return next((event.scene for event in events if event.scene), "")
+
+
+def _no_part(clauses: Sequence[Clause], events: Sequence[Event]) -> tuple[str, ...]:
+    """A remark on what the subject does besides: "and falls asleep"."""
+    used = {event.clause for event in events}
+    last = max(used)
+    rest = [
+        clause
+        for number, clause in enumerate(clauses)
+        if number > last and clause.link == "and" and clause.sentence == clauses[last].sentence
+    ]
+    return tuple(say.no_part(f"{clause.link} {clause.text}".strip(" .")) for clause in rest)
