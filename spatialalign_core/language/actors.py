@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 from .lexicon import (
     AUXILIARIES,
+    CAMERA_STARTS,
     CONJUNCTIONS,
     DETERMINERS,
+    FILMED,
+    FILMING,
     IMPERATIVES,
     LOOKS,
     MANY,
@@ -73,7 +76,7 @@ class Actor:
 
     staging: camera, light, style. negated, unreal: "not", "wants to". moved: another thing that the verb acts upon.
     looks: the verb only turns or points. scene: only the surroundings are told. carried: the place belongs to a thing
-    "with" it.
+    "with" it. relative: joined by "which". verbless: no verb stands before the place. filmed: "seen", "captured".
     """
 
     phrase: NounPhrase | None = None
@@ -87,6 +90,7 @@ class Actor:
     carried: bool = False
     relative: bool = False
     verbless: bool = False
+    filmed: bool = False
 
 
 def find_actor(words: Sequence[str], link: str, follows: bool) -> Actor:
@@ -103,6 +107,8 @@ def find_actor(words: Sequence[str], link: str, follows: bool) -> Actor:
     word = words[at]
     if word in IMPERATIVES and at == 0 and at + 1 < len(words) and words[1] in DETERMINERS | PRONOUNS:
         return Actor(noun_phrase(words, 1), **base)
+    if word in CAMERA_STARTS and not any(each in DETERMINERS for each in words[at:]):
+        return Actor(staging=True, **base)
     if word in AUXILIARIES:
         return _with_verb(Actor(same=True, **base), words, at)
     if word in PREPOSITIONS and word not in ("like",):
@@ -209,6 +215,8 @@ def _with_verb(actor: Actor, words: Sequence[str], at: int) -> Actor:
     tail = words[verbs[-1] + 1 :] if verbs else words[at:]
     if verbs:
         stem = verb_stem(words[verbs[-1]])
+        fields["staging"] = actor.staging or stem in FILMING
+        fields["filmed"] = stem in FILMED
         fields["looks"] = stem in LOOKS or (stem == "move" and "its" in tail and "head" in tail)
         start = 0
         while start < len(tail) and (is_adverb(tail[start]) or tail[start] in ("up", "down", "over", "out")):

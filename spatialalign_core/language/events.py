@@ -83,14 +83,19 @@ def _event(
     thing, end = _thing(clause, place)
     if thing is not None and _of_the_frame(thing):
         return
+    if place.origin and (actor.filmed or (place.named and thing is None)):
+        return  # "seen from the left", "from above"
     subject = actor.phrase
     if subject is None and actor.scene and number and clauses[number - 1].sentence != clause.sentence:
         known = None
     inverted = False
     if place.weak and _other_behind(clause, place):
         return
+    opens_sentence = number == 0 or clauses[number - 1].sentence != clause.sentence
     opens = not clause.words_before(place.start) or not actor.same or clause.words[0].endswith(("ing", "ed", "ly"))
-    if subject is None and opens and (not actor.same or known is None) and place.named and thing is not None:
+    if subject is None and opens and place.named and thing is not None and (
+        not actor.same or known is None or opens_sentence
+    ):
         subject = _subject_behind(clauses, number, clause, end)
         inverted = subject is not None
     if subject is None and not inverted and known is not None and (actor.same or not actor.scene):

@@ -44,6 +44,16 @@ LOOKS = _set(
 )
 """Verbs whose direction moves nothing from its place: "looks to the right"."""
 
+FILMING = _set("film view light illuminate pan zoom truck dolly backlight photograph record track trucking camera")
+FILMED = _set("see capture shoot frame show watch observe")
+"""Verbs of the camera: always, and where "from" follows ("seen from the left", but "seen on the left of a box")."""
+
+CAMERA_STARTS = _set(
+    "pan panning zoom zooming truck trucking dolly tracking track tilt tilting we i you filmed viewed lit backlit arc orbit "
+    "orbiting handheld crane pov drone aerial static steadicam timelapse time-lapse slow-motion"
+)
+"""Words that begin a clause about the camera when no noun for the subject follows."""
+
 IMPERATIVES = _set("put place move set show imagine generate create make animate draw render picture depict film send")
 STAGING = _set(
     """
