@@ -6,7 +6,9 @@ import html
 import re
 import unicodedata
 
-from .lexicon import DETERMINERS, describes
+from .lexicon import CONJUNCTIONS, DETERMINERS, PREPOSITIONS, PRONOUNS, RELATIVES, describes, inflected_verb, is_adverb, tags
+
+_NEVER = CONJUNCTIONS | PREPOSITIONS | PRONOUNS | RELATIVES
 
 _REPLACED = {
     "’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "´": "'", "`": "'",
@@ -86,12 +88,15 @@ def _without_list_commas(text: str) -> str:
         before, after = match[1].lower(), match[2].lower()
         start = text[: match.start()].lower().split()
         opened = any(word in DETERMINERS for word in start[-3:])
-        if opened and describes(before) and after not in DETERMINERS and (describes(after) or after.isalpha()):
-            return f"{match[1]} {match[2]}"
+        described = describes(before) or ("ADJ" in tags(before) and describes(after) and not is_adverb(after))
+        if opened and described and after not in DETERMINERS | _NEVER and (
+            not inflected_verb(after) or (after.endswith("ed") and "NOUN" in tags(match[3].lower()))
+        ):
+            return f"{match[1]} {match[2]}{match[0][match.end(2) - match.start() :]}"
         return match[0]
 
     for _ in range(3):
-        changed = re.sub(r"\b([\w-]+), ([\w-]+)(?=[ ,]+[\w-])", joined, text)
+        changed = re.sub(r"\b([\w-]+), ([\w-]+)(?=[ ,]+([\w-]+))", joined, text)
         if changed == text:
             break
         text = changed

@@ -65,7 +65,8 @@ def find_events(clauses: Sequence[Clause]) -> list[Event]:
                 scene=False,
             )
             events += _event(clauses, number, clause, place, within, known)
-        if actor.phrase is not None and not actor.phrase.pronoun:
+        told = new_sentence or any(word in AUXILIARIES or inflected_verb(word) for word in clause.words)
+        if actor.phrase is not None and not actor.phrase.pronoun and told:
             own = actor.phrase.definite and clause.words[actor.phrase.start] in ("its", "his", "her", "their")
             last = last if own and last is not None else actor
         elif actor.phrase is not None and last is None:

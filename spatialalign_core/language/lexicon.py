@@ -89,7 +89,7 @@ _ADJECTIVES = _set(
     ceramic clay bamboo cotton silk porcelain granite cardboard stony rusty dusty clean dirty wet dry shiny soft fluffy
     furry cute lovely pretty beautiful happy sad sleepy lazy playful curious brave quick fast slow quiet single simple
     plain open closed empty full broken adorable friendly gentle wild realistic very really rather tabby ginger fuzzy
-    chubby strong heavy good nice great same other beige tan cream crimson scarlet turquoise violet maroon navy lone
+    chubby strong heavy good nice great same other lush plush sturdy beige tan cream crimson scarlet turquoise violet maroon navy lone
     antique vintage modern cozy cosy rustic baby anime cartoon photorealistic adult male female smaller larger bigger
     """
 )
@@ -168,9 +168,12 @@ def is_number(word: str) -> bool:
     return bool(re.fullmatch(r"\d[\d.x:]*(?:k|mm|fps|p|d|s)?", word))
 
 
-def describes(word: str, head: str = "") -> bool:
-    """Whether a word in front of a noun only describes it: "small", "weathered", "sleeping" (of a cat, not a bag)."""
-    if f"{word}-{head}" in _COMPOUNDS:
+def describes(word: str, head: str = "", following: str = "") -> bool:
+    """Whether a word in front of a noun only describes it: "small", "weathered", "sleeping" (of a cat, not a bag).
+
+    head: the noun, following: the word right behind.
+    """
+    if f"{word}-{following}" in _COMPOUNDS:
         return False
     if word in _ADJECTIVES or is_number(word) or is_adverb(word):
         return True

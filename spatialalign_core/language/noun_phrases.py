@@ -74,10 +74,10 @@ def noun_phrase(words: Sequence[str], start: int) -> NounPhrase | None:
     if body[-1].endswith("'s") and len(body) > 1:
         body[-1] = body[-1][:-2]
     bare = list(body)
-    while len(bare) > 1 and describes(bare[0], bare[1] if len(bare) == 2 else bare[-1]):
+    while len(bare) > 1 and describes(bare[0], bare[-1], bare[1]):
         bare.pop(0)
     # "golden retriever puppy": what stands in the middle goes too when it only describes.
-    bare = [word for i, word in enumerate(bare) if i == 0 or i == len(bare) - 1 or not describes(word, bare[i + 1])]
+    bare = [word for i, word in enumerate(bare) if i == 0 or i == len(bare) - 1 or not describes(word, bare[-1], bare[i + 1])]
     plural = not singular_article and body[-1] != singular(body[-1]) and singular(body[-1]) in body[-1]
     return NounPhrase(" ".join(bare), " ".join(body), start, at, definite, many or (plural and not definite))
 

@@ -71,7 +71,9 @@ class _Case:
         subject = self._subject()
         own = [event for event in self.events if self._is_of(event, subject)]
         thing = self._thing(own)
-        own = self.own = [event for event in own if self._concerns(event, thing)]
+        kept = [event for event in own if self._concerns(event, thing)]
+        self._check_left_out([event for event in own if event not in kept], kept, thing)
+        own = self.own = kept
         own.sort(key=lambda event: (event.when, not event.place.origin, event.clause, event.place.start))
         self._check(own, subject)
         motion = self._motion(own)
@@ -97,9 +99,10 @@ class _Case:
     def _subject(self) -> NounPhrase | None:
         """The one that is said to be at most places, seen from a thing; the first of those."""
         actors: list[tuple[NounPhrase, set[str]]] = []
+        nobody = all(event.subject is None or event.subject.pronoun for event in self.events)
         for event in self.events:
             phrase = event.subject
-            if phrase is not None and phrase.pronoun:
+            if phrase is not None and phrase.pronoun and nobody:
                 phrase = event.antecedent
             if phrase is None or phrase.pronoun:
                 continue
@@ -167,7 +170,7 @@ class _Case:
         if event.thing is None or event.thing.pronoun or thing is None:
             return True
         described = set(event.thing.full.split()) - set(event.thing.noun.split())
-        if same_thing(event.thing, thing) and described and not event.thing.definite and event.thing.full != thing.full and (
+        if same_thing(event.thing, thing) and described and not event.thing.definite and not thing.definite and event.thing.full != thing.full and (
             not described <= set(thing.full.split())
         ):
             self.doubts.append(say.two_objects(thing.full, event.thing.full))
@@ -178,6 +181,16 @@ class _Case:
             self.doubts.append(say.two_objects(thing.full, event.thing.full))
             return True
         return False
+
+    def _check_left_out(self, left: Sequence[Event], kept: Sequence[Event], thing: NounPhrase | None) -> None:
+        """A place of another object is scenery, unless the subject starts or stops there and nowhere else."""
+        clauses = {event.clause for event in kept}
+        for event in left:
+            elsewhere = event.thing is not None and not event.place.stance and event.code in "FBUT"
+            if not elsewhere or event.inverted or event.actor.scene or event.clause in clauses or thing is None:
+                continue
+            if clauses and (event.clause < min(clauses) or event.clause > max(clauses)):
+                self.doubts.append(say.two_objects(thing.full, event.thing.full if event.thing else ""))
 
     def _check(self, own: Sequence[Event], subject: NounPhrase | None) -> None:
         if subject is not None and subject.many:
