@@ -182,7 +182,7 @@ def _is_verb_here(words: Sequence[str], at: int, link: str, follows: bool) -> bo
             return True
         phrase = noun_phrase(words, at)
         return phrase is None or phrase.end == at + 1
-    return follows
+    return follows or link in ("then", "and", "before", "after", "while")
 
 
 def _real_subject(words: Sequence[str], phrase: NounPhrase) -> NounPhrase:

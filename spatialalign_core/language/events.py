@@ -18,6 +18,8 @@ _REST = frozenset(
     "scramble scamper run slide glide pose graze roost clamber hover swing teeter be come lay seat position place put "
     "situate locate park".split()
 )
+_OPENING_LINKS = frozenset("as while whilst when then before after until once".split())
+_MOST = 20
 _LEAVES = frozenset("leave depart exit abandon vacate".split())
 
 
@@ -51,7 +53,8 @@ def find_events(clauses: Sequence[Clause]) -> list[Event]:
     events: list[Event] = []
     last: Actor | None = None
     for number, clause in enumerate(clauses):
-        places = [place for place in find_places(clause.text) if not _inside_phrase(clause, place)]
+        # Nobody names more in one breath; a text of nothing but places would take minutes.
+        places = [place for place in find_places(clause.text) if not _inside_phrase(clause, place)][:_MOST]
         first = places[0] if places else None
         before = clause.words_before(first.start) if first else clause.words
         new_sentence = number == 0 or clauses[number - 1].sentence != clause.sentence
@@ -65,7 +68,8 @@ def find_events(clauses: Sequence[Clause]) -> list[Event]:
                 scene=False,
             )
             events += _event(clauses, number, clause, place, within, known)
-        told = new_sentence or any(word in AUXILIARIES or inflected_verb(word) for word in clause.words)
+        rest = clause.words[actor.phrase.end :] if actor.phrase is not None else ()
+        told = new_sentence or places or clause.link in _OPENING_LINKS or any(word in AUXILIARIES or inflected_verb(word) for word in rest)
         if actor.phrase is not None and not actor.phrase.pronoun and told:
             own = actor.phrase.definite and clause.words[actor.phrase.start] in ("its", "his", "her", "their")
             last = last if own and last is not None else actor

@@ -51,7 +51,7 @@ def read_text(text: str) -> Reading:
     doubts = reading.doubts or _nothing(line, reading)
     if doubts or not reading.motion:
         return replace(reading, doubts=doubts)
-    return replace(reading, scene=_scene(line, clauses, case.own), remarks=reading.remarks + _no_part(clauses, case.own))
+    return replace(reading, scene=_as_written(_scene(line, clauses, case.own), text), remarks=reading.remarks + _no_part(clauses, case.own))
 
 
 def _nothing(line: str, reading: Reading) -> tuple[str, ...]:
@@ -278,6 +278,13 @@ def _scene(line: str, clauses: Sequence[Clause], events: Sequence[Event]) -> str
         scene = line[:end].strip(" ,")
         return re.sub(r",?\s+(?:and|then|while)$", "", scene)
     return next((event.scene for event in events if event.scene), "")
+
+
+def _as_written(words: str, text: str) -> str:
+    """The same words as the text has them, with its own commas."""
+    pattern = r"[\W_]+".join(re.escape(word) for word in re.findall(r"\w+", words))
+    found = re.search(pattern, " ".join(text.split())) if pattern else None
+    return found[0] if found else words
 
 
 def _no_part(clauses: Sequence[Clause], events: Sequence[Event]) -> tuple[str, ...]:
