@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from comfy_api.latest import io
 
 from ..spatialalign_core.draw import Picture, curve
-from ..spatialalign_core.report.text import percent
+from ..spatialalign_core.report.text import percent, round_shares
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.round_log import Round
 from ..spatialalign_core.run.rounds import RoundSettings
@@ -18,7 +18,7 @@ from . import widgets
 from .driving import drive, watched
 from .events import told
 from .pictures import shown, to_image
-from .places import list_for_load_lora, working_in
+from .places import check_list, list_for_load_lora, working_in
 from .sockets import (
     CATEGORY,
     DetectorSocket,
@@ -113,6 +113,8 @@ class Rounds(io.ComfyNode):
         memory_plan: str = AUTO,
     ) -> io.NodeOutput:
         lora_name = video_model.model.lora_name(lora_name)
+        listed = f"{run.run.folder.name}-{lora_name}.safetensors"
+        check_list(listed)
         training = replace(PRESETS[preset], steps=steps or PRESETS[preset].steps, seed=seed)
         settings = RoundSettings(
             rounds,
@@ -133,7 +135,6 @@ class Rounds(io.ComfyNode):
                 work = run.run.rounds(model, finder, settings, lora_name, mask_tracker, plan=memory_plan)
                 node = cls.hidden.unique_id
                 outcome = drive(told(work, "rounds", run.run, node), node)
-            listed = f"{run.run.folder.name}-{lora_name}.safetensors"
             list_for_load_lora(run.run.lora_path(lora_name), listed)
         finished = run.run.finished_rounds()
         chart = to_image(_chart(finished))
@@ -144,14 +145,15 @@ class Rounds(io.ComfyNode):
 def _chart(finished: Sequence[Round]) -> Picture:
     series = [
         ("score of held-out videos", [each.held_out_score for each in finished]),
-        ("share that obeys", [each.held_out_accuracy for each in finished]),
+        round_shares([asdict(each) for each in finished]),
     ]
     return curve(series, "Round by round", "round", counted=True)
 
 
 def _table(finished: Sequence[Round]) -> str:
+    name, shares = round_shares([asdict(each) for each in finished])
     return "\n".join(
-        f"Round {each.number}: held-out score {each.held_out_score:.3f}, {percent(each.held_out_accuracy)} obey"
+        f"Round {each.number}: held-out score {each.held_out_score:.3f}, {name} {percent(share)}"
         + (f", learned from {each.pairs} pairs" if each.number else ", before any")
-        for each in finished
+        for each, share in zip(finished, shares, strict=True)
     )
