@@ -21,6 +21,7 @@ from ..files import why_not
 from .arguments import build_parser
 from .chosen import generate_settings, load_model, train_settings, workers_of_options
 from .console import TERMINAL, Console, Stopped, drive, stopped
+from .reading import read
 from .training import control, rounds, train
 
 if TYPE_CHECKING:
@@ -316,7 +317,7 @@ def quickstart(options: argparse.Namespace) -> int:
 VERBS = {
     verb.__name__: verb
     for verb in (
-        *(prompts, generate, collect, detect, score, pairs, train, rounds, control),
+        *(read, prompts, generate, collect, detect, score, pairs, train, rounds, control),
         *(evaluate, compare, quickstart),
     )
 }
