@@ -82,11 +82,11 @@ def prompts(options: argparse.Namespace) -> None:
 
 def _built_prompts(options: argparse.Namespace) -> list[DsrPrompt]:
     from ..pocket import captions
-    from ..prompts import build_prompts
+    from ..prompts import build_prompts, split_words
     from ..relations import CHANGES, RelationChange
 
     def words(given: str | None, usual: Sequence[str]) -> list[str]:
-        return list(usual) if given is None else [word.strip() for word in given.split(",") if word.strip()]
+        return list(usual) if given is None else split_words(given)
 
     try:
         changes = [RelationChange.parse(code) for code in words(options.changes, [c.code for c in CHANGES])]
