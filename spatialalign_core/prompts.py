@@ -181,7 +181,9 @@ def prompt_text(subject: str, object: str, change: RelationChange, scene: str, v
     """The published shape: "In a park, a cat is on the left of a box, then the cat jumps to the right of the
     box."."""
     opening = f"{scene}, " if scene else ""
-    beginning = f"{opening}{_article(subject)} {subject} is {change.initial.place} {_article(object)} {object}"
+    beginning = (
+        f"{opening}{_article(subject)} {subject} is {change.initial.place} {_article(object)} {object}"
+    )
     text = f"{beginning}, then the {subject} {verb} {change.final.goal} the {object}."
     return text[0].upper() + text[1:]
 
@@ -191,7 +193,9 @@ def _article(noun: str) -> str:
     lower = noun.lower()
     if re.match(r"(?:hour|honest|heir|[fhlmnrsx][A-Z])", noun) or re.match(r"(?:x-ray|mp3)", lower):
         return "an"
-    vowel = lower[:1] in tuple("aeiou") and not re.match(r"(?:uni(?!n)|use|usu|eu|ewe|one\b|once|ufo|uk)", lower)
+    vowel = lower[:1] in tuple("aeiou") and not re.match(
+        r"(?:uni(?!n)|use|usu|eu|ewe|one\b|once|ufo|uk)", lower
+    )
     return "an" if vowel else "a"
 
 
@@ -328,17 +332,20 @@ def _from_row(row: dict[str, str], where: str) -> DsrPrompt:
 
 
 def _check_text(text: str, subject: str, object: str, change: RelationChange, where: str) -> None:
-    """Raise SpatialAlignError where the text plainly says something else than the columns; a text in doubt never does."""
+    """SpatialAlignError where the text plainly says something else than the columns; a text in doubt does not."""
     reading = read_text(text)
     if reading.doubts:
         return
     said = reading.motion[:1] + reading.motion[-1:]
-    swapped = reading.subject.split()[-1] == object.split()[-1] and reading.object.split()[-1] == subject.split()[-1]
+    swapped = (
+        reading.subject.split()[-1] == object.split()[-1]
+        and reading.object.split()[-1] == subject.split()[-1]
+    )
     if said != (change.initial.value, change.final.value) or (swapped and subject != object):
         raise SpatialAlignError(
-            f"{where}: the columns say that the {subject} goes from {_NAMES[change.initial]} to {_NAMES[change.final]} of "
-            f"the {object}, but the prompt says that the {reading.subject} goes from {_NAMES[Relation(said[0])]} to "
-            f"{_NAMES[Relation(said[1])]} of the {reading.object}. Correct one of them."
+            f"{where}: the columns say that the {subject} goes from {_NAMES[change.initial]} to "
+            f"{_NAMES[change.final]} of the {object}, but the prompt says that the {reading.subject} "
+            f"goes from {_NAMES[Relation(said[0])]} to {_NAMES[Relation(said[1])]} of the {reading.object}. Correct one of them."
         )
 
 

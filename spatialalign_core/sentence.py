@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .files import safe_name
 from .language.doubts import EXAMPLE
@@ -23,7 +23,7 @@ class ParsedSentence:
 
     prompt: DsrPrompt | None
     not_understood: tuple[str, ...] = ()
-    reading: Reading = Reading()
+    reading: Reading = field(default_factory=Reading)
 
 
 def parse_sentence(text: str) -> ParsedSentence:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .lexicon import (
     AUXILIARIES,
@@ -25,49 +25,126 @@ from .lexicon import (
     is_adverb,
     singular,
     verb_stem,
+    word_set,
 )
 from .noun_phrases import NounPhrase, noun_phrase
 
-_OPENINGS = frozenset(
-    "there we i you see can show shows showing imagine generate create make render animate depict depicts showcase "
-    "featuring features feature 's please let us picture of the-video-shows".split()
+_OPENINGS = word_set(
+    """
+    there we i you see can show shows showing imagine generate create make render animate depict depicts showcase
+    featuring features feature 's please let us picture of the-video-shows
+    """
 )
-_NEGATIONS = frozenset(
-    "not never no without neither nor nobody nothing isn't aren't doesn't don't didn't won't wasn't can't cannot "
-    "hardly barely fails refuses unable instead unlike stays-away".split()
+_NEGATIONS = word_set(
+    """
+    not never no without neither nor nobody nothing isn't aren't doesn't don't didn't won't wasn't can't cannot
+    hardly barely fails refuses unable instead unlike stays-away
+    """
 )
-_UNREAL = frozenset(
-    "might may could would should wants want wanted tries tried trying attempts attempting hopes hoping wishes plans "
-    "planning about if whether going intends ready preparing prepares pretends dreams thinks wonders almost nearly".split()
+_UNREAL = word_set(
+    """
+    might may could would should wants want wanted tries tried trying attempts attempting hopes hoping wishes plans
+    planning about if whether going intends ready preparing prepares pretends dreams thinks wonders almost nearly
+    """
 )
-_CARRIES = frozenset(
-    "wear hold carry have sport play read eat take make give cross do lick chew munch enjoy admire use chase-tail "
-    "leave kick splash wag flap spread show gather pick shake catch lose stretch bare cast scatter raise lift "
-    "follow watch sniff continue reverse change turn".split()
+_CARRIES = word_set(
+    """
+    wear hold carry have sport play read eat take make give cross do lick chew munch enjoy admire use chase-tail
+    leave kick splash wag flap spread show gather pick shake catch lose stretch bare cast scatter raise lift follow
+    watch sniff continue reverse change turn
+    """
 )
 """Verbs whose object the subject takes along or leaves behind: it is the subject itself that is or goes there."""
 
 _KINDS = {
-    "dog": "retriever corgi samoyed husky poodle beagle terrier puppy pup shepherd labrador dalmatian bulldog chihuahua "
-    "pug dachshund collie hound greyhound spaniel canine doggy mutt hunter",
-    "cat": "kitten kitty tabby siamese persian calico feline",
-    "horse": "stallion mare foal pony colt steed",
-    "bird": "robin sparrow parrot eagle owl seagull gull crow raven pigeon dove heron swan duck goose chicken hen rooster "
-    "hawk falcon flamingo hummingbird finch canary penguin toucan peacock stork turkey macaw duckling chick",
-    "bear": "cub panda",
-    "cow": "calf bull heifer ox",
-    "person": "man woman boy girl child kid teenager lady gentleman guy dancer runner skater skateboarder cyclist worker",
-    "monkey": "chimpanzee ape gorilla baboon macaque",
-    "car": "suv sedan truck van taxi jeep vehicle",
-    "boat": "rowboat canoe sailboat kayak ship",
-    "sofa": "couch settee",
-    "rabbit": "bunny hare",
-    "table": "desk",
-    "fish": "goldfish shark",
-    "turtle": "tortoise",
+    "dog": word_set(
+        """
+        retriever corgi samoyed husky poodle beagle terrier puppy pup shepherd labrador dalmatian bulldog chihuahua
+        pug dachshund collie hound greyhound spaniel canine doggy mutt hunter
+        """
+    ),
+    "cat": word_set(
+        """
+        kitten kitty tabby siamese persian calico feline
+        """
+    ),
+    "horse": word_set(
+        """
+        stallion mare foal pony colt steed
+        """
+    ),
+    "bird": word_set(
+        """
+        robin sparrow parrot eagle owl seagull gull crow raven pigeon dove heron swan duck goose chicken hen rooster
+        hawk falcon flamingo hummingbird finch canary penguin toucan peacock stork turkey macaw duckling chick
+        """
+    ),
+    "bear": word_set(
+        """
+        cub panda
+        """
+    ),
+    "cow": word_set(
+        """
+        calf bull heifer ox
+        """
+    ),
+    "person": word_set(
+        """
+        man woman boy girl child kid teenager lady gentleman guy dancer runner skater skateboarder cyclist worker
+        """
+    ),
+    "monkey": word_set(
+        """
+        chimpanzee ape gorilla baboon macaque
+        """
+    ),
+    "car": word_set(
+        """
+        suv sedan truck van taxi jeep vehicle
+        """
+    ),
+    "boat": word_set(
+        """
+        rowboat canoe sailboat kayak ship
+        """
+    ),
+    "sofa": word_set(
+        """
+        couch settee
+        """
+    ),
+    "rabbit": word_set(
+        """
+        bunny hare
+        """
+    ),
+    "table": word_set(
+        """
+        desk
+        """
+    ),
+    "fish": word_set(
+        """
+        goldfish shark
+        """
+    ),
+    "turtle": word_set(
+        """
+        tortoise
+        """
+    ),
 }
-_ANY_ANIMAL = frozenset("animal creature pet beast critter mammal insect reptile rodent figure character".split())
-_ANY_THING = frozenset("object thing item structure vehicle".split())
+_ANY_ANIMAL = word_set(
+    """
+    animal creature pet beast critter mammal insect reptile rodent figure character
+    """
+)
+_ANY_THING = word_set(
+    """
+    object thing item structure vehicle
+    """
+)
 
 
 @dataclass(frozen=True)
@@ -100,36 +177,39 @@ def find_actor(words: Sequence[str], link: str, follows: bool) -> Actor:
     if unreal and re.search(r"\b(?:is|are) going to\b", " ".join(words)):
         unreal = sum(word in _UNREAL for word in words) > 1
     at, relative = _skip_openings(words)
-    base = {"negated": negated, "unreal": unreal, "relative": relative}
-    rest: Sequence[str]
+    base = Actor(negated=negated, unreal=unreal, relative=relative)
     if at >= len(words):
-        return Actor(same=bool(words) or follows, verbless=True, **base)
+        return replace(base, same=bool(words) or follows, verbless=True)
     word = words[at]
     if word in IMPERATIVES and at == 0 and at + 1 < len(words) and words[1] in DETERMINERS | PRONOUNS:
-        return Actor(noun_phrase(words, 1), **base)
+        return replace(base, phrase=noun_phrase(words, 1))
     if word in CAMERA_STARTS and not any(each in DETERMINERS for each in words[at:]):
-        return Actor(staging=True, **base)
+        return replace(base, staging=True)
     if word in AUXILIARIES:
-        return _with_verb(Actor(same=True, **base), words, at)
+        return _with_verb(replace(base, same=True), words, at)
     if word in PREPOSITIONS and word not in ("like",):
         after = _after_prepositions(words, at)
         if after >= len(words):
-            return Actor(scene=not follows, same=follows, verbless=True, **base)
+            return replace(base, scene=not follows, same=follows, verbless=True)
         at, word = after, words[after]
     if inflected_verb(word) and _is_verb_here(words, at, link, follows):
-        return _with_verb(Actor(same=True, **base), words, at)
+        return _with_verb(replace(base, same=True), words, at)
     phrase = noun_phrase(words, at)
     if phrase is None:
-        return _with_verb(Actor(same=follows, scene=not follows, **base), words, at)
+        return _with_verb(replace(base, same=follows, scene=not follows), words, at)
     phrase = _real_subject(words, phrase)
     if phrase.head in STAGING or singular(phrase.head) in STAGING:
-        return Actor(phrase, staging=True, **base)
+        return replace(
+            base,
+            phrase=phrase,
+            staging=True,
+        )
     rest = words[phrase.end :]
     if len(rest) > 1 and rest[0] in ("and", "&", "or"):
         other = noun_phrase(rest, 1)
         if other is not None:
             phrase = NounPhrase(phrase.noun, phrase.full, phrase.start, phrase.end, phrase.definite, True)
-    return _with_verb(Actor(phrase, **base), words, phrase.end)
+    return _with_verb(replace(base, phrase=phrase), words, phrase.end)
 
 
 def _skip_openings(words: Sequence[str]) -> tuple[int, bool]:
@@ -140,8 +220,14 @@ def _skip_openings(words: Sequence[str]) -> tuple[int, bool]:
             relative = True
         elif word in AUXILIARIES and at and words[at - 1] in ("there", "here", "we", "i", "you"):
             pass
-        elif word in ("the", "a", "this") and at + 2 < len(words) and words[at + 1] in MEDIA and (
-            words[at + 2] in ("shows", "showing", "depicts", "features", "opens", "starts", "begins", "where")
+        elif (
+            word in ("the", "a", "this")
+            and at + 2 < len(words)
+            and words[at + 1] in MEDIA
+            and (
+                words[at + 2]
+                in ("shows", "showing", "depicts", "features", "opens", "starts", "begins", "where")
+            )
         ):
             at += 2
             if at + 1 < len(words) and words[at + 1] in ("with", "on"):
@@ -205,39 +291,51 @@ def _real_subject(words: Sequence[str], phrase: NounPhrase) -> NounPhrase:
 
 def _with_verb(actor: Actor, words: Sequence[str], at: int) -> Actor:
     """What the verb before the place does: turn only, or act upon another thing."""
-    verbs = [
-        i
-        for i in range(at, len(words))
-        if inflected_verb(words[i]) and not (i and words[i - 1] in DETERMINERS | PREPOSITIONS and words[i].endswith("s"))
-    ]
-    fields = dict(actor.__dict__)
-    fields["verbless"] = not verbs and not any(word in AUXILIARIES for word in words[at:])
+    verbs = [i for i in range(at, len(words)) if inflected_verb(words[i]) and not _is_plural(words, i)]
+    verbless = not verbs and not any(word in AUXILIARIES for word in words[at:])
     tail = words[verbs[-1] + 1 :] if verbs else words[at:]
+    actor = replace(actor, verbless=verbless)
     if verbs:
         stem = verb_stem(words[verbs[-1]])
-        fields["staging"] = actor.staging or stem in FILMING
-        fields["filmed"] = stem in FILMED
-        fields["looks"] = stem in LOOKS or (stem == "move" and "its" in tail and "head" in tail)
-        start = 0
-        while start < len(tail) and (is_adverb(tail[start]) or tail[start] in ("up", "down", "over", "out")):
-            start += 1
-        thing = noun_phrase(tail, start) if start < len(tail) and tail[start] not in PREPOSITIONS else None
-        if thing is not None and not thing.pronoun and stem not in _CARRIES and thing.head not in _MANNERS:
-            own = tail[start] in ("its", "his", "her", "their") and stem not in ("walk", "push", "pull", "throw", "lead")
-            if not own:
-                fields["moved"] = thing
-        elif thing is not None and thing.pronoun:
-            fields["moved"] = None
+        actor = replace(
+            actor,
+            looks=stem in LOOKS or (stem == "move" and "its" in tail and "head" in tail),
+            staging=actor.staging or stem in FILMING,
+            filmed=stem in FILMED,
+            moved=_moved(tail, stem),
+        )
     if "with" in tail:
         which = len(tail) - 1 - list(reversed(tail)).index("with")
         thing = noun_phrase(tail, which + 1) if which + 1 < len(tail) else None
-        fields["carried"] = bool(verbs) and thing is not None and thing.end == len(tail)
-    return Actor(**fields)
+        actor = replace(actor, carried=bool(verbs) and thing is not None and thing.end == len(tail))
+    return actor
 
 
-_MANNERS = frozenset(
-    "way time step steps moment second times circle circles wings speed path leap jump hop turn day night morning "
-    "evening energy once twice".split()
+def _is_plural(words: Sequence[str], at: int) -> bool:
+    """ "the jumps", "of jumps": a noun that looks like a verb."""
+    return at > 0 and words[at - 1] in DETERMINERS | PREPOSITIONS and words[at].endswith("s")
+
+
+def _moved(tail: Sequence[str], stem: str) -> NounPhrase | None:
+    """The thing that a verb acts upon, when it is that thing which goes to the place: "pushes a ball"."""
+    start = 0
+    while start < len(tail) and (is_adverb(tail[start]) or tail[start] in ("up", "down", "over", "out")):
+        start += 1
+    if start >= len(tail) or tail[start] in PREPOSITIONS or stem in _CARRIES:
+        return None
+    thing = noun_phrase(tail, start)
+    if thing is None or thing.head in _MANNERS:
+        return None
+    own = tail[start] in ("its", "his", "her", "their") and stem not in _DRIVES
+    return None if own else thing
+
+
+_DRIVES = frozenset(("walk", "push", "pull", "throw", "lead"))
+_MANNERS = word_set(
+    """
+    way time step steps moment second times circle circles wings speed path leap jump hop turn day night morning
+    evening energy once twice
+    """
 )
 
 
@@ -249,8 +347,7 @@ def same_actor(one: NounPhrase, other: NounPhrase) -> bool:
     if len(a) > 2 and len(b) > 2 and (a.endswith(b) or b.endswith(a)):
         return True
     for general, special in _KINDS.items():
-        kinds = special.split()
-        if (a == general and b in kinds) or (b == general and a in kinds):
+        if (a == general and b in special) or (b == general and a in special):
             return True
     return a.split("-")[-1] == b.split("-")[-1]
 

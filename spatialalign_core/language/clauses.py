@@ -16,34 +16,41 @@ from .lexicon import (
     RELATIVES,
     inflected_verb,
     is_adverb,
+    word_set,
 )
 from .noun_phrases import noun_phrase
 
 _WORDS = re.compile(r"\d+(?:[.:]\d+)*\w*|[A-Za-z\u00c0-\uffff_][\w'-]*|[.,;:!?]|\d+|&")
 _SENTENCE_END = re.compile(r"(?<=[.!?;])\s+(?=\S)")
-_TIME_LINKS = frozenset("then before after while whilst as until till when once because although though".split())
+_TIME_LINKS = word_set(
+    """
+    then before after while whilst as until till when once because although though
+    """
+)
 _PLAIN_LINKS = frozenset(("and", "but", "so", "yet", "&"))
 _FIRST = re.compile(
     r"\b(?:before that|beforehand|previously|earlier|originally|^first|at the (?:very )?(?:beginning|start|outset)|"
     r"initially|to begin with|had been|having|"
-    r"(?:start|starts|started|starting|begin|begins|began|beginning)(?= (?:out |off )?(?:on|at|in|to|from|left|right|atop|"
-    r"above|behind|under|by)\b)|once(?= (?:on|at|to|left|right|atop)\b))",
+    r"(?:start|starts|started|starting|begin|begins|began|beginning)(?= (?:out |off )?(?:on|at|in|to|from|left|right|"
+    r"atop|above|behind|under|by)\b)|once(?= (?:on|at|to|left|right|atop)\b))",
     re.I,
 )
 _LAST = re.compile(
-    r"\b(?:at the (?:very )?end|in the end|at last|(?:end|ends|ended|ending)(?= (?:up |its \w+ )?(?:on|at|in|to|left|right|"
-    r"atop|above|behind|under|by)\b))",
+    r"\b(?:at the (?:very )?end|in the end|at last|(?:end|ends|ended|ending)(?= (?:up |its \w+ )?(?:on|at|in|to|left|"
+    r"right|atop|above|behind|under|by)\b))",
     re.I,
 )
 _AFTERWARDS = re.compile(
-    r"after (?:that|which|this|a (?:while|moment|second|few \w+|short \w+|brief \w+)|\w+ (?:moments|seconds))\b", re.I
+    r"after (?:that|which|this|a (?:while|moment|second|few \w+|short \w+|brief \w+)|\w+ (?:moments|seconds))\b",
+    re.I,
 )
 
 
 @dataclass(frozen=True)
 class Clause:
-    """Part of a sentence. text: its characters, start: where they stand in the whole line, words: lower-case words and punctuation, spans: where each stands.
+    """Part of a sentence. text: its characters, start: where they stand in the whole line.
 
+    words: lower-case words and punctuation, spans: where each stands in text.
     link: the word that joins it to what stands before ("" for the first). sentence: number of its sentence.
     when: its place in time, as a sort key. question: its sentence asks.
     """
@@ -61,7 +68,9 @@ class Clause:
         return tuple(word for word, (_, end) in zip(self.words, self.spans, strict=True) if end <= character)
 
     def words_after(self, character: int) -> tuple[str, ...]:
-        return tuple(word for word, (start, _) in zip(self.words, self.spans, strict=True) if start >= character)
+        return tuple(
+            word for word, (start, _) in zip(self.words, self.spans, strict=True) if start >= character
+        )
 
 
 def split_clauses(line: str) -> list[Clause]:
@@ -120,7 +129,11 @@ def _of_sentence(sentence: str, begin: int, number: int, offset: int) -> list[Cl
 
 def _when(link: str, lead: str, text: str, index: int, first: bool) -> tuple[int, float]:
     joined = f"{link} {text}"
-    if _FIRST.search(text) or _FIRST.search(joined) or (link == "before" and re.match(r"(?:that|this)\b", text, re.I)):
+    if (
+        _FIRST.search(text)
+        or _FIRST.search(joined)
+        or (link == "before" and re.match(r"(?:that|this)\b", text, re.I))
+    ):
         return (-1, index)
     if _LAST.search(text):
         return (1, index)

@@ -6,7 +6,17 @@ import html
 import re
 import unicodedata
 
-from .lexicon import CONJUNCTIONS, DETERMINERS, PREPOSITIONS, PRONOUNS, RELATIVES, describes, inflected_verb, is_adverb, tags
+from .lexicon import (
+    CONJUNCTIONS,
+    DETERMINERS,
+    PREPOSITIONS,
+    PRONOUNS,
+    RELATIVES,
+    describes,
+    inflected_verb,
+    is_adverb,
+    tags,
+)
 
 _NEVER = CONJUNCTIONS | PREPOSITIONS | PRONOUNS | RELATIVES
 
@@ -89,8 +99,11 @@ def _without_list_commas(text: str) -> str:
         start = text[: match.start()].lower().split()
         opened = any(word in DETERMINERS for word in start[-3:])
         described = describes(before) or ("ADJ" in tags(before) and describes(after) and not is_adverb(after))
-        if opened and described and after not in DETERMINERS | _NEVER and (
-            not inflected_verb(after) or (after.endswith("ed") and "NOUN" in tags(match[3].lower()))
+        if (
+            opened
+            and described
+            and after not in DETERMINERS | _NEVER
+            and (not inflected_verb(after) or (after.endswith("ed") and "NOUN" in tags(match[3].lower())))
         ):
             return f"{match[1]} {match[2]}{match[0][match.end(2) - match.start() :]}"
         return match[0]

@@ -25,9 +25,7 @@ def _hint(line: str) -> str:
 
 
 def no_place(line: str) -> str:
-    return (
-        f"The sentence names no place.{_hint(line)} Write left of, right of or on top of, for example: {EXAMPLE}."
-    )
+    return f"The sentence names no place.{_hint(line)} Write left of, right of or on top of, for example: {EXAMPLE}."
 
 
 def one_place(code: str) -> str:
@@ -45,13 +43,13 @@ def no_change(code: str) -> str:
 
 
 def back_again(code: str) -> str:
-    return (
-        f"The movement ends where it begins, at the {_NAMES[code]}. Let it end at another place: left, right or top."
-    )
+    return f"The movement ends where it begins, at the {_NAMES[code]}. Let it end at another place: left, right or top."
 
 
 def other_side() -> str:
-    return "'The other side' is clear only after 'left' or 'right'. Write the side itself: left, right or top."
+    return (
+        "'The other side' is clear only after 'left' or 'right'. Write the side itself: left, right or top."
+    )
 
 
 def not_scored(words: str) -> str:
@@ -120,7 +118,7 @@ def negated(words: str) -> str:
 
 
 def unreal(words: str) -> str:
-    return f"The sentence does not say that '{words}' really happens. Write what happens, without 'might' or 'wants to'."
+    return f"The sentence does not say that '{words}' really happens. Write what happens, without 'might'."
 
 
 def several_places(count: int, subject: str) -> str:

@@ -7,20 +7,34 @@ from dataclasses import dataclass, replace
 
 from .actors import Actor, find_actor
 from .clauses import Clause
-from .lexicon import AUXILIARIES, DETERMINERS, FRAME, MANY, inflected_verb, is_adverb, verb_stem
+from .lexicon import AUXILIARIES, DETERMINERS, FRAME, MANY, inflected_verb, is_adverb, verb_stem, word_set
 from .noun_phrases import NounPhrase, noun_phrase
 from .places import Place, find_places
 
-_STAY = frozenset("is are was were be been being".split())
-_REST = frozenset(
-    "sit stand lie rest perch stay wait sleep start begin end appear jump hop leap climb land step get go move spring fly "
-    "flutter bound crawl walk pounce settle roll float drop fall nap crouch hang remain balance alight arrive finish "
-    "scramble scamper run slide glide pose graze roost clamber hover swing teeter be come lay seat position place put "
-    "situate locate park".split()
+_STAY = word_set(
+    """
+    is are was were be been being
+    """
 )
-_OPENING_LINKS = frozenset("as while whilst when then before after until once".split())
+_REST = word_set(
+    """
+    sit stand lie rest perch stay wait sleep start begin end appear jump hop leap climb land step get go move spring
+    fly flutter bound crawl walk pounce settle roll float drop fall nap crouch hang remain balance alight arrive
+    finish scramble scamper run slide glide pose graze roost clamber hover swing teeter be come lay seat position
+    place put situate locate park
+    """
+)
+_OPENING_LINKS = word_set(
+    """
+    as while whilst when then before after until once
+    """
+)
 _MOST = 20
-_LEAVES = frozenset("leave depart exit abandon vacate".split())
+_LEAVES = word_set(
+    """
+    leave depart exit abandon vacate
+    """
+)
 
 
 @dataclass(frozen=True)
@@ -63,19 +77,30 @@ def find_events(clauses: Sequence[Clause]) -> list[Event]:
         if actor.phrase is not None and not actor.phrase.pronoun:
             known = actor
         for place in places:
-            within = actor if place is first else replace(
-                find_actor(clause.words_before(place.start), clause.link, True),
-                scene=False,
+            within = (
+                actor
+                if place is first
+                else replace(
+                    find_actor(clause.words_before(place.start), clause.link, True),
+                    scene=False,
+                )
             )
             events += _event(clauses, number, clause, place, within, known)
         rest = clause.words[actor.phrase.end :] if actor.phrase is not None else ()
-        told = new_sentence or places or clause.link in _OPENING_LINKS or any(word in AUXILIARIES or inflected_verb(word) for word in rest)
+        told = (
+            new_sentence
+            or places
+            or clause.link in _OPENING_LINKS
+            or any(word in AUXILIARIES or inflected_verb(word) for word in rest)
+        )
         if actor.phrase is not None and not actor.phrase.pronoun and told:
             own = actor.phrase.definite and clause.words[actor.phrase.start] in ("its", "his", "her", "their")
             last = last if own and last is not None else actor
         elif actor.phrase is not None and last is None:
             last = actor
-        elif events and events[-1].clause == number and events[-1].inverted and events[-1].subject is not None:
+        elif (
+            events and events[-1].clause == number and events[-1].inverted and events[-1].subject is not None
+        ):
             last = Actor(events[-1].subject)
     return events
 
@@ -97,9 +122,17 @@ def _event(
     if place.weak and _other_behind(clause, place):
         return
     opens_sentence = number == 0 or clauses[number - 1].sentence != clause.sentence
-    opens = not clause.words_before(place.start) or not actor.same or clause.words[0].endswith(("ing", "ed", "ly"))
-    if subject is None and opens and place.named and thing is not None and (
-        not actor.same or known is None or opens_sentence
+    opens = (
+        not clause.words_before(place.start)
+        or not actor.same
+        or clause.words[0].endswith(("ing", "ed", "ly"))
+    )
+    if (
+        subject is None
+        and opens
+        and place.named
+        and thing is not None
+        and (not actor.same or known is None or opens_sentence)
     ):
         subject = _subject_behind(clauses, number, clause, end)
         inverted = subject is not None
@@ -153,7 +186,11 @@ def _subject_behind(clauses: Sequence[Clause], number: int, clause: Clause, end:
         return noun_phrase(words, at)
     if words:
         return None
-    if number + 1 < len(clauses) and clauses[number + 1].link == "," and clauses[number + 1].sentence == clause.sentence:
+    if (
+        number + 1 < len(clauses)
+        and clauses[number + 1].link == ","
+        and clauses[number + 1].sentence == clause.sentence
+    ):
         following = clauses[number + 1]
         places = find_places(following.text)
         actor = find_actor(following.words_before(places[0].start) if places else following.words, "", False)
@@ -165,8 +202,10 @@ def _other_behind(clause: Clause, place: Place) -> bool:
     """ "on the left a river flows": the place of what follows."""
     words = clause.words_after(place.end)
     phrase = noun_phrase(words, 0) if words and (words[0] in DETERMINERS or words[0] in MANY) else None
-    return phrase is not None and phrase.end < len(words) and (
-        words[phrase.end] in AUXILIARIES or inflected_verb(words[phrase.end])
+    return (
+        phrase is not None
+        and phrase.end < len(words)
+        and (words[phrase.end] in AUXILIARIES or inflected_verb(words[phrase.end]))
     )
 
 
@@ -174,7 +213,10 @@ def _scene_behind(clause: Clause, end: int) -> str:
     """A phrase of place behind the object: "a box in a park"."""
     rest = clause.text[end:].strip(" .,;!?")
     first = rest.split(" ", 1)[0].lower() if rest else ""
-    return rest if first in ("in", "inside", "at", "on", "near", "by", "under", "during", "outside", "with", "among") else ""
+    return rest if first in _SCENERY else ""
+
+
+_SCENERY = word_set("in inside at on near by under during outside with among")
 
 
 def _explained(before: Sequence[str], actor: Actor) -> bool:
@@ -184,12 +226,12 @@ def _explained(before: Sequence[str], actor: Actor) -> bool:
         words.pop()
     if not words:
         return actor.same
-    return words[-1] in _STAY or (verb_stem(words[-1]) in _REST and (inflected_verb(words[-1]) or words[-1] in _REST))
+    return words[-1] in _STAY or (
+        verb_stem(words[-1]) in _REST and (inflected_verb(words[-1]) or words[-1] in _REST)
+    )
 
 
 def _inside_phrase(clause: Clause, place: Place) -> bool:
     """ "a mug left on a table", "with its left paw": no place of a subject."""
     before = clause.words_before(place.start)
-    if place.weak and len(before) >= 2 and before[-1] in MANY:
-        return True
-    return False
+    return place.weak and len(before) >= 2 and before[-1] in MANY

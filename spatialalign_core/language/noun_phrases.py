@@ -21,6 +21,7 @@ from .lexicon import (
     singular,
     tags,
     verb_stem,
+    word_set,
 )
 
 PUNCTUATION = frozenset(",;:.!?")
@@ -66,10 +67,14 @@ def noun_phrase(words: Sequence[str], start: int) -> NounPhrase | None:
     first = at
     while at < len(words) and _belongs(words, at, first, singular_article):
         at += 1
-    body = [word for word in words[first:at]]
+    body = list(words[first:at])
     while len(body) > 1 and (is_adverb(body[-1]) or is_number(body[-1])):
         body.pop()
-    if not body or all(is_number(word) for word in body) or (first == start and len(body) == 1 and _no_noun(body[0])):
+    if (
+        not body
+        or all(is_number(word) for word in body)
+        or (first == start and len(body) == 1 and _no_noun(body[0]))
+    ):
         return None
     if body[-1].endswith("'s") and len(body) > 1:
         body[-1] = body[-1][:-2]
@@ -77,17 +82,27 @@ def noun_phrase(words: Sequence[str], start: int) -> NounPhrase | None:
     while len(bare) > 1 and describes(bare[0], bare[-1], bare[1]):
         bare.pop(0)
     # "golden retriever puppy": what stands in the middle goes too when it only describes.
-    bare = [word for i, word in enumerate(bare) if i == 0 or i == len(bare) - 1 or not describes(word, bare[-1], bare[i + 1])]
+    bare = [
+        word
+        for i, word in enumerate(bare)
+        if i == 0 or i == len(bare) - 1 or not describes(word, bare[-1], bare[i + 1])
+    ]
     plural = not singular_article and body[-1] != singular(body[-1]) and singular(body[-1]) in body[-1]
     return NounPhrase(" ".join(bare), " ".join(body), start, at, definite, many or (plural and not definite))
 
 
-_GROUPS = frozenset(
-    "pair group couple herd flock pack bunch number crowd row pile stack piece kind sort type team".split()
+_GROUPS = word_set(
+    """
+    pair group couple herd flock pack bunch number crowd row pile stack piece kind sort type team
+    """
 )
 
 
-_CANS = frozenset("trash garbage tin soda beer watering paint coffee oil spray jerry milk rubbish aluminum metal".split())
+_CANS = word_set(
+    """
+    trash garbage tin soda beer watering paint coffee oil spray jerry milk rubbish aluminum metal
+    """
+)
 
 
 def _no_noun(word: str) -> bool:
@@ -108,7 +123,10 @@ def _belongs(words: Sequence[str], at: int, first: int, singular_article: bool) 
     if word in ("left", "right", "top") and at > first:
         return False
     if at == first:
-        return not (is_adverb(word) and word not in ("very", "only", "right", "straight", "back")) or singular_article
+        return (
+            not (is_adverb(word) and word not in ("very", "only", "right", "straight", "back"))
+            or singular_article
+        )
     if word.endswith("'s"):
         return True
     noun_before = any("NOUN" in tags(each) and not describes(each) for each in words[first:at])

@@ -27,7 +27,9 @@ _PATTERNS = (
     rf"\b(?P<lead7>(?:{_TO}){{1,3}}(?:{_OWNER})?(?:{_FAR})?){_SIDE.format('weak')}(?=\s*(?:[.,;!?]|$|\b(?:and|then|before|after|while|in|with|as|to|when|from|past|at|until|near|where|by|over|again|now|first|on|across|under|against|behind|beside|through|along|around|without|during|instead|a|an|the|is|are|was)\b))",
 )  # fmt: skip
 _PLACES = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS), re.I)
-_BARE = re.compile(r"\b(?P<bare>left|right)(?:wards?)?(?=\s*(?:[.,;!?]|$|\b(?:and|then|before|while|past|to|over)\b))", re.I)
+_BARE = re.compile(
+    r"\b(?P<bare>left|right)(?:wards?)?(?=\s*(?:[.,;!?]|$|\b(?:and|then|before|while|past|to|over)\b))", re.I
+)
 _ON = re.compile(r"\b(?P<on>on)\b(?=\s+(?:it\b|(?:(?:the|a|an|its)\s+)?\w))", re.I)
 _CODES = {
     "left": "L", "right": "R", "top": "T", "front": "F", "back": "B", "rear": "B", "bottom": "U", "underside": "U",

@@ -11,7 +11,7 @@ from .actors import is_general, same_actor
 from .clauses import Clause, split_clauses
 from .clean import clean
 from .events import Event, find_events
-from .lexicon import MANY, PREPOSITIONS, STAGING, is_adverb, only_verb
+from .lexicon import MANY, MEDIA, PREPOSITIONS, is_adverb, only_verb
 from .noun_phrases import NounPhrase, same_thing
 from .places import OTHER_SIDE
 
@@ -51,7 +51,11 @@ def read_text(text: str) -> Reading:
     doubts = reading.doubts or _nothing(line, reading)
     if doubts or not reading.motion:
         return replace(reading, doubts=doubts)
-    return replace(reading, scene=_as_written(_scene(line, clauses, case.own), text), remarks=reading.remarks + _no_part(clauses, case.own))
+    return replace(
+        reading,
+        scene=_as_written(_scene(line, clauses, case.own), text),
+        remarks=reading.remarks + _no_part(clauses, case.own),
+    )
 
 
 def _nothing(line: str, reading: Reading) -> tuple[str, ...]:
@@ -90,7 +94,9 @@ class _Case:
         else:
             names = (subject.noun if subject else "", thing.noun if thing else "")
         unscored = [event for event in own if event.code not in _SIDES and event.code != OTHER_SIDE]
-        self.doubts += [say.not_scored(words) for words in dict.fromkeys(event.place.words for event in unscored)]
+        self.doubts += [
+            say.not_scored(words) for words in dict.fromkeys(event.place.words for event in unscored)
+        ]
         if not unscored or len(motion) < 2:
             self.doubts += self._too_few(motion, own)
         remarks = (say.several_places(len(motion), names[0]),) if len(motion) > 2 and not self.doubts else ()
@@ -134,30 +140,47 @@ class _Case:
         if not event.subject.pronoun:
             return self._same(subject, event.subject)
         rivals = [
-            each for each in self.events
-            if each.subject is not None and not each.subject.pronoun and each.clause < event.clause
-            and not self._same(subject, each.subject) and each.thing is not None and not each.actor.scene
-            and not same_thing(each.thing, subject) and not self._is_object(each.subject)
-        ]  # fmt: skip
+            each
+            for each in self.events
+            if each.subject is not None
+            and not each.subject.pronoun
+            and each.clause < event.clause
+            and not self._same(subject, each.subject)
+            and each.thing is not None
+            and not each.actor.scene
+            and not same_thing(each.thing, subject)
+            and not self._is_object(each.subject)
+        ]
         if rivals and rivals[-1].subject is not None:
             self.doubts.append(say.which_one(event.subject.noun, subject.full, rivals[-1].subject.full))
         return True
 
     def _is_object(self, phrase: NounPhrase) -> bool:
-        return any(each.thing is not None and not each.thing.pronoun and same_thing(each.thing, phrase) for each in self.events)
+        return any(
+            each.thing is not None and not each.thing.pronoun and same_thing(each.thing, phrase)
+            for each in self.events
+        )
 
     def _thing(self, own: Sequence[Event]) -> NounPhrase | None:
         """What it is seen from: that of a left, right or top, the one with most words."""
         named = [e.thing for e in own if e.thing is not None and not e.thing.pronoun and not e.place.stance]
         sided = [
-            e.thing for e in own
-            if e.thing is not None and not e.thing.pronoun and e.code in _SIDES and not e.place.stance and not e.inverted
-        ]  # fmt: skip
+            e.thing
+            for e in own
+            if e.thing is not None
+            and not e.thing.pronoun
+            and e.code in _SIDES
+            and not e.place.stance
+            and not e.inverted
+        ]
         stance = [e.thing for e in own if e.thing is not None and not e.thing.pronoun]
         pool = sided or named or stance
         if not pool:
             return None
-        return max((each for each in pool if same_thing(each, pool[0]) or same_actor(each, pool[0])), key=lambda p: len(p.noun.split()))
+        return max(
+            (each for each in pool if same_thing(each, pool[0]) or same_actor(each, pool[0])),
+            key=lambda p: len(p.noun.split()),
+        )
 
     def _concerns(self, event: Event, thing: NounPhrase | None) -> bool:
         """Whether it is about that object; places of the surroundings are left out, another object is a doubt."""
@@ -170,14 +193,28 @@ class _Case:
         if event.thing is None or event.thing.pronoun or thing is None:
             return True
         described = set(event.thing.full.split()) - set(event.thing.noun.split())
-        if same_thing(event.thing, thing) and described and not event.thing.definite and not thing.definite and event.thing.full != thing.full and (
-            not described <= set(thing.full.split())
+        if (
+            same_thing(event.thing, thing)
+            and described
+            and not event.thing.definite
+            and not thing.definite
+            and event.thing.full != thing.full
+            and (not described <= set(thing.full.split()))
         ):
             self.doubts.append(say.two_objects(thing.full, event.thing.full))
             return True
-        if same_thing(event.thing, thing) or same_actor(event.thing, thing) or is_general(event.thing.head, True):
+        if (
+            same_thing(event.thing, thing)
+            or same_actor(event.thing, thing)
+            or is_general(event.thing.head, True)
+        ):
             return True
-        if event.code in ("L", "R", "T") and not event.place.stance and not event.inverted and not event.actor.scene:
+        if (
+            event.code in ("L", "R", "T")
+            and not event.place.stance
+            and not event.inverted
+            and not event.actor.scene
+        ):
             self.doubts.append(say.two_objects(thing.full, event.thing.full))
             return True
         return False
@@ -187,7 +224,13 @@ class _Case:
         clauses = {event.clause for event in kept}
         for event in left:
             elsewhere = event.thing is not None and not event.place.stance and event.code in "FBUT"
-            if not elsewhere or event.inverted or event.actor.scene or event.clause in clauses or thing is None:
+            if (
+                not elsewhere
+                or event.inverted
+                or event.actor.scene
+                or event.clause in clauses
+                or thing is None
+            ):
                 continue
             if clauses and (event.clause < min(clauses) or event.clause > max(clauses)):
                 self.doubts.append(say.two_objects(thing.full, event.thing.full if event.thing else ""))
@@ -206,17 +249,26 @@ class _Case:
                 self.doubts.append(say.which_moves(subject.full, event.actor.moved.full))
             if event.place.diagonal:
                 self.doubts.append(say.diagonal(event.place.words))
-            if event.thing is not None and event.thing.many and any(
-                word in MANY for word in event.thing.full.split()
+            if (
+                event.thing is not None
+                and event.thing.many
+                and any(word in MANY for word in event.thing.full.split())
             ):
                 self.doubts.append(say.many(event.thing.full))
         for event in self.events:
             other = event.subject
             if (
-                other is not None and subject is not None and not other.pronoun and not self._same(subject, other)
-                and other.definite and event not in own and not self._is_object(other)
-                and not self._introduced(other, event) and event.code in "LRT" and not event.its
-            ):  # fmt: skip
+                other is not None
+                and subject is not None
+                and not other.pronoun
+                and not self._same(subject, other)
+                and other.definite
+                and event not in own
+                and not self._is_object(other)
+                and not self._introduced(other, event)
+                and event.code in "LRT"
+                and not event.its
+            ):
                 self.doubts.append(say.other_actor(subject.full, other.full))
         if subject is not None and len({e.code for e in own}) < 2:
             for other in self.others:
@@ -224,9 +276,12 @@ class _Case:
 
     def _introduced(self, other: NounPhrase, event: Event) -> bool:
         return any(
-            each.subject is not None and each.clause < event.clause and same_actor(each.subject, other) and not each.subject.definite
+            each.subject is not None
+            and each.clause < event.clause
+            and same_actor(each.subject, other)
+            and not each.subject.definite
             for each in self.events
-        )  # fmt: skip
+        )
 
     def _motion(self, own: Sequence[Event]) -> tuple[str, ...]:
         codes: list[str] = []
@@ -254,7 +309,7 @@ class _Case:
     def _check_nouns(self, subject: str, thing: str) -> None:
         for noun in (subject, thing):
             words = noun.split()
-            odd = any(word in STAGING for word in words[:-1]) or len(words) > 3
+            odd = any(word in MEDIA or word == "camera" for word in words[:-1]) or len(words) > 3
             if odd or only_verb(words[-1]) or is_adverb(words[-1]):
                 self.doubts.append(say.odd_noun(noun))
 

@@ -54,11 +54,15 @@ def _texts(path: Path) -> list[tuple[Any, str]]:
     except UnicodeDecodeError as error:
         raise SpatialAlignError(f"{path} is not UTF-8 text; give {_SHAPES}.") from error
     except OSError as error:
-        raise SpatialAlignError(f"The file {path} cannot be read: {error.strerror}; give {_SHAPES}.") from error
+        raise SpatialAlignError(
+            f"The file {path} cannot be read: {error.strerror}; give {_SHAPES}."
+        ) from error
     if kind in (".json", ".jsonl") or text.lstrip()[:1] in ("[", "{"):
         return _of_json(path, text)
     lines = [line.strip() for line in text.splitlines()]
-    return [(str(number), line) for number, line in enumerate(lines, start=1) if line and not line.startswith("#")]
+    return [
+        (str(number), line) for number, line in enumerate(lines, start=1) if line and not line.startswith("#")
+    ]
 
 
 def _of_json(path: Path, text: str) -> list[tuple[Any, str]]:
