@@ -28,7 +28,7 @@ REQUIREMENTS = (
 def everything() -> list:
     """pytest's arguments for all tests: a process for each core, four at most, since each makes what it needs anew."""
     cores = min(os.cpu_count() or 1, 4)
-    shared = ["-n", str(cores), "--dist", "loadgroup", "--no-loadscope-reorder"] if cores > 1 else []
+    shared = ["-n", str(cores), "--dist", "loadfile", "--no-loadscope-reorder"] if cores > 1 else []
     if shared:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     return [*shared, "tests"]

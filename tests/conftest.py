@@ -1,7 +1,7 @@
-"""How the tests are shared out when several processes run them (`pytest -n 2`).
+"""The order of the tests when several processes share them (`pytest -n 2 --dist loadfile`): what takes longest first.
 
-What is expensive to make, a server, a browser, a trained model, is made once for all tests that use it: the tests with
-ComfyUI go to one process, those in a browser to one other, and each file of unit tests to one. The longest come first.
+A file's tests stay together, and so do a model, a run or a browser that is made once for them. Each process starts the
+servers that it needs.
 """
 
 from __future__ import annotations
@@ -11,24 +11,27 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
-# Files whose tests take the longest, so that none of them is left over for the end.
-_LONG = ("test_run", "test_memory", "test_compiling", "test_ray_workers", "test_training_run", "test_ranks")
+# The rest, unit tests of a few seconds each, fills up the end.
+LONGEST = (
+    *("browser/test_panel", "comfyui/test_quickstart", "browser/test_runs", "browser/test_templates"),
+    *("browser/test_words", "comfyui/test_rounds", "comfyui/test_models", "comfyui/test_detect", "comfyui"),
+    *(
+        "unit/test_run",
+        "unit/test_memory",
+        "unit/test_compiling",
+        "unit/test_ray_workers",
+        "unit/test_training_run",
+    ),
+    *("unit/test_detect", "unit/test_ranks", "unit/test_family_files", "unit/test_bootstrap"),
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("dist", "no") == "no":
-        return
-    items.sort(key=_turn)  # stable: tests of a file stay in their order
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item.path)))
-
-
-def _group(file: Path) -> str:
-    tier = file.relative_to(TESTS).parts[0]
-    return file.stem if tier == "unit" else tier
+    if hasattr(config, "workerinput"):  # this is one process of several
+        items.sort(key=_turn)  # stable: tests of a file stay in their order
 
 
 def _turn(item: pytest.Item) -> int:
-    group = _group(item.path)
-    order = ("browser", "comfyui", *_LONG)
-    return order.index(group) if group in order else len(order)
+    file = item.path.relative_to(TESTS).with_suffix("")
+    names = (file.as_posix(), file.parts[0])
+    return next((LONGEST.index(name) for name in names if name in LONGEST), len(LONGEST))
