@@ -117,8 +117,8 @@ def test_the_same_files_load_here(server: Server) -> None:
     assert text.startswith("Wan2.1 T2V of 2 layers, 128 wide, with wan_2.1_vae.safetensors, umt5_xxl")
 
 
-def test_a_folder_with_many_models_is_quick(server: Server) -> None:
-    """What the front end asks for when it opens, and again whenever somebody presses R."""
+def test_of_many_models_only_fitting_ones_are_listed(server: Server) -> None:
+    """What the front end asks for when it opens, and again whenever somebody presses R; how long it takes is told."""
     server.get(f"/object_info/{LOAD}")
     before = time.perf_counter()
     answer = server.get(f"/object_info/{LOAD}")
