@@ -59,8 +59,10 @@ class Compare(io.ComfyNode):
             outputs=[
                 io.Image.Output("picture", tooltip="The table and some videos in one picture, to share."),
                 io.String.Output("picture_file", tooltip="Path of the same picture as a PNG file."),
-                io.Float.Output("accuracy_a", tooltip="Share of A's videos that obey."),
-                io.Float.Output("accuracy_b", tooltip="Share of B's videos that obey."),
+                io.Float.Output("accuracy_a", tooltip="Share of A's videos with a score of at least tau."),
+                io.Float.Output("accuracy_b", tooltip="Share of B's videos with a score of at least tau."),
+                io.Float.Output("obey_a", tooltip="Share of A's videos that obey."),
+                io.Float.Output("obey_b", tooltip="Share of B's videos that obey."),
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
@@ -95,12 +97,12 @@ class Compare(io.ComfyNode):
                 message = outcome.message
                 warnings.append(outcome.warnings)
         folder = comparison_folder(run.run, a, b)
-        accuracy = read_comparison(folder)["accuracy"]
+        found = read_comparison(folder)
         with Image.open(folder / "picture.png") as file:
             picture = to_image(np.array(file.convert("RGB")))
         said = shown(cls, "\n".join([message, *warnings, f"Picture: {folder / 'picture.png'}"]))
         said["spatialalign_comparison"] = ({"run": run.run.folder.name, "name": folder.name},)
-        values = (float(accuracy[side]["value"]) for side in "ab")
+        values = (float(found[figure][side]["value"]) for figure in ("accuracy", "obey") for side in "ab")
         return io.NodeOutput(picture, str(folder / "picture.png"), *values, ui=said)
 
 

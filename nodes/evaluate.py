@@ -12,7 +12,7 @@ from comfy_api.latest import io
 from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.progress import Progress
-from ..spatialalign_core.report.text import percent
+from ..spatialalign_core.report.text import obeys_when, percent
 from ..spatialalign_core.run import SETS
 from ..spatialalign_core.video import read_video
 from . import widgets
@@ -65,9 +65,16 @@ class Evaluate(io.ComfyNode):
                 io.String.Output(
                     "report", tooltip="Path of report.html; it opens in any browser, without network."
                 ),
-                io.Float.Output("accuracy_before", tooltip="Share of videos that obey, without the LoRA."),
-                io.Float.Output("accuracy_after", tooltip="Share of videos that obey, with the LoRA."),
+                io.Float.Output(
+                    "accuracy_before",
+                    tooltip="Share of videos with a score of at least tau, without the LoRA.",
+                ),
+                io.Float.Output(
+                    "accuracy_after", tooltip="Share of videos with a score of at least tau, with the LoRA."
+                ),
                 io.Image.Output("preview", tooltip="Videos before and after, some frames of each in a row."),
+                io.Float.Output("obey_before", tooltip="Share of videos that obey, without the LoRA."),
+                io.Float.Output("obey_after", tooltip="Share of videos that obey, with the LoRA."),
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
@@ -116,13 +123,19 @@ class Evaluate(io.ComfyNode):
             }
             outcome = drive(folder.evaluate(tau, _HELD_OUT, seeds, settings=settings), node)
         summary = json.loads(folder.report_json.read_text(encoding="utf-8"))
-        before, after = float(summary["base"]), float(summary["aligned"])
+        before, after, obey_before, obey_after = (
+            float(summary[name]) for name in ("base", "aligned", "obey_base", "obey_aligned")
+        )
         text = (
-            f"Videos that obey (score at least {tau:g}): {percent(before)} before training, {percent(after)} after.\n"
+            f"Videos that obey: {percent(obey_before)} before training, {percent(obey_after)} after. A video obeys "
+            f"when {obeys_when(tau)}.\n"
             f"{outcome.message}\n{outcome.warnings}\nReport: {folder.report_html}"
         )
         preview = to_image(_preview(run, seeds))
-        return io.NodeOutput(str(folder.report_html), before, after, preview, ui=shown(cls, text, preview))
+        return io.NodeOutput(
+            *(str(folder.report_html), before, after, preview, obey_before, obey_after),
+            ui=shown(cls, text, preview),
+        )
 
 
 def _preview(run: RunSoFar, seeds: int) -> np.ndarray:

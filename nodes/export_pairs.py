@@ -31,7 +31,8 @@ class ExportPairs(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Videos with at least this score are winners, the others losers.",
+                    tooltip="Videos that obey, with at least this score and right at both ends, are winners, the "
+                    "others losers.",
                 ),
                 io.Float.Input(
                     "min_margin",
@@ -39,7 +40,7 @@ class ExportPairs(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Leave out pairs whose scores lie closer together than this.",
+                    tooltip="Leave out pairs whose winner does not score this much more than the loser.",
                 ),
                 io.Combo.Input(
                     "pairs",

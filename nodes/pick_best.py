@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from comfy_api.latest import io
 
-from ..spatialalign_core.best import pick_best, score_table, split_clips
+from ..spatialalign_core.best import best_words, pick_best, score_table, split_clips
 from ..spatialalign_core.detect.tracker import detect_track
 from ..spatialalign_core.detect.validity import find_rule
 from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
-from ..spatialalign_core.score import score_track
-from ..spatialalign_core.summary import GOOD
+from ..spatialalign_core.score import obeys, score_track
 from . import widgets
 from .driving import watched
 from .pictures import frames_of, shown, strip, to_image
@@ -63,6 +62,7 @@ class PickBest(io.ComfyNode):
                 ),
                 io.Boolean.Output("valid", tooltip="Whether any video could be scored."),
                 io.String.Output("summary", tooltip="The scores of all videos, in words."),
+                io.Boolean.Output("obeys", tooltip="Whether the best video obeys the sentence."),
             ],
             hidden=[io.Hidden.unique_id],
         )
@@ -100,17 +100,9 @@ class PickBest(io.ComfyNode):
             ]
         best = pick_best(scores)
         dsr = scores[best].dsr
-        if dsr is None:
-            verdict = "No video could be scored; the one with most frames that count is handed on."
-        else:
-            verdict = f"The best of {len(videos)} scores {dsr:.2f}, " + (
-                "it obeys the sentence." if dsr >= GOOD else f"below the line of {GOOD}."
-            )
-        text = f"{verdict}\n{score_table(scores, best)}"
-        rows = [
-            (line, strip(each))
-            for line, each in zip(score_table(scores, best).splitlines(), videos, strict=True)
-        ]
+        table = score_table(scores, best, prompt)
+        text = f"{best_words(scores, best, prompt)}\n{table}"
+        rows = [(line, strip(each)) for line, each in zip(table.splitlines(), videos, strict=True)]
         picture = to_image(contact_sheet(rows))
         return io.NodeOutput(
             to_image(videos[best]),
@@ -118,6 +110,7 @@ class PickBest(io.ComfyNode):
             best,
             dsr is not None,
             text,
+            obeys(scores[best]),
             ui=shown(cls, text, picture),
         )
 

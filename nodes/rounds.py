@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from comfy_api.latest import io
 
 from ..spatialalign_core.draw import Picture, curve
-from ..spatialalign_core.report.text import percent
+from ..spatialalign_core.report.text import percent, round_shares
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.round_log import Round
 from ..spatialalign_core.run.rounds import RoundSettings
@@ -144,14 +144,15 @@ class Rounds(io.ComfyNode):
 def _chart(finished: Sequence[Round]) -> Picture:
     series = [
         ("score of held-out videos", [each.held_out_score for each in finished]),
-        ("share that obeys", [each.held_out_accuracy for each in finished]),
+        round_shares([asdict(each) for each in finished]),
     ]
     return curve(series, "Round by round", "round", counted=True)
 
 
 def _table(finished: Sequence[Round]) -> str:
+    name, shares = round_shares([asdict(each) for each in finished])
     return "\n".join(
-        f"Round {each.number}: held-out score {each.held_out_score:.3f}, {percent(each.held_out_accuracy)} obey"
+        f"Round {each.number}: held-out score {each.held_out_score:.3f}, {name} {percent(share)}"
         + (f", learned from {each.pairs} pairs" if each.number else ", before any")
-        for each in finished
+        for each, share in zip(finished, shares, strict=True)
     )

@@ -6,8 +6,7 @@ import numpy as np
 from comfy_api.latest import io
 
 from ..spatialalign_core.report.text import percent
-from ..spatialalign_core.score import accuracy_at
-from ..spatialalign_core.summary import GOOD
+from ..spatialalign_core.score import GOOD, accuracy_at, obey_share
 from .driving import drive
 from .pictures import shown
 from .places import working_in
@@ -26,6 +25,11 @@ class Score(io.ComfyNode):
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Export Pairs."),
                 io.Float.Output("accuracy", tooltip=f"Share of videos with a score of at least {GOOD}."),
+                io.Float.Output(
+                    "obey_share",
+                    tooltip="Share of videos that obey: such a score, and the subject is at both ends where it was "
+                    "asked to be.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
         )
@@ -36,12 +40,12 @@ class Score(io.ComfyNode):
             outcome = drive(run.run.score("base", run.split, run.seeds), cls.hidden.unique_id)
         ids = {(key.prompt_id, key.seed) for key in run.run.samples("base", run.split, run.seeds)}
         scores = [score for key, score in run.run.scores("base", run.split).items() if key in ids]
-        accuracy = accuracy_at(scores, GOOD)
+        accuracy, share = accuracy_at(scores, GOOD), obey_share(scores)
         valid = [score.dsr for score in scores if score.dsr is not None]
         text = (
-            f"{percent(accuracy)} of {len(scores)} videos obey their prompt (score at least {GOOD}); "
-            f"{len(scores) - len(valid)} could not be scored."
+            f"{percent(share)} of {len(scores)} videos obey their prompt: a score of at least {GOOD}, which "
+            f"{percent(accuracy)} reach, and right at both ends. {len(scores) - len(valid)} could not be scored."
         )
         if valid:
             text += f"\nMean score {np.mean(valid):.2f}, lowest {min(valid):.2f}, highest {max(valid):.2f}."
-        return io.NodeOutput(run, accuracy, ui=shown(cls, f"{text}\n{outcome.warnings}"))
+        return io.NodeOutput(run, accuracy, share, ui=shown(cls, f"{text}\n{outcome.warnings}"))

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.detect.tracker import detect_track
 from ..spatialalign_core.draw import annotate, chart
-from ..spatialalign_core.score import score_track
+from ..spatialalign_core.score import obeys, score_track
 from ..spatialalign_core.summary import describe_score
 from .driving import watched
 from .pictures import frames_of, shown, to_image
@@ -43,12 +43,17 @@ class ScoreVideo(io.ComfyNode):
             outputs=[
                 io.Float.Output(
                     "score",
-                    tooltip="DSR-Score, 0 to 1; from 0.7 the video obeys. 0 when it cannot be scored.",
+                    tooltip="DSR-Score, 0 to 1; a video that obeys has at least 0.7. 0 when it cannot be scored.",
                 ),
                 io.Boolean.Output("valid", tooltip="Whether the video could be scored at all."),
                 io.Image.Output("chart", tooltip="How much each relation holds, frame by frame."),
                 io.Image.Output("annotated", tooltip="The frames with the boxes of what was found."),
                 io.String.Output("summary", tooltip="The result in plain words."),
+                io.Boolean.Output(
+                    "obeys",
+                    tooltip="Whether the video does what the sentence says: a score of at least 0.7, and the subject "
+                    "is at both ends where it was asked to be.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
@@ -79,5 +84,6 @@ class ScoreVideo(io.ComfyNode):
             to_image(chart(track, prompt.change, score)),
             to_image(annotated),
             text,
+            obeys(score),
             ui={**shown(cls, text), **chart_of(previews, track, prompt.change, score, rate_of(video))},
         )

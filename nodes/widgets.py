@@ -47,7 +47,7 @@ def tau() -> io.Float.Input:
         min=0.0,
         max=1.0,
         step=0.05,
-        tooltip="A video obeys its prompt when its score is at least this.",
+        tooltip="A video obeys its prompt when its score is at least this and it is right at both ends.",
     )
 
 

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import SpatialAlignError
-from .score import Score
+from .prompts import DsrPrompt
+from .score import GOOD, Score, obeys
+from .score_words import missed_words, score_digits
 
 
 def split_clips(frames: NDArray[np.uint8], clips: int) -> list[NDArray[np.uint8]]:
@@ -27,7 +29,7 @@ def split_clips(frames: NDArray[np.uint8], clips: int) -> list[NDArray[np.uint8]
 
 
 def pick_best(scores: Sequence[Score]) -> int:
-    """Index of the highest DSR-Score, the first of equals.
+    """Index of the highest DSR-Score among those that obey, or among all where none does; the first of equals.
 
     An INVALID video is chosen only when all are: then the one of which most frames count. SpatialAlignError for none.
     """
@@ -36,16 +38,36 @@ def pick_best(scores: Sequence[Score]) -> int:
     return max(range(len(scores)), key=lambda index: (*_rank(scores[index]), -index))
 
 
-def _rank(score: Score) -> tuple[bool, float, int]:
+def _rank(score: Score) -> tuple[bool, bool, float, int]:
     """What a video is judged by, most important first."""
     valid = score.valid and score.dsr is not None and bool(np.isfinite(score.dsr))
-    return valid, score.dsr if valid and score.dsr is not None else 0.0, 0 if valid else score.scored_frames
+    dsr = score.dsr if valid and score.dsr is not None else 0.0
+    return valid, valid and obeys(score), dsr, 0 if valid else score.scored_frames
 
 
-def score_table(scores: Sequence[Score], best: int) -> str:
-    """One line a video, in their order, numbered from 1."""
+def best_words(scores: Sequence[Score], best: int, prompt: DsrPrompt) -> str:
+    """One sentence on the chosen video."""
+    score = scores[best]
+    if score.dsr is None:
+        return "No video could be scored; the one with most frames that count is handed on."
+    start = f"The best of {len(scores)} scores {score_digits(score.dsr)}"
+    if obeys(score):
+        return f"{start}, it obeys the sentence."
+    why = missed_words(score, prompt.change, prompt.object)
+    return (
+        f"{start}, but {why}: it does not obey the sentence."
+        if why
+        else f"{start}, below the line of {GOOD}."
+    )
+
+
+def score_table(scores: Sequence[Score], best: int, prompt: DsrPrompt) -> str:
+    """One line a video, in their order, numbered from 1; one whose score is high enough and that does not obey says
+    why."""
     lines = []
     for index, score in enumerate(scores):
-        words = f"INVALID, {score.reason}" if score.dsr is None else f"{score.dsr:.2f}"
+        words = f"INVALID, {score.reason}" if score.dsr is None else score_digits(score.dsr)
+        if why := missed_words(score, prompt.change, prompt.object):
+            words += f", but {why}"
         lines.append(f"{index + 1}: {words}{'  <- best' if index == best else ''}")
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from .errors import SpatialAlignError
 from .prompts import DsrPrompt
 from .relations import CHANGES
-from .score import TAUS, Score
+from .score import GOOD, TAUS, Score, obeys
 
 Floats = NDArray[np.float64]
 Verdict = Literal["better", "worse", "unclear"]
@@ -63,15 +63,19 @@ class Comparison:
 class Evaluation:
     """Everything the report says.
 
-    accuracy: at `tau`. curve: accuracy at each of `taus`. by_change: accuracy at `tau` for each relation change that
-    occurs, by its code. mean_dsr: of the valid videos. invalid: share of videos that could not be scored.
+    accuracy: published accuracy at `tau`, see `accuracy_at`. obey: share of videos that obey, see `obeys`. curve:
+    accuracy at each of `taus`. by_change, obey_by_change: accuracy at `tau`, and the share that obeys, for each
+    relation change that occurs, by its code. mean_dsr: of the valid videos. invalid: share of videos that could not be
+    scored.
     """
 
     tau: float
     accuracy: Comparison
+    obey: Comparison
     taus: tuple[float, ...]
     curve: tuple[Comparison, ...]
     by_change: dict[str, Comparison]
+    obey_by_change: dict[str, Comparison]
     mean_dsr: Comparison
     invalid: Comparison
     prompts: int
@@ -81,19 +85,22 @@ class Evaluation:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether accuracy at `tau` rose, fell, or moved too little to tell."""
-        if not self.accuracy.changed:
+        """Whether the share that obeys rose, fell, or moved too little to tell."""
+        if not self.obey.changed:
             return "unclear"
-        return "better" if self.accuracy.difference.value > 0 else "worse"
+        return "better" if self.obey.difference.value > 0 else "worse"
 
     def summary(self) -> dict[str, Any]:
-        """The line that ends the command: base, aligned, tau, valid_base, valid_aligned."""
+        """The line that ends the command: accuracy at tau as base and aligned, tau, share that can be scored as
+        valid_base and valid_aligned, share that obeys as obey_base and obey_aligned."""
         return {
             "base": _number(self.accuracy.base.value),
             "aligned": _number(self.accuracy.aligned.value),
             "tau": self.tau,
             "valid_base": _number(1 - self.invalid.base.value),
             "valid_aligned": _number(1 - self.invalid.aligned.value),
+            "obey_base": _number(self.obey.base.value),
+            "obey_aligned": _number(self.obey.aligned.value),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -113,8 +120,10 @@ class Evaluation:
             "prompts": self.prompts,
             "videos_per_model": self.videos,
             "accuracy": table(self.accuracy),
+            "obey": table(self.obey),
             "curve": [{"tau": t, **table(c)} for t, c in zip(self.taus, self.curve, strict=True)],
             "by_change": {code: table(c) for code, c in self.by_change.items()},
+            "obey_by_change": {code: table(c) for code, c in self.obey_by_change.items()},
             "mean_dsr_of_valid": table(self.mean_dsr),
             "invalid_share": table(self.invalid),
             "bootstrap": {"resamples": self.bootstrap, "seed": self.seed, "level": 0.95, "unit": "prompt"},
@@ -124,14 +133,14 @@ class Evaluation:
 def evaluate(
     base: Sequence[ScoredSample],
     aligned: Sequence[ScoredSample],
-    tau: float = 0.7,
+    tau: float = GOOD,
     bootstrap: int = 2000,
     seed: int = 0,
     names: tuple[str, str] = ("base", "aligned"),
 ) -> Evaluation:
     """Compare two sets of samples of the same prompts and seeds, in any order.
 
-    tau: DSR-Score from which a video counts as obeying, 0..1; INVALID videos never do. bootstrap: resamples behind
+    tau: DSR-Score that a video must reach, 0..1; INVALID videos never do. bootstrap: resamples behind
     each interval. names: of the two sets, where they are called otherwise. The same arguments give the same numbers.
     SpatialAlignError when a set is empty or a sample has no counterpart.
     """
@@ -144,6 +153,7 @@ def evaluate(
     row = {prompt_id: number for number, prompt_id in enumerate(ids)}
     prompt = np.array([row[b.prompt.id] for b, _ in pairs])
     dsr = np.array([[_dsr(b.score), _dsr(a.score)] for b, a in pairs])  # (videos, 2), NaN where INVALID
+    obeying = np.array([[obeys(b.score, tau), obeys(a.score, tau)] for b, a in pairs])
     valid = np.isfinite(dsr)
     rng = np.random.default_rng(seed)
     weights = _resamples(rng, len(ids), bootstrap)
@@ -161,20 +171,24 @@ def evaluate(
     def compare(numerators: Floats, denominators: Floats) -> Comparison:
         return _compare(numerators, denominators, weights)
 
-    at_tau = accuracy(tau)
+    at_tau, obeyed = accuracy(tau), per_prompt(obeying)
     change_of = {b.prompt.id: b.prompt.change.code for b, _ in pairs}
     codes = np.array([change_of[prompt_id] for prompt_id in ids])
-    by_change = {}
+    by_change, obey_by_change = {}, {}
     for code in _ordered(set(codes.tolist())):
         chosen = codes == code
         resamples = _resamples(rng, int(chosen.sum()), bootstrap)
-        by_change[code] = _compare(at_tau[chosen], videos[chosen], resamples)
+        by_change[code], obey_by_change[code] = (
+            _compare(counts[chosen], videos[chosen], resamples) for counts in (at_tau, obeyed)
+        )
     return Evaluation(
         tau=tau,
         accuracy=compare(at_tau, videos),
+        obey=compare(obeyed, videos),
         taus=TAUS,
         curve=tuple(compare(accuracy(threshold), videos) for threshold in TAUS),
         by_change=by_change,
+        obey_by_change=obey_by_change,
         mean_dsr=compare(per_prompt(np.nan_to_num(dsr)), per_prompt(valid)),
         invalid=compare(per_prompt(~valid), videos),
         prompts=len(ids),

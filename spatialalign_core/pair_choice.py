@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from .pair_settings import USUAL, PairSettings, PromptCount
 from .pair_words import explain
 from .rulings import Ruling
-from .score import Score
+from .score import Score, obeys
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two videos of one prompt: the winner obeys a text better than the loser. Scores are DSR-Scores in [0, 1].
+    """Two videos of one prompt: the winner obeys a text and the loser does not, unless the pair was kept by hand.
 
+    Scores are DSR-Scores in [0, 1].
     told: code of the relation change that the text tells of, where that is not the prompt's own; else empty.
     """
 
@@ -91,6 +92,7 @@ def choose_pairs(
         ]
         pairs += chosen
         winners, losers = _split(videos, settings)
+        wrong_end = sum(dsr >= settings.threshold for _, dsr in losers)
         keys = {pair.key for pair in chosen}
         own_pairs = sum(not pair.told for pair in chosen)
         counts[prompt_id] = PromptCount(
@@ -101,6 +103,7 @@ def choose_pairs(
             retold=len(chosen) - own_pairs,
             kept=sum(ruling.keep and ruling.key in keys for ruling in ruled),
             dropped=sum(not ruling.keep and ruling.told in texts for ruling in ruled),
+            wrong_end=wrong_end,
         )
     return PairSelection(tuple(pairs), explain(counts, settings), counts, settings)
 
@@ -108,10 +111,10 @@ def choose_pairs(
 def _split(
     videos: Mapping[int, Score], settings: PairSettings
 ) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-    """(seed, score) of the winners and of the losers."""
+    """(seed, score) of the winners, which obey, and of the losers, which are valid and do not."""
     valid = [(seed, dsr) for seed, score in sorted(videos.items()) if (dsr := _valid_dsr(score)) is not None]
-    winners = [(seed, dsr) for seed, dsr in valid if dsr >= settings.threshold]
-    losers = [(seed, dsr) for seed, dsr in valid if dsr < settings.threshold]
+    winners = [(seed, dsr) for seed, dsr in valid if obeys(videos[seed], settings.threshold)]
+    losers = [(seed, dsr) for seed, dsr in valid if not obeys(videos[seed], settings.threshold)]
     return winners, losers
 
 

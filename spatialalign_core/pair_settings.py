@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from .errors import SpatialAlignError
+from .score import GOOD
 
 Mode = Literal["all", "best_worst"]
 
@@ -14,8 +15,9 @@ Mode = Literal["all", "best_worst"]
 class PairSettings:
     """Which videos make pairs.
 
-    threshold: a valid video with DSR-Score >= threshold is a winner, any other valid one a loser.
-    min_margin: pairs whose scores lie closer together than this are left out.
+    threshold: a video that obeys, with a DSR-Score of at least `threshold`, is a winner; any other valid one is a
+    loser, one with a higher score that starts or ends at the wrong place too (see `obeys`).
+    min_margin: by how much the winner's score must be above the loser's; other pairs are left out.
     mode: "all" winners with all losers, or one pair a prompt: the best winner with the worst loser.
     max_pairs_per_prompt: keeps the largest margins of each text; None keeps all.
     retell: the videos of a prompt are compared under the other relation changes too, with its text told accordingly: a
@@ -23,7 +25,7 @@ class PairSettings:
     that differ by the relation words alone, which leaves nothing else to learn.
     """
 
-    threshold: float = 0.7
+    threshold: float = GOOD
     min_margin: float = 0.0
     mode: Mode = "all"
     max_pairs_per_prompt: int | None = None
@@ -52,7 +54,8 @@ USUAL = PairSettings()
 class PromptCount:
     """What became of one prompt's videos under its own text; retold: pairs under other texts.
 
-    kept, dropped: pairs of the prompt about which that was decided by hand, under any text.
+    wrong_end: losers with at least the threshold's score that do not start or end where the text says. kept, dropped:
+    pairs of the prompt about which that was decided by hand, under any text.
     """
 
     winners: int
@@ -62,3 +65,4 @@ class PromptCount:
     retold: int = 0
     kept: int = 0
     dropped: int = 0
+    wrong_end: int = 0

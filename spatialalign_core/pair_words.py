@@ -25,12 +25,12 @@ def explain(counts: Mapping[str, PromptCount], settings: PairSettings) -> str:
     rest = "; ".join(
         words
         for number, words in (
-            (only_winners, f"{_prompts(only_winners)} had only winners (every valid video scores "
-                           f"{settings.threshold:g} or more)"),
-            (only_losers, f"{_prompts(only_losers)} had only losers (every valid video scores below "
-                          f"{settings.threshold:g})"),
+            (only_winners, f"{_prompts(only_winners)} had only winners (every valid video obeys from "
+                           f"{settings.threshold:g} on)"),
+            (only_losers, f"{_prompts(only_losers)} had only losers (no valid video obeys from "
+                          f"{settings.threshold:g} on)"),
             (nothing, f"{_prompts(nothing)} had no valid video"),
-            (too_close, f"{_prompts(too_close)} had no two videos that lie {settings.min_margin:g} apart"),
+            (too_close, f"{_prompts(too_close)} had no winner that scores {settings.min_margin:g} above a loser"),
             (dropped, f"{_prompts(dropped)} had their pairs dropped by hand"),
         )
         if number
@@ -40,14 +40,30 @@ def explain(counts: Mapping[str, PromptCount], settings: PairSettings) -> str:
         text = f"{_pairs(pairs)} from {used} of {_prompts(len(counts))}."
         if retold:
             text += f" {_pairs(retold)} more under texts that tell of another change, which some videos obey instead."
-        return text + (f" Not used: {rest}." if rest else "") + _by_hand(counts)
+        return (
+            text + (f" Not used: {rest}." if rest else "") + _wrong_ends(counts, settings) + _by_hand(counts)
+        )
     start = (
         "No pairs: none of the videos can be paired"
         if both
         else "No pairs: no prompt has a winner and a loser"
     )
-    advice = _advice(only_winners, only_losers, nothing, too_close, dropped)
-    return f"{start}. Of {_prompts(len(counts))}, {rest}. {advice}{_by_hand(counts)}"
+    lower = any(c.losers > c.wrong_end for c in counts.values() if not c.winners)
+    advice = _advice(only_winners, only_losers, lower, nothing, too_close, dropped)
+    ends = _wrong_ends(counts, settings)
+    return f"{start}. Of {_prompts(len(counts))}, {rest}.{ends} {advice}{_by_hand(counts)}"
+
+
+def _wrong_ends(counts: Mapping[str, PromptCount], settings: PairSettings) -> str:
+    """Why videos with a high score lost."""
+    number = sum(c.wrong_end for c in counts.values())
+    if not number:
+        return ""
+    words = "1 video scores" if number == 1 else f"{number} videos score"
+    lose = "does not start or end where its prompt says, and loses" if number == 1 else (
+        "do not start or end where their prompts say, and lose"
+    )  # fmt: skip
+    return f" {words} {settings.threshold:g} or more but {lose}."
 
 
 def _by_hand(counts: Mapping[str, PromptCount]) -> str:
@@ -57,11 +73,14 @@ def _by_hand(counts: Mapping[str, PromptCount]) -> str:
     return f" By hand: {', '.join(words)}." if words else ""
 
 
-def _advice(only_winners: int, only_losers: int, nothing: int, too_close: int, dropped: int) -> str:
+def _advice(
+    only_winners: int, only_losers: int, lower: bool, nothing: int, too_close: int, dropped: int
+) -> str:
+    """lower: whether a lower threshold would make winners of losers."""
     steps = []
     if only_winners or only_losers:
         steps.append("generate more seeds for each prompt")
-    if only_losers:
+    if lower:
         steps.append("lower the threshold")
     if only_winners:
         steps.append(

@@ -286,7 +286,7 @@ def _card(selection: PairSelection) -> str:
     return (
         "---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: train.jsonl\n"
         f"dataset_info:\n  features:\n{columns}\n---\n\n# SpatialAlign pairs\n\n{selection.explanation}\n\n"
-        "Each row is a winner and a loser of one prompt, told apart by DSR-Score. `winner_latents`,\n"
+        "Each row is a winner, which obeys its prompt, and a loser, which does not. `winner_latents`,\n"
         "`loser_latents` and `text_embedding` name safetensors files in this folder.\n"
         "`datasets.load_dataset` of this folder loads the rows.\n"
     )

@@ -1,14 +1,16 @@
 """The published score: how well a video obeys "first here, then there" (arXiv 2602.22745).
 
 SSR says for one frame how much the subject is at a relation to the object; the DSR-Score sums up a video from the
-first relation at its start, the last relation at its end, and how much both changed in between. Everything here is
-arithmetic on boxes and equals the authors' released procedure; an improved score gets another name.
+first relation at its start, the last relation at its end, and how much both changed in between. Score and accuracy are
+arithmetic on boxes and equal the authors' released procedure; an improved score gets another name. `obeys` is ours: it
+is the one place that decides what is said of a video in words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +20,12 @@ from .tracks import Track, least_frames
 
 PUBLISHED_MIN_FRAMES = 20
 TAUS: tuple[float, ...] = tuple(step / 10 for step in range(10))
+GOOD = 0.7
+"""The published threshold of the DSR-Score, as in accuracy@0.7."""
+END_SSR = 0.2
+"""SSR at the start, or at the end, below which the subject is not where the sentence says."""
+
+End = Literal["initial_ssr", "final_ssr"]
 
 Floats = NDArray[np.float64]
 
@@ -147,8 +155,36 @@ def dsr_parts(first: ArrayLike, last: ArrayLike) -> tuple[Floats, NDArray[np.int
     return np.stack([dsr, initial, final, initial_gap, final_gap], axis=1), number
 
 
+def obeys(score: Score, tau: float = GOOD) -> bool:
+    """Whether a video does what its sentence says: valid, a DSR-Score of at least `tau`, and both ends right.
+
+    The score alone is a mean of four parts, of which three can make up for the fourth: a subject that passes the object
+    at one height scores 0.75 for "... then on top of". So SSR must also be at least `END_SSR` at the start and at the
+    end.
+    """
+    return score.valid and score.dsr is not None and score.dsr >= tau and not missed_ends(score)
+
+
+def missed_ends(score: Score) -> tuple[End, ...]:
+    """Which ends of a video are not where the sentence says; none of one without a score."""
+    ends: tuple[tuple[End, float | None], ...] = (
+        ("initial_ssr", score.initial_ssr),
+        ("final_ssr", score.final_ssr),
+    )
+    # Turned round, so that NaN counts as missed.
+    return tuple(end for end, value in ends if value is not None and not value >= END_SSR)
+
+
+def obey_share(scores: Sequence[Score], tau: float = GOOD) -> float:
+    """Share of videos that obey, see `obeys`; INVALID videos do not. NaN for no videos."""
+    return sum(obeys(score, tau) for score in scores) / len(scores) if scores else float("nan")
+
+
 def accuracy_at(scores: Sequence[Score], tau: float) -> float:
-    """Share of videos with a DSR-Score of at least `tau`; INVALID videos count as failures. NaN for no videos."""
+    """The published accuracy: share of videos with a DSR-Score of at least `tau`; INVALID videos count as failures.
+
+    NaN for no videos. See `obey_share` for the share that does what its sentence says.
+    """
     if not scores:
         return float("nan")
     return sum(score.dsr is not None and score.dsr >= tau for score in scores) / len(scores)

@@ -19,19 +19,23 @@ import numpy as np
 
 from .errors import SpatialAlignError
 from .relations import RelationChange
-from .score import Floats, counted, score_published
+from .score import Floats, counted, obeys, score_published
 from .tracks import Track
 
 
 def score_cases_file(path: str | Path) -> list[dict[str, Any]]:
     """Published scores of all cases of a file, in order.
 
-    Each is {id, valid, reason, dsr, initial_ssr, final_ssr, initial_gap, final_gap, scored_frames}; the scores are None
-    for an INVALID video. SpatialAlignError that names the file, and the case, for anything that cannot be read.
+    Each is {id, valid, reason, dsr, initial_ssr, final_ssr, initial_gap, final_gap, scored_frames, obeys}; the scores
+    are None for an INVALID video. SpatialAlignError that names the file, and the case, for anything that cannot be
+    read.
     """
     cases = read_cases(path)
     scores = score_published([track for _, track, _ in cases], [change for _, _, change in cases])
-    return [{"id": name} | asdict(score) for (name, _, _), score in zip(cases, scores, strict=True)]
+    return [
+        {"id": name} | asdict(score) | {"obeys": obeys(score)}
+        for (name, _, _), score in zip(cases, scores, strict=True)
+    ]
 
 
 def read_cases(path: str | Path) -> list[tuple[str, Track, RelationChange]]:

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from .relations import RelationChange
-from .score import Floats, Score, ssr_sequences
-from .score_words import score_parts
-from .summary import GOOD
+from .score import Floats, Score, obeys, ssr_sequences
+from .score_words import score_parts, verdict_words
 from .tracks import Track
 
 _DIGITS = 4
@@ -37,7 +36,7 @@ def score_view(
         counts = np.array([reason is None for reason in track.frame_reasons], dtype=bool)
     else:
         first, last = ssr_sequences(track, change)
-        title, good = _result(score)
+        title, good = _result(score, change, track.object)
         lines = [
             _line(f"{change.initial.place} the {track.object} (should fall)", first),
             _line(f"{change.final.place} the {track.object} (should rise)", last),
@@ -73,14 +72,12 @@ def gaps(track: Track, counts: Sequence[bool] | np.ndarray) -> list[dict[str, An
     return found
 
 
-def _result(score: Score | None) -> tuple[str, bool | None]:
+def _result(score: Score | None, change: RelationChange, object: str) -> tuple[str, bool | None]:
     if score is None:
         return "", None
     if score.dsr is None:
         return "No score", None
-    good = score.dsr >= GOOD
-    words = "obeys the sentence" if good else "does not obey the sentence"
-    return f"DSR-Score {score.dsr:.2f} of 1: {words}", good
+    return verdict_words(score, change, object), obeys(score)
 
 
 def _found(track: Track) -> str:

@@ -1,4 +1,4 @@
-"""A score's four parts in words: "starts left: yes", "ends right: no, it stops in front of the stump"."""
+"""A score in words: whether the video obeys, and its four parts: "ends right: no, it stops in front of the stump"."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from .relations import Relation, RelationChange
-from .score import Floats, Score, ssr, ssr_sequences
+from .score import END_SSR, GOOD, Floats, Score, missed_ends, obeys, ssr, ssr_sequences
 from .tracks import Track
 
 Answer = Literal["yes", "partly", "no"]
@@ -16,7 +16,8 @@ Answer = Literal["yes", "partly", "no"]
 _SIDES = {Relation.LEFT: "left", Relation.RIGHT: "right", Relation.TOP: "on top"}
 _GOALS = {Relation.LEFT: "to the left", Relation.RIGHT: "to the right", Relation.TOP: "on top"}
 _PLACES = {Relation.LEFT: "left of", Relation.RIGHT: "right of", Relation.TOP: "on top of"}
-_CLEARLY, _SOMEWHAT = 0.5, 0.2  # SSR of a place
+# SSR of a place. Below the second an end is told as wrong, and no video with such an end obeys.
+_CLEARLY, _SOMEWHAT = 0.5, END_SSR
 _MUCH, _LITTLE = 0.25, 0.1  # gap: half of how far an SSR moved; 1 is from one side all the way to the other
 _ENDS = 3  # frames that the score looks at on either end
 _NEARER = 0.1  # of the object's height
@@ -34,6 +35,35 @@ class Part:
 
     def __str__(self) -> str:
         return f"{self.claim}: {self.answer}" + (f", {self.why}" if self.why else "")
+
+
+def verdict_words(score: Score, change: RelationChange, object: str, tau: float = GOOD) -> str:
+    """Score and verdict of a valid video: "DSR-Score 0.75 of 1, but it does not end on top of the box: does not obey
+    the sentence". object: the noun."""
+    assert score.dsr is not None
+    start = f"DSR-Score {score_digits(score.dsr, tau)} of 1"
+    if obeys(score, tau):
+        return f"{start}: obeys the sentence"
+    why = missed_words(score, change, object, tau)
+    return f"{start}{', but ' if why else ''}{why}: does not obey the sentence"
+
+
+def missed_words(score: Score, change: RelationChange, object: str, tau: float = GOOD) -> str:
+    """Why a video does not obey though its score is high enough: "it does not end on top of the box". Else empty."""
+    if not score.valid or score.dsr is None or not score.dsr >= tau:
+        return ""
+    missed = missed_ends(score)
+    if len(missed) > 1:
+        return "it neither starts nor ends where the sentence says"
+    if missed == ("initial_ssr",):
+        return f"it does not start {_PLACES[change.initial]} the {object}"
+    return f"it does not end {_PLACES[change.final]} the {object}" if missed else ""
+
+
+def score_digits(dsr: float, tau: float = GOOD) -> str:
+    """Two decimals, and as many more as it takes to stay on its side of `tau`: 0.6996 is no "0.70" that fails."""
+    texts = (f"{dsr:.{digits}f}" for digits in range(2, 17))
+    return next((text for text in texts if (float(text) >= tau) == (dsr >= tau)), repr(dsr))
 
 
 def score_parts(track: Track, change: RelationChange, score: Score) -> list[Part]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from .prompts import DsrPrompt
-from .score import Score
-from .score_words import Part, score_parts
+from .score import GOOD, Score
+from .score_words import Part, score_parts, verdict_words
 from .tracks import Track
-
-GOOD = 0.7  # accuracy@0.7: the published line between a winner and a loser
 
 
 def describe_score(prompt: DsrPrompt, track: Track, score: Score) -> str:
@@ -21,10 +19,9 @@ def describe_score(prompt: DsrPrompt, track: Track, score: Score) -> str:
     )
     if score.dsr is None:
         return f"{asked}\nNo score: {score.reason}.\n{_frames(track, score)}"
-    verdict = "obeys the sentence" if score.dsr >= GOOD else "does not obey the sentence"
     lines = [
         asked,
-        f"DSR-Score {score.dsr:.2f} of 1: the video {verdict} (the line is {GOOD}).",
+        f"{verdict_words(score, change, prompt.object)} (the line is {GOOD}).",
         *(f"{part}." for part in map(_sentence, score_parts(track, change, score))),
         _frames(track, score),
     ]

@@ -20,7 +20,9 @@ from spatialalign_core.score import Score
 from spatialalign_core.video import write_video
 
 MODEL = "f00d"
-Rows = Mapping[str, Sequence[float | None]]
+Rows = Mapping[str, Sequence[float | Score | None]]
+HALF_WAY = Score(True, None, 0.75, 0.9, 0.1, 0.5, 0.5, 8)
+"""Of a video that scores enough and does not end where its prompt says."""
 
 
 def made_prompt(name: str, split: str = "train", number: int = 0) -> DsrPrompt:
@@ -32,8 +34,10 @@ def made_prompt(name: str, split: str = "train", number: int = 0) -> DsrPrompt:
     return DsrPrompt(name, text, "fox", "box", change, f"in {name}", split)
 
 
-def made_score(dsr: float | None) -> Score:
+def made_score(dsr: float | Score | None) -> Score:
     """None: INVALID."""
+    if isinstance(dsr, Score):
+        return dsr
     if dsr is None:
         return Score(False, "the fox is in no frame", None, None, None, None, None, 0)
     return Score(True, None, dsr, 0.5, 0.5, 0.5, 0.5, 8)

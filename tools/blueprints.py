@@ -117,7 +117,7 @@ def pairs(schemas: dict[str, Any]) -> Blueprint:
             "seeds": [(made, "seeds")],
             "batch_size": [(made, "batch_size")],
         },
-        {"run": chosen["run"], "accuracy": scored["accuracy"]},
+        {"run": chosen["run"], "accuracy": scored["accuracy"], "obey_share": scored["obey_share"]},
     )
 
 

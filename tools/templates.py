@@ -63,7 +63,8 @@ def quickstart(schemas: dict[str, Any]) -> tuple[Graph, float]:
     graph.add("PreviewImage", "Some videos before training", 380, images=made["preview"])
     graph.column(
         "**3. Detect and score**\n\nFinds the animal and the thing in every frame, and gives every video a "
-        "score from 0 to 1: was the animal first here, then there? From 0.7 on a video obeys."
+        "score from 0 to 1: was the animal first here, then there? A video obeys from 0.7 on, if "
+        "it is also right at both ends."
     )
     tracked = graph.add("SpatialAlign_Detect", tall=280, run=made["run"], detector=detector["detector"])
     scored = graph.add("SpatialAlign_Score", tall=280, run=tracked["run"])
@@ -111,8 +112,8 @@ def score_a_video(schemas: dict[str, Any]) -> tuple[Graph, float]:
     graph.column(
         "**2. The sentence and the score**\n\nWrite who is where first, and where it goes then: left of, "
         "right of or on top of. Write *a fox is on the right of a box, then it jumps on top of the box* "
-        "here and keep the clip: the score falls.\n\nThe score lies between 0 and 1; from 0.7 on the video "
-        "obeys.",
+        "here and keep the clip: the score falls.\n\nThe score lies between 0 and 1; the video obeys "
+        "from 0.7 on, if it is also right at both ends.",
         460,
     )
     scored = graph.add(

@@ -97,7 +97,7 @@ def collect_samples(schemas: dict[str, Any]) -> tuple[Graph, float]:
         "SpatialAlign_Detect", tall=280, run=kept["run"], detector=detector["detector"], rule="default"
     )
     scored = graph.add("SpatialAlign_Score", tall=280, run=tracked["run"])
-    graph.add("PreviewAny", "Share of videos that obey", source=scored["accuracy"])
+    graph.add("PreviewAny", "Share of videos that obey", source=scored["obey_share"])
     graph.column(
         "**5. Train, when there are enough**\n\nThese four nodes are muted. Select them and press "
         "**Ctrl+M**, choose the model that made the videos in *Load Video Model*, and run once more."
@@ -166,7 +166,7 @@ def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
         "SpatialAlign_Detect", tall=280, run=made["run"], detector=detector["detector"], rule="default"
     )
     scored = graph.add("SpatialAlign_Score", tall=280, run=tracked["run"])
-    graph.add("PreviewAny", "Share of videos that obey", source=scored["accuracy"])
+    graph.add("PreviewAny", "Share of videos that obey", source=scored["obey_share"])
     graph.column(
         "**4. Pairs**\n\nA *min_margin* of 0.2 leaves out pairs that differ too little to teach anything. "
         "*retell* makes more of the same videos."

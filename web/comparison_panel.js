@@ -15,6 +15,13 @@ const VERDICTS = {
   unclear: mark("No clear difference: the interval includes 0, so it may be chance. More prompts, or more seeds, would tell."),
 };
 
+// Of a comparison that was written by a version that did not check both ends of a video.
+const OLD_VERDICTS = {
+  ...VERDICTS,
+  better: mark("More of B's videos than of A's reach this score."),
+  worse: mark("More of A's videos than of B's reach this score."),
+};
+
 /** show({ run, name }), or null. */
 export class ComparisonPanel {
   constructor() {
@@ -56,8 +63,11 @@ export class ComparisonPanel {
 
   draw() {
     const { data, chosen } = this;
-    const base = t`${data.prompts} prompts, ${data.videos_per_model} videos each, from the same noise; a video obeys from a score of ${data.tau} on.`;
-    say(this.verdict, `${t(VERDICTS[data.verdict] ?? "")} ${base}`);
+    const base = t`${data.prompts} prompts, ${data.videos_per_model} videos each, from the same noise.`;
+    const obeys = data.obey
+      ? t`A video obeys when it scores at least ${data.tau} and starts and ends where its prompt says.`
+      : t("Compare again to see how many of them also start and end where their prompts say.");
+    say(this.verdict, `${t((data.obey ? VERDICTS : OLD_VERDICTS)[data.verdict] ?? "")} ${base} ${obeys}`);
     const head = ["", `A: ${retell(data.a.name)}`, `B: ${retell(data.b.name)}`, t("difference")];
     fill(
       this.table,
@@ -65,8 +75,9 @@ export class ComparisonPanel {
       html(
         "tbody",
         {},
-        figure(t("Videos that obey"), data.accuracy, shares),
-        Object.entries(data.by_change).map(([code, each]) => figure(changeWords(code), each, shares, "sa-quiet")),
+        data.obey ? [figure(t("Videos that obey"), data.obey, shares), ...this.byChange(data.obey_by_change)] : null,
+        figure(t`Score of at least ${data.tau}`, data.accuracy, shares),
+        data.obey ? null : this.byChange(data.by_change),
         figure(t("Mean score"), data.mean_dsr_of_valid, scores),
         figure(t("Cannot be scored"), data.invalid_share, shares),
       ),
@@ -79,15 +90,19 @@ export class ComparisonPanel {
     if (samples.length) this.play(samples[0]);
   }
 
+  byChange(figures) {
+    return Object.entries(figures).map(([code, each]) => figure(changeWords(code), each, shares, "sa-quiet"));
+  }
+
   play(sample) {
     const { data, chosen } = this;
     this.playing = keyOf(sample);
     say(this.text, t`${data.texts[sample.prompt] ?? sample.prompt} (seed ${sample.seed})`);
     this.players.show(
       SIDES.map((side) => {
-        const { dsr, reason } = sample[side];
+        const { dsr, reason, obeys = dsr >= data.tau } = sample[side];
         const url = videoUrl(chosen.run, { set: data[side].set, prompt: sample.prompt, seed: sample.seed });
-        const kind = Number.isFinite(dsr) ? (dsr >= data.tau ? "sa-good" : "sa-poor") : "sa-quiet";
+        const kind = Number.isFinite(dsr) ? (obeys ? "sa-good" : "sa-poor") : "sa-quiet";
         return { url, title: `${side.toUpperCase()}: ${retell(data[side].name)}`, words: Number.isFinite(dsr) ? t`score ${score(dsr)}` : t("no score"), kind, about: retell(reason) };
       }),
     );

@@ -17,7 +17,7 @@ const SAID = {
   drop: { short: mark("dropped by hand"), whole: mark("Dropped by hand.") },
 };
 
-/** show({ run, set, threshold, prompt, seed }), or null. ruled(): a pair was kept or dropped; refused(error). */
+/** show({ run, set, prompt, seed }), or null. ruled(): a pair was kept or dropped; refused(error). */
 export class PairPanel {
   constructor({ ruled, refused }) {
     Object.assign(this, { ruled, refused, prompt: null, pairs: [], pair: null });
@@ -90,7 +90,8 @@ export class PairPanel {
   /** Show these two, the better one first, as the pair that they are, if they are one. */
   put(winner, loser, told = "") {
     const known = (one, other) => this.pairs.find((each) => each.told === told && each.winner === one && each.loser === other);
-    const better = (this.sample(winner)?.dsr ?? -1) >= (this.sample(loser)?.dsr ?? -1);
+    const rank = (seed) => (this.sample(seed)?.obeys ? 2 : 0) + (this.sample(seed)?.dsr ?? -1);
+    const better = rank(winner) >= rank(loser);
     const [one, other] = known(winner, loser) || (better && !known(loser, winner)) ? [winner, loser] : [loser, winner];
     this.choose(known(one, other) ?? { told, winner: one, loser: other, ruling: "", text: this.prompt.text });
   }
@@ -132,10 +133,11 @@ export class PairPanel {
     }
     const own = this.sample(seed);
     const under = pair.margin === undefined ? own?.dsr : index ? pair.loser_score : pair.winner_score;
-    const about = retell(own?.reason) ?? "";
+    const about = pair.told ? "" : (retell(own?.reason) ?? "");
     if (!Number.isFinite(under)) return { url, title, words: t("no score"), about };
     const words = pair.margin === undefined ? t`score ${score(under)}` : index ? t`loser, ${score(under)}` : t`winner, ${score(under)}`;
-    return { url, title, words, kind: under >= this.threshold ? "sa-good" : "sa-poor", about };
+    const obeys = pair.margin === undefined ? own?.obeys : index ? pair.loser_obeys : pair.winner_obeys;
+    return { url, title, words, kind: obeys ? "sa-good" : "sa-poor", about };
   }
 
   scored(seed) {
@@ -155,7 +157,7 @@ export class PairPanel {
       if (seed !== null && !this.scored(seed)) return t`Seed ${seed} is in no pair: ${retell(this.sample(seed)?.reason) ?? t("it has no score")}.`;
     }
     if (pair.loser === null || pair.winner === null) return t("There is no other video of this prompt with a score.");
-    const [one, other] = [pair.winner, pair.loser].map((seed) => this.sample(seed).dsr >= this.threshold);
+    const [one, other] = [pair.winner, pair.loser].map((seed) => this.sample(seed).obeys);
     if (one && other) return t("No pair by score: both are winners. Keep it if the left one is better.");
     if (!one && !other) return t("No pair by score: both are losers. Keep it if the left one is better.");
     return t("No pair by score. Keep it if the left one is better.");

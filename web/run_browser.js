@@ -174,7 +174,7 @@ class RunBrowser {
     );
     const videos = prompts.reduce((sum, prompt) => sum + prompt.samples.length, 0);
     say(this.count, !this.view ? "" : videos ? counted(videos, prompts.length) : t("No videos here"));
-    this.grid.show(this.view && { run: this.run, set: this.view.set, threshold: this.view.threshold, prompts });
+    this.grid.show(this.view && { run: this.run, set: this.view.set, prompts });
     if (this.pairs.prompt) {
       const prompt = this.view?.prompts.find(({ id }) => id === this.pairs.prompt.id);
       if (prompt) this.pairs.prompt = prompt;
@@ -185,7 +185,7 @@ class RunBrowser {
     this.compared.value = "";
     this.compare("");
     this.grid.mark(prompt.id, sample.seed);
-    this.pairs.show({ run: this.run, set: this.view.set, threshold: this.view.threshold, prompt, seed: sample.seed });
+    this.pairs.show({ run: this.run, set: this.view.set, prompt, seed: sample.seed });
   }
 
   compare(name) {

@@ -13,7 +13,7 @@ const SETTLED = 90; // milliseconds that a row must be in the page before its pi
 const SHAPE = 4.5; // width by height of three frames of the usual shape
 const ROLES = { winner: { words: mark("winner"), kind: "sa-good" }, loser: { words: mark("loser"), kind: "sa-poor" } };
 
-/** show({ run, set, threshold, prompts }), see the route "samples". chosen(prompt, sample): one was pressed. */
+/** show({ run, set, prompts }), see the route "samples". chosen(prompt, sample): one was pressed. */
 export class SampleGrid {
   constructor({ chosen }) {
     this.chosen = chosen;
@@ -90,15 +90,15 @@ export class SampleGrid {
   }
 
   tile({ run, set, id }, sample) {
-    const { seed, dsr, reason, role, changed } = sample;
+    const { seed, dsr, obeys, reason, role, changed } = sample;
     const valid = Number.isFinite(dsr);
     const words = valid ? t`score ${score(dsr)}` : reason === "not scored yet" ? retell(reason) : t("no score");
     const part = role ? t(ROLES[role].words) : "";
-    const spoken = [t`seed ${seed}`, words, part, valid ? "" : retell(reason)];
+    const spoken = [t`seed ${seed}`, words, part, retell(reason)];
     const image = html("img", { class: "sa-strip", alt: "", decoding: "async" });
     // Who scrolls past asks the server for nothing.
     setTimeout(() => image.isConnected && image.setAttribute("src", stripUrl(run, { set, prompt: id, seed, changed })), SETTLED);
-    const tells = valid ? (dsr >= this.view.threshold ? "sa-good" : "sa-poor") : "sa-quiet";
+    const tells = valid ? (obeys ? "sa-good" : "sa-poor") : "sa-quiet";
     const tile = html(
       "button",
       {

@@ -258,7 +258,7 @@ class Videos {
   side(name, sample, text) {
     const video = lazyVideo(videoUrl(this.run, sample), `${name}: ${text}`);
     const dsr = Number.isFinite(sample.dsr) ? t`score ${score(sample.dsr)}` : sample.reason ? t("no score") : t("not scored");
-    const tells = Number.isFinite(sample.dsr) ? (sample.dsr >= 0.7 ? "sa-good" : "sa-poor") : "sa-quiet";
+    const tells = Number.isFinite(sample.dsr) ? (sample.obeys ? "sa-good" : "sa-poor") : "sa-quiet";
     const caption = html("span", { class: "sa-caption", title: retell(sample.reason) }, t`${name}, seed ${sample.seed}`, html("b", { class: tells }, dsr));
     return { video, element: html("span", { class: "sa-side" }, video, caption) };
   }

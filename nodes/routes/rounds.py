@@ -12,7 +12,15 @@ from aiohttp import web
 from ...spatialalign_core.run.round_log import best_round
 from .answers import Places, looking
 
-_SHOWN = ("number", "held_out_score", "held_out_accuracy", "held_out_valid", "obeyed", "pairs")
+_SHOWN = (
+    "number",
+    "held_out_score",
+    "held_out_accuracy",
+    "held_out_valid",
+    "held_out_obey",
+    "obeyed",
+    "pairs",
+)
 
 
 def add(table: web.RouteTableDef, places: Places) -> None:

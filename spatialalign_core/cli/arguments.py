@@ -256,7 +256,7 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     _split(parser, "held_out")
     add = parser.add_argument
-    add("--tau", type=float, default=0.7, help="a video obeys from this score on (default 0.7)")
+    add("--tau", type=float, default=0.7, help="score that a video needs to obey (default 0.7)")
     add("--seeds", type=int, metavar="N", help="only seeds below N (default: all)")
     add(
         "--bootstrap",
@@ -276,7 +276,7 @@ def _compare(parser: argparse.ArgumentParser) -> None:
         add(f"--lora-{side}", metavar="FILE", help=f"LoRA of side {side} (default: none)")
         add(f"--strength-{side}", type=float, default=1.0, metavar="X", help="its strength (default 1)")
     add("--seeds", type=int, default=2, metavar="N", help="videos of each prompt, each way (default 2)")
-    add("--tau", type=float, default=0.7, help="a video obeys from this score on (default 0.7)")
+    add("--tau", type=float, default=0.7, help="score that a video needs to obey (default 0.7)")
     add("--batch", type=int, default=8, metavar="N", help="videos at once (default 8)")
     add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit the work)")
     _finding(parser)

@@ -78,13 +78,15 @@ HELP: dict[str, tuple[str, str]] = {
         "score how well videos obey their prompts",
         """
         The published DSR-Score, 0 to 1: is the subject at the first relation at the start, at the last one at the end,
-        and did both change. From 0.7 on a video counts as obeying. A video in which too little was found is INVALID.
+        and did both change. A video obeys when it has at least 0.7 and the subject starts and ends where the sentence
+        says (SSR of 0.2 or more there). A video in which too little was found is INVALID.
 
         RUN scores the tracks of a run folder into scores.csv. FILE scores boxes that were detected elsewhere, by the
         published rule of 20 counted frames:
           {"cases": [{"id": "a", "relation": "LR", "subject": "cat", "object": "box",
                       "frames": [{"frame": 0, "boxes": {"cat": [x0, y0, x1, y1], "box": [...]}}, ...]}, ...]}
-        --json prints [{id, valid, reason, dsr, initial_ssr, final_ssr, initial_gap, final_gap, scored_frames}, ...].
+        --json prints [{id, valid, reason, dsr, initial_ssr, final_ssr, initial_gap, final_gap, scored_frames,
+        obeys}, ...].
 
         Examples:
           score runs/first
@@ -161,8 +163,10 @@ HELP: dict[str, tuple[str, str]] = {
     "evaluate": (
         "compare before and after, write the report",
         """
-        Compare base and aligned videos of the held-out prompts, same seeds: accuracy with 95 % intervals, per relation
-        change, videos side by side. Writes report.html (one file, opens anywhere) and report.json, prints a summary.
+        Compare base and aligned videos of the held-out prompts, same seeds: how many obey, and accuracy, with 95 %
+        intervals, per relation change, videos side by side. Writes report.html (one file, opens anywhere) and
+        report.json, prints a summary: accuracy at tau as base and aligned, the share that obeys as obey_base and
+        obey_aligned (it must also start and end where the prompt says).
 
         Examples:
           evaluate runs/first
@@ -173,7 +177,7 @@ HELP: dict[str, tuple[str, str]] = {
         "compare two LoRAs, or two strengths, side by side",
         """
         Make, find and score videos of the same prompts and noise with LoRA A and with LoRA B, or without any, and write
-        comparisons/<a>--<b>/: comparison.json with accuracies and their 95 % intervals, and picture.png to share.
+        comparisons/<a>--<b>/: comparison.json with shares and their 95 % intervals, and picture.png to share.
         Leave a LoRA out to compare with the model as it is. Finished videos are not made again.
 
         Examples:

@@ -177,13 +177,14 @@ def score(options: argparse.Namespace) -> int:
 
 def _score_run(options: argparse.Namespace) -> int:
     from ..run import Run
+    from ..score import obeys
 
     run = Run(options.target)
     code = drive(run.score(options.set, options.split), None)
     if code:
         return code
     rows = [
-        {"id": f"{prompt_id}/{seed}"} | asdict(score)
+        {"id": f"{prompt_id}/{seed}"} | asdict(score) | {"obeys": obeys(score)}
         for (prompt_id, seed), score in sorted(run.scores(options.set, options.split).items())
     ]
     if options.json:
@@ -196,7 +197,8 @@ def _score_run(options: argparse.Namespace) -> int:
 
 
 def _print_score(entry: dict[str, Any]) -> None:
-    text = f"{entry['dsr']:.3f}" if entry["valid"] else f"INVALID: {entry['reason']}"
+    verdict = "obeys" if entry["obeys"] else "does not obey"
+    text = f"{entry['dsr']:.3f}\t{verdict}" if entry["valid"] else f"INVALID: {entry['reason']}"
     print(f"{entry['id']}\t{text}")
 
 
@@ -273,7 +275,7 @@ def compare(options: argparse.Namespace) -> int:
     folder = comparison_folder(run, a, b)
     data = read_comparison(folder)
     print(folder / "picture.png")
-    print(json.dumps({key: data[key] for key in ("a", "b", "tau", "verdict", "accuracy")}))
+    print(json.dumps({key: data[key] for key in ("a", "b", "tau", "verdict", "accuracy", "obey")}))
     return 0
 
 
@@ -322,7 +324,8 @@ VERBS = {
 
 def _result(report: Path) -> dict[str, Any]:
     data = json.loads(report.read_text(encoding="utf-8"))
-    return {name: data[name] for name in ("base", "aligned", "tau", "valid_base", "valid_aligned")}
+    names = ("base", "aligned", "tau", "valid_base", "valid_aligned", "obey_base", "obey_aligned")
+    return {name: data[name] for name in names}
 
 
 def _fail(sentence: str) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 from ..evaluate import Comparison, Estimate, Evaluation, ScoredSample, paired
 from ..files import atomic_write
 from ..relations import RelationChange
+from ..score import obeys
 from . import svg
 from . import text as words
 from .videos import MOST_BYTES, SamplePair, choose_shown, hero, side_by_side
@@ -37,16 +38,19 @@ def write_report(
     """Write both files, each whole or not at all.
 
     base, aligned: what `evaluation` was made from. training_log: rows with `step`, `loss` and `accuracy` (numbers or
-    their text); None leaves the training section out. rounds: of self-improvement, with `number`, `held_out_score` and
-    `held_out_accuracy`, from the model before any. settings: shown as a table, nested mappings as "outer inner"; an
-    `fps` in it sets how far an arrow key steps. Videos that are missing or would not fit are named, never an error.
+    their text); None leaves the training section out. rounds: of self-improvement, with `number`, `held_out_score`,
+    `held_out_accuracy` and `held_out_obey`, from the model before any. settings: shown as a table, nested mappings as
+    "outer inner"; an `fps` in it sets how far an arrow key steps. Videos that are missing or would not fit are named,
+    never an error.
     """
     pairs = paired(base, aligned)
     shown = choose_shown(pairs, evaluation.tau)
     page = _page(evaluation, pairs, shown, training_log or [], settings, rounds)
     samples = [
-        {"prompt": b.prompt.id, "seed": b.seed, "base": b.score.dsr, "aligned": a.score.dsr} for b, a in pairs
-    ]
+        {"prompt": b.prompt.id, "seed": b.seed, "base": b.score.dsr, "aligned": a.score.dsr,
+         "base_obeys": obeys(b.score, evaluation.tau), "aligned_obeys": obeys(a.score, evaluation.tau)}
+        for b, a in pairs
+    ]  # fmt: skip
     report = {**evaluation.to_json(), "settings": dict(_flat(settings)), "samples": samples}
     atomic_write(json_path, json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
     atomic_write(html_path, page)
@@ -97,7 +101,8 @@ def _page(
 
 
 def _numbers(evaluation: Evaluation) -> str:
-    accuracy, mean, invalid = evaluation.accuracy, evaluation.mean_dsr, evaluation.invalid
+    obey, accuracy = evaluation.obey, evaluation.accuracy
+    mean, invalid = evaluation.mean_dsr, evaluation.invalid
 
     def item(name: str, before: str, after: str, more: str) -> str:
         return (
@@ -106,8 +111,11 @@ def _numbers(evaluation: Evaluation) -> str:
         )
 
     return '<dl class="numbers">' + "".join((
-        item("Videos that obey the prompt", words.percent(accuracy.base.value), words.percent(accuracy.aligned.value),
-             _more(words.points(accuracy.difference.value, 1), words.interval(accuracy.difference, signed=True))),
+        item("Videos that obey the prompt", words.percent(obey.base.value), words.percent(obey.aligned.value),
+             _more(words.points(obey.difference.value, 1), words.interval(obey.difference, signed=True))),
+        item(f"Videos that score at least {evaluation.tau:g}",
+             words.percent(accuracy.base.value), words.percent(accuracy.aligned.value),
+             f"the published accuracy@{evaluation.tau:g}, also of videos that start or end at the wrong place"),
         item("Mean score of valid videos", words.score_number(mean.base.value), words.score_number(mean.aligned.value),
              "from 0 to 1, higher is better"),
         item("Videos that can be scored",
@@ -134,8 +142,10 @@ def _accuracy(evaluation: Evaluation) -> str:
     )
     return (
         "<section><h2>How many videos reach which score</h2>"
-        f"<p>A video counts as right from a score of {evaluation.tau:g}, the dotted line. The shaded bands are 95 % "
-        "intervals: over all prompts of this kind, the curves most likely run inside them.</p>"
+        f"<p>At {evaluation.tau:g}, the dotted line, this is the published accuracy@{evaluation.tau:g}. Not every "
+        "video that reaches the line obeys: the score is a mean of four parts, and one that does three of them well "
+        "can reach it without ending where the prompt says. The shaded bands are 95 % intervals: over all prompts of "
+        "this kind, the curves most likely run inside them.</p>"
         f"{_LEGEND}{svg.accuracy_curve(evaluation)}"
         '<p class="note axis">Score (tau) that a video must reach at least</p>'
         "<details><summary>The numbers behind the curve</summary><table><thead><tr><th>tau</th><th>base</th>"
@@ -162,10 +172,10 @@ def _changes(evaluation: Evaluation) -> str:
         f"<li><b>{words.change_words(RelationChange.parse(code))}<small>{c.prompts} "
         f'{"prompt" if c.prompts == 1 else "prompts"}</small></b><div class="bars">{svg.bar(c.base, "base")}'
         f'{svg.bar(c.aligned, "aligned")}</div><span class="to">{words.comparison_words(c)}</span></li>'
-        for code, c in evaluation.by_change.items()
+        for code, c in evaluation.obey_by_change.items()
     )
     return (
-        "<section><h2>Movement by movement</h2><p>Share of right videos for each movement a prompt can ask for. "
+        "<section><h2>Movement by movement</h2><p>Share of videos that obey, for each movement a prompt can ask for. "
         "The thin lines are 95 % intervals; with few prompts they are wide, and differences inside them mean little."
         f'</p>{_LEGEND}<ul class="changes">{rows}</ul></section>'
     )
@@ -195,9 +205,8 @@ def _training(log: Sequence[Mapping[str, Any]]) -> str:
 def _rounds(rounds: Sequence[Mapping[str, Any]]) -> str:
     if len(rounds) < 2:
         return ""
-    scores, shares = (
-        [_float(row.get(f"held_out_{name}")) for row in rounds] for name in ("score", "accuracy")
-    )
+    scores = [_float(row.get("held_out_score")) for row in rounds]
+    name, shares = words.round_shares(rounds)
     rows = "".join(
         f'<tr><th scope="row">{number}</th><td>{score:.3f}</td><td>{words.percent(share)}</td></tr>'
         for number, (score, share) in enumerate(zip(scores, shares, strict=True))
@@ -206,9 +215,9 @@ def _rounds(rounds: Sequence[Mapping[str, Any]]) -> str:
         "<section><h2>Round by round</h2><p>Each round learned from videos of the round before. Round 0 is the model "
         "before any. The best round was chosen by these same videos, so its own number is a little too kind.</p>"
         '<ul class="legend"><li class="base"><span>mean score of held-out videos</span></li>'
-        '<li class="aligned"><span>share that obeys, score at least 0.7</span></li></ul>'
+        f'<li class="aligned"><span>{name}</span></li></ul>'
         f"{svg.rounds_curve(scores, shares)}<details><summary>The numbers behind the curve</summary><table><thead><tr>"
-        f"<th>round</th><th>score</th><th>obeys</th></tr></thead><tbody>{rows}</tbody></table></details></section>"
+        f"<th>round</th><th>score</th><th>{name}</th></tr></thead><tbody>{rows}</tbody></table></details></section>"
     )
 
 

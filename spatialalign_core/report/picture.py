@@ -15,6 +15,7 @@ from ..errors import SpatialAlignError
 from ..evaluate import Comparison, Estimate, Evaluation
 from ..files import atomic_path
 from ..relations import RelationChange
+from ..score import obeys
 from ..video import read_stills
 from . import text as words
 from .videos import SamplePair, choose_shown
@@ -41,7 +42,7 @@ def save_picture(
 def comparison_picture(
     evaluation: Evaluation, pairs: Sequence[SamplePair], names: tuple[str, str]
 ) -> Picture:
-    """uint8 (H, 1280, 3): a headline, the accuracy table with 95 % intervals, and frames of some pairs of videos.
+    """uint8 (H, 1280, 3): a headline, the table of shares with 95 % intervals, and frames of some pairs of videos.
 
     pairs: what `evaluation` was made from, (a, b). names: of the two. The pairs that are shown are not picked for their
     looks: every outcome that occurred, spread over the prompts. A video that cannot be read is named in its place.
@@ -79,8 +80,8 @@ class _Sheet:
 
 
 def _headline(evaluation: Evaluation, names: tuple[str, str]) -> str:
-    accuracy = evaluation.accuracy
-    shares = (_plain(words.percent(each.value)) for each in (accuracy.base, accuracy.aligned))
+    obey = evaluation.obey
+    shares = (_plain(words.percent(each.value)) for each in (obey.base, obey.aligned))
     (first, second), (a, b) = shares, names
     if evaluation.verdict == "unclear":
         return f"No clear difference: {first} of the videos obey with {a}, {second} with {b}"
@@ -91,8 +92,8 @@ def _headline(evaluation: Evaluation, names: tuple[str, str]) -> str:
 def _lede(evaluation: Evaluation) -> str:
     few = " Few prompts: a first impression." if evaluation.prompts < _FEW else ""
     return (
-        f"{_prompts(evaluation.prompts)}, {evaluation.videos} videos each, from the same noise. A video obeys when its "
-        f"DSR-Score is at least {evaluation.tau:g} of 1. Brackets and thin lines: 95 % intervals over prompts.{few}"
+        f"{_prompts(evaluation.prompts)}, {evaluation.videos} videos each, from the same noise. A video obeys when "
+        f"{words.obeys_when(evaluation.tau)}. Brackets and thin lines: 95 % intervals over prompts.{few}"
     )
 
 
@@ -107,10 +108,11 @@ def _table(sheet: _Sheet, evaluation: Evaluation, names: tuple[str, str]) -> Non
     sheet.draw.text((_LAST, sheet.y), "difference", _MUTED, font(19), "la")
     sheet.y += 32
     sheet.rule(INK)
-    _row(sheet, "Videos that obey", evaluation.accuracy, bars=True)
-    for code, comparison in evaluation.by_change.items():
+    _row(sheet, "Videos that obey", evaluation.obey, bars=True)
+    for code, comparison in evaluation.obey_by_change.items():
         _row(sheet, f"  {_change(code)}, {_prompts(comparison.prompts)}", comparison, bars=True)
     sheet.rule()
+    _row(sheet, f"Score of at least {evaluation.tau:g} (accuracy@{evaluation.tau:g})", evaluation.accuracy)
     _row(sheet, "Mean score of those that can be scored", evaluation.mean_dsr, share=False)
     _row(sheet, "Videos that cannot be scored", evaluation.invalid)
     sheet.y += 18
@@ -166,12 +168,12 @@ def _pair(sheet: _Sheet, pair: SamplePair, tau: float, names: tuple[str, str]) -
             height = max(1, round(tile.height * tile_width / tile.width))
             tile = tile.resize((tile_width, height), Image.Resampling.LANCZOS)
             sheet.image.paste(tile, (_EDGE + beside + column * (tile_width + 6), sheet.y))
-        draw, obeys = sheet.draw, words.obeys(sample.score, tau)
+        draw, said = sheet.draw, words.verdict(sample.score, prompt.change, tau)
         draw.rectangle((_EDGE, sheet.y, _EDGE + 5, sheet.y + height), colour)
         lines = [
             *wrapped(name, font(16), beside - 30, 2),
             f"score {words.score_number(sample.score.dsr)}" if sample.score.valid else "no score",
-            *wrapped("obeys" if obeys else words.verdict(sample.score, prompt.change, tau), font(16), beside - 30, 3),
+            *wrapped("obeys" if obeys(sample.score, tau) else said, font(16), beside - 30, 3),
         ]  # fmt: skip
         for number, line in enumerate(lines):
             draw.text(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ..evaluate import Comparison, Estimate, Evaluation
 from ..prompts import DsrPrompt
 from ..relations import Relation, RelationChange
-from ..score import Score
+from ..score import END_SSR, Score, obeys
 
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
@@ -59,7 +60,7 @@ def headline(evaluation: Evaluation, prompts: Iterable[DsrPrompt]) -> str:
     unseen = all(prompt.split == "held_out" for prompt in prompts)
     noun = _noun({prompt.subject for prompt in prompts})
     where = f"On {_many(evaluation.prompts, 'prompt')}{' it had never seen' if unseen else ''}"
-    before, after = (percent(e.value) for e in (evaluation.accuracy.base, evaluation.accuracy.aligned))
+    before, after = (percent(e.value) for e in (evaluation.obey.base, evaluation.obey.aligned))
     puts = f"puts the {noun} where the prompt says in"
     if evaluation.verdict == "better":
         return f"{where}, the model now {puts} {after} of videos, up from {before}."
@@ -74,13 +75,13 @@ def headline(evaluation: Evaluation, prompts: Iterable[DsrPrompt]) -> str:
 
 def lede(evaluation: Evaluation) -> str:
     """How sure we can be, and on what it rests."""
-    difference = evaluation.accuracy.difference
+    difference = evaluation.obey.difference
     span = interval(difference, signed=True)
     if not span:
         sure = (
             f"The difference is {points(difference.value, 1)}. One prompt is too few to say how sure that is."
         )
-    elif evaluation.accuracy.changed:
+    elif evaluation.obey.changed:
         sure = (
             f"The difference is {points(difference.value, 1)}; the 95{_THIN}% interval reaches from {span}."
         )
@@ -110,7 +111,7 @@ def cautions(evaluation: Evaluation) -> list[str]:
             "The mean score of valid videos fell all the same: successes are more, failures are worse."
         )
     if evaluation.verdict != "worse" and (
-        lost := [c for c in evaluation.by_change.items() if c[1].difference.value < 0 and c[1].changed]
+        lost := [c for c in evaluation.obey_by_change.items() if c[1].difference.value < 0 and c[1].changed]
     ):
         names = ", ".join(change_words(RelationChange.parse(code)) for code, _ in lost)
         found.append(f"Not every movement gained: {names} got worse.")
@@ -136,8 +137,17 @@ OUTCOMES = {
 """Kinds of video pairs in the order they are shown, with their names."""
 
 
-def obeys(score: Score, tau: float) -> bool:
-    return score.valid and score.dsr is not None and score.dsr >= tau
+def obeys_when(tau: float) -> str:
+    """What a video needs to obey, to follow on "A video obeys when "."""
+    return f"its DSR-Score is at least {tau:g} of 1 and the subject starts and ends where the prompt says"
+
+
+def round_shares(rounds: Sequence[Mapping[str, Any]]) -> tuple[str, list[float]]:
+    """What is shown of rounds beside their score: its name, and a value for each. The share of held-out videos that
+    obeys, or accuracy@0.7 where a round was written by version 0.1, which did not know the former."""
+    known = all(_finite(row.get("held_out_obey")) for row in rounds)
+    name, column = ("share that obeys", "obey") if known else ("share that scores at least 0.7", "accuracy")
+    return name, [float(row.get(f"held_out_{column}", math.nan)) for row in rounds]
 
 
 def verdict(score: Score, change: RelationChange, tau: float) -> str:
@@ -146,8 +156,9 @@ def verdict(score: Score, change: RelationChange, tau: float) -> str:
         return f"cannot be scored: {score.reason or 'no reason given'}"
     if obeys(score, tau):
         return "does what the prompt says"
-    starts = (score.initial_ssr or 0) >= _CLEARLY
-    ends = (score.final_ssr or 0) >= _CLEARLY
+    # Where the score is high enough it is an end that is wrong; elsewhere both are looked at more closely.
+    least = END_SSR if score.dsr >= tau else _CLEARLY
+    starts, ends = (score.initial_ssr or 0) >= least, (score.final_ssr or 0) >= least
     first, last = _SIDES[change.initial], _SIDES[change.final]
     if starts and ends:
         return f"{first} and {last} are there, but not clearly enough"
@@ -161,6 +172,10 @@ def verdict(score: Score, change: RelationChange, tau: float) -> str:
 def comparison_words(comparison: Comparison) -> str:
     """ "33 % → 70 %" """
     return f"{percent(comparison.base.value)} → {percent(comparison.aligned.value)}"
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _at(side: str) -> str:

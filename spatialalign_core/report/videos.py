@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from html import escape
 
 from ..evaluate import Evaluation, ScoredSample
+from ..score import obeys
+from ..score_words import score_digits
 from . import text as words
 
 MOST_PAIRS = 24
@@ -36,11 +38,13 @@ def choose_shown(pairs: Sequence[SamplePair], tau: float, most: int = MOST_PAIRS
 
 
 def hero(evaluation: Evaluation, pairs: Sequence[SamplePair], room: list[int]) -> str:
-    """The video pair that gained most; only when the model did get better, for one lucky pair proves nothing."""
+    """The video pair that gained most of those that obey now and did not before; only when the model did get better,
+    for one lucky pair proves nothing."""
     if evaluation.verdict != "better":
         return ""
     gains = [(a.score.dsr - b.score.dsr, (b, a)) for b, a in pairs
-             if b.score.dsr is not None and a.score.dsr is not None and b.video and a.video]  # fmt: skip
+             if b.score.dsr is not None and a.score.dsr is not None and b.video and a.video
+             and words.outcome(b.score, a.score, evaluation.tau) == "improved"]  # fmt: skip
     if not gains:
         return ""
     _, (base, aligned) = max(gains, key=lambda gain: gain[0])
@@ -82,7 +86,7 @@ def _pair(
     clips = [_video(sample, name, room) for sample, name in ((base, "base"), (aligned, "aligned"))]
     play = '<button class="play" type="button" aria-pressed="false" aria-label="Play both videos"></button>'
     sides = "".join(
-        f"<div>{name} <b{' class=yes' if words.obeys(s.score, tau) else ''}>{words.score_number(s.score.dsr)}</b><br>"
+        f"<div>{name} <b{' class=yes' if obeys(s.score, tau) else ''}>{_number(s, tau)}</b><br>"
         f"{escape(words.verdict(s.score, s.prompt.change, tau))}</div>"
         for s, name in ((base, "base"), (aligned, "aligned"))
     )
@@ -91,6 +95,10 @@ def _pair(
         f'<figcaption><div class="sides">{sides}</div><p>{escape(base.prompt.text)}</p>'
         f'<p class="note">{before}{words.change_words(base.prompt.change)} · seed {base.seed}</p></figcaption></figure>'
     )
+
+
+def _number(sample: ScoredSample, tau: float) -> str:
+    return words.score_number(None) if sample.score.dsr is None else score_digits(sample.score.dsr, tau)
 
 
 def _video(sample: ScoredSample, name: str, room: list[int]) -> str:

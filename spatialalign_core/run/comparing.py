@@ -18,6 +18,8 @@ from ..evaluate import Evaluation, ScoredSample, evaluate, paired
 from ..files import atomic_write, content_digest, safe_name
 from ..progress import Progress
 from ..report.picture import save_picture
+from ..score import obeys
+from ..score_words import missed_words
 from .layout import BASE, RunLayout
 
 _LONGEST = 40  # of a LoRA's name in the name of a folder
@@ -104,7 +106,7 @@ def compare_stage(
         "tau": tau,
         **evaluation.tables(AB),
         "settings": {key: value for key, value in settings.items() if isinstance(value, (str, int, float))},
-        "samples": [_sample(*pair) for pair in pairs],
+        "samples": [_sample(*pair, tau) for pair in pairs],
         "texts": {one.prompt.id: one.prompt.text for one, _ in pairs},
     }
     yield Progress("compare", 1, 2, "drawing the picture")
@@ -145,20 +147,23 @@ def _side(side: Side) -> dict[str, Any]:
     return {"name": side.name, "set": side.set, "lora": lora, "strength": side.strength}
 
 
-def _sample(a: ScoredSample, b: ScoredSample) -> dict[str, Any]:
-    scores = {key: _score(each) for key, each in zip(AB, (a, b), strict=True)}
+def _sample(a: ScoredSample, b: ScoredSample, tau: float) -> dict[str, Any]:
+    scores = {key: _score(each, tau) for key, each in zip(AB, (a, b), strict=True)}
     return {"prompt": a.prompt.id, "seed": a.seed, **scores}
 
 
-def _score(sample: ScoredSample) -> dict[str, Any]:
-    score = sample.score
-    return {"dsr": score.dsr if score.valid else None, "reason": score.reason}
+def _score(sample: ScoredSample, tau: float) -> dict[str, Any]:
+    """dsr: None without a score. reason: why it does not count, or does not obey in spite of its score."""
+    score, prompt = sample.score, sample.prompt
+    why = score.reason or missed_words(score, prompt.change, prompt.object, tau) or None
+    return {"dsr": score.dsr if score.valid else None, "obeys": obeys(score, tau), "reason": why}
 
 
 def _verdict(evaluation: Evaluation, names: tuple[str, str]) -> str:
-    accuracy = evaluation.accuracy
-    change = accuracy.difference
+    accuracy, obey = evaluation.accuracy, evaluation.obey
+    change = obey.difference
     return (
-        f"accuracy@{evaluation.tau:g}: {accuracy.base.value:.3f} with {names[0]}, {accuracy.aligned.value:.3f} with "
-        f"{names[1]} ({change.value:+.3f}, 95 % interval {change.low:+.3f} to {change.high:+.3f})"
+        f"share that obeys: {obey.base.value:.3f} with {names[0]}, {obey.aligned.value:.3f} with {names[1]} "
+        f"({change.value:+.3f}, 95 % interval {change.low:+.3f} to {change.high:+.3f}); accuracy@{evaluation.tau:g}: "
+        f"{accuracy.base.value:.3f} and {accuracy.aligned.value:.3f}"
     )

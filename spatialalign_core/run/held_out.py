@@ -14,12 +14,10 @@ from ..errors import SpatialAlignError
 from ..files import fingerprint
 from ..models.base import GenerateSettings, VideoModel
 from ..progress import Progress
-from ..score import Score, accuracy_at
+from ..score import GOOD, Score, accuracy_at, obey_share
 from .layout import RunLayout
 from .stages import detect_stage, generate_stage, score_stage
 from .training_log import HELD_OUT
-
-_TAU = 0.7
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,13 @@ def held_out_numbers(scores: Sequence[Score]) -> dict[str, float]:
     """What is told of held-out videos, by the names in `HELD_OUT`."""
     mean = sum(score.dsr or 0.0 for score in scores if score.valid) / len(scores)
     valid = sum(score.valid for score in scores) / len(scores)
-    return dict(zip(HELD_OUT, (mean, accuracy_at(scores, _TAU), valid), strict=True))
+    return dict(zip(HELD_OUT, (mean, accuracy_at(scores, GOOD), valid, obey_share(scores)), strict=True))
+
+
+def held_out_words(numbers: Mapping[str, float]) -> str:
+    """Some of them in words."""
+    score, accuracy, _, obey = (numbers[name] for name in HELD_OUT)
+    return f"score {score:.3f}, accuracy {accuracy:.3f}, share that obeys {obey:.3f}"
 
 
 def without_gradients(stage: Iterator[Progress]) -> Iterator[Progress]:

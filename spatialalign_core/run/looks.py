@@ -9,7 +9,9 @@ from typing import Any
 
 from ..errors import SpatialAlignError
 from ..files import safe_name
-from ..score import Score
+from ..prompts import DsrPrompt
+from ..score import Score, obeys
+from ..score_words import missed_words
 from .held_out import look_set
 from .layout import ALIGNED, BASE, RunLayout
 from .scores import read_scores
@@ -21,17 +23,23 @@ def looks_view(layout: RunLayout) -> dict[str, Any]:
     """Every held-out video that was made with a LoRA, and the base video to compare it with.
 
     prompts: text by id. rows: newest look first, in it by prompt and seed; of each the step (None for the set
-    "aligned", which Evaluate made), and "aligned" and "base" as {set, prompt, seed, dsr, reason}; dsr is None where
-    there is no score, base is None where there is no such video. base_score: mean score of the untrained model, None
-    before the first look.
+    "aligned", which Evaluate made), and "aligned" and "base" as {set, prompt, seed, dsr, obeys, reason}; dsr is None
+    where there is no score, reason says why it does not count or does not obey in spite of its score, base is None
+    where there is no such video. base_score: mean score of the untrained model, None before the first look.
     """
-    texts = _texts(layout)
+    prompts = _prompts(layout)
+    texts = {prompt.id: prompt.text for prompt in prompts.values()}
     scores = _scores(layout)
     found = set(_videos(layout, texts))
 
     def shown(key: Key) -> dict[str, Any]:
         score = scores.get(key)
-        values = {"dsr": score.dsr if score else None, "reason": score.reason if score else None}
+        prompt = prompts[key[1]]
+        values = {
+            "dsr": score.dsr if score else None,
+            "obeys": score is not None and obeys(score),
+            "reason": score and (score.reason or missed_words(score, prompt.change, prompt.object) or None),
+        }
         return dict(zip(("set", "prompt", "seed"), key, strict=True)) | values
 
     rows = []
@@ -76,9 +84,9 @@ def _videos(layout: RunLayout, texts: dict[str, str]) -> Iterator[Key]:
             yield folder, prompt, int(video.stem)
 
 
-def _texts(layout: RunLayout) -> dict[str, str]:
+def _prompts(layout: RunLayout) -> dict[str, DsrPrompt]:
     with contextlib.suppress(SpatialAlignError):  # none yet, or damaged: then there is nothing to show
-        return {prompt.id: prompt.text for prompt in layout.prompts()}
+        return {prompt.id: prompt for prompt in layout.prompts()}
     return {}
 
 

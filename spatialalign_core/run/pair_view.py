@@ -15,7 +15,8 @@ from ..pair_settings import PairSettings
 from ..pairs import PairData, load_pairs
 from ..prompts import DsrPrompt
 from ..rulings import Ruling, read_rulings
-from ..score import Score
+from ..score import Score, obeys
+from ..score_words import missed_words
 from .choosing import choose
 from .layout import BASE, RunLayout
 from .scores import read_scores
@@ -28,9 +29,9 @@ def samples_view(layout: RunLayout, set: str = BASE) -> dict[str, Any]:
 
     sets: the sets that there are. threshold: from which score on a video is a winner. export: what the last export says
     of itself, None before the first. stale: whether something was decided by hand since. prompts: in the order of the
-    file, {id, text, change, split, pairs, kept, dropped, samples}; samples: the best first, {seed, dsr, reason, role,
-    changed}, dsr None without a score, role "winner" or "loser" of a pair under the prompt's own text, else "", changed
-    in milliseconds since 1970.
+    file, {id, text, change, split, pairs, kept, dropped, samples}; samples: the best score first, {seed, dsr, obeys,
+    reason, role, changed}, dsr None without a score, reason why it does not count or does not obey in spite of its
+    score, role "winner" or "loser" of a pair under the prompt's own text, else "", changed in milliseconds since 1970.
     """
     exported = _exported(layout)
     settings = exported.settings if exported else PairSettings()
@@ -54,7 +55,7 @@ def samples_view(layout: RunLayout, set: str = BASE) -> dict[str, Any]:
         "export": {"pairs": len(exported), "explanation": exported.explanation} if exported else None,
         "stale": _is_newer(layout.rulings_file, layout.pairs_folder / "export.json"),
         "prompts": [
-            _prompt(prompt, videos.get(safe_name(prompt.id), []), scores, roles)
+            _prompt(prompt, videos.get(safe_name(prompt.id), []), scores, roles, settings.threshold)
             | _by_hand(prompt.id, chosen.pairs, rulings)
             for prompt in prompts
         ],
@@ -64,8 +65,9 @@ def samples_view(layout: RunLayout, set: str = BASE) -> dict[str, Any]:
 def pairs_view(layout: RunLayout, prompt_id: str, seed: int | None = None, most: int = 500) -> dict[str, Any]:
     """The pairs of one prompt, or those of one of its videos, under every text; also those dropped by hand.
 
-    pairs: at most `most`, widest margin first, {told, text, winner, loser, winner_score, loser_score, margin, ruling};
-    ruling "keep", "drop" or "". more: how many are left out. texts: of each change that the videos can be told of.
+    pairs: at most `most`, widest margin first, {told, text, winner, loser, winner_score, loser_score, winner_obeys,
+    loser_obeys, margin, ruling}; ruling "keep", "drop" or "". more: how many are left out. texts: of each change that
+    the videos can be told of.
     """
     prompts = layout.prompts()
     prompt = next((each for each in prompts if each.id == prompt_id), None)
@@ -73,7 +75,8 @@ def pairs_view(layout: RunLayout, prompt_id: str, seed: int | None = None, most:
         raise SpatialAlignError(f"There is no prompt {prompt_id!r} in {layout.folder}; choose another one.")
     exported = _exported(layout)
     kept_apart = {(p.subject, p.object, p.change) for p in prompts if p.split == "held_out"}
-    choice = choose(layout, [prompt], exported.settings if exported else PairSettings(), kept_apart)
+    settings = exported.settings if exported else PairSettings()
+    choice = choose(layout, [prompt], settings, kept_apart)
     rulings = {ruling.key: ruling for ruling in choice.rulings}
     pairs = list(choice.selection.pairs)
     for ruling in rulings.values():
@@ -86,10 +89,18 @@ def pairs_view(layout: RunLayout, prompt_id: str, seed: int | None = None, most:
         pairs = [pair for pair in pairs if seed in (pair.winner_seed, pair.loser_seed)]
     pairs.sort(key=lambda pair: (pair.told != "", -pair.margin, pair.winner_seed, pair.loser_seed))
     texts = {each.id: each.text for each in choice.texts}
+
+    def obey(pair: Pair) -> dict[str, bool]:
+        seeds = {"winner": pair.winner_seed, "loser": pair.loser_seed}
+        found = {name: choice.score(prompt_id, pair.told, each) for name, each in seeds.items()}
+        return {
+            f"{name}_obeys": bool(each and obeys(each, settings.threshold)) for name, each in found.items()
+        }
+
     return {
         "prompt": prompt_id,
         "text": prompt.text,
-        "pairs": [_pair(pair, texts, rulings.get(pair.key)) for pair in pairs[:most]],
+        "pairs": [_pair(pair, texts, rulings.get(pair.key)) | obey(pair) for pair in pairs[:most]],
         "more": max(0, len(pairs) - most),
     }
 
@@ -99,16 +110,18 @@ def _prompt(
     videos: list[tuple[int, int]],
     scores: Mapping[tuple[str, int], tuple[Score, str]],
     roles: Mapping[tuple[str, int], str],
+    threshold: float,
 ) -> dict[str, Any]:
     samples = []
     for seed, changed in videos:
         score, _ = scores.get((prompt.id, seed), (None, ""))
-        valid = score is not None and score.valid
+        why = score and (score.reason or missed_words(score, prompt.change, prompt.object, threshold) or None)
         samples.append(
             {
                 "seed": seed,
-                "dsr": score.dsr if score is not None and valid else None,
-                "reason": score.reason if score is not None else "not scored yet",
+                "dsr": score.dsr if score is not None and score.valid else None,
+                "obeys": score is not None and obeys(score, threshold),
+                "reason": why if score is not None else "not scored yet",
                 "role": roles.get((prompt.id, seed), ""),
                 "changed": changed,
             }

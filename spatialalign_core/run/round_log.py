@@ -16,9 +16,10 @@ _FORMAT = 1
 class Round:
     """One finished round; number 0 is the model before any.
 
-    held_out_score, held_out_accuracy, held_out_valid: of the held-out videos with its LoRA, as in training.csv. obeyed:
-    accuracy@0.7 of the videos that it learned from first, which the LoRA before it made. pairs: how many it was trained
-    on. lora: digest of its file. origin: stands for everything that it was made from.
+    held_out_score, held_out_accuracy, held_out_valid, held_out_obey: of the held-out videos with its LoRA, as in
+    training.csv; the last is None in the files of version 0.1. obeyed: share that obeys of the videos that it learned
+    from first, which the LoRA before it made; accuracy@0.7 in those files. pairs: how many it was trained on. lora:
+    digest of its file. origin: stands for everything that it was made from.
     """
 
     number: int
@@ -29,6 +30,7 @@ class Round:
     pairs: int = 0
     lora: str | None = None
     origin: str = ""
+    held_out_obey: float | None = None
 
 
 def read_rounds(path: Path) -> list[Round]:

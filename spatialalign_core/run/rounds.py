@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..detect.base import Detector, MaskTracker, origin
@@ -27,11 +27,11 @@ from ..models.base import GenerateSettings, VideoModel
 from ..pairs import PairSettings, load_pairs
 from ..progress import Progress
 from ..prompts import Combination, DsrPrompt
-from ..score import Score, accuracy_at
+from ..score import Score, obey_share
 from ..train.lora import lora_digest, read_lora, save_lora
 from ..train.settings import DEFAULT, TrainSettings
 from .encoders import ModelEncoder
-from .held_out import held_out_numbers, without_gradients
+from .held_out import held_out_numbers, held_out_words, without_gradients
 from .layout import BASE, RunLayout
 from .pairing import pairs_stage
 from .planning import AUTO
@@ -39,8 +39,6 @@ from .ray_workers import RayWorkers
 from .round_log import Round, best_round, read_rounds, stopped_rising, write_rounds
 from .stages import detect_stage, generate_stage, score_stage
 from .training import train_lora
-
-_TAU = 0.7
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def rounds_stage(
             text = "is done already"
         else:
             done.append((yield from work.round(number, done)))
-            text = f"held-out score {done[-1].held_out_score:.3f}, accuracy {done[-1].held_out_accuracy:.3f}"
+            text = f"held out: {held_out_words(asdict(done[-1]))}"
         if len(done) > len(written) or done != written[: len(done)]:
             written = list(done)
             write_rounds(layout.rounds_file, written)
@@ -136,8 +134,8 @@ class _Rounds:
         if number > 0:
             count = self.settings.seeds
             yield from self._videos(number, number - 1, self.train, (number - 1) * count, count)
-            obeyed = accuracy_at(
-                self._scores(number - 1, "train", range((number - 1) * count, number * count)), _TAU
+            obeyed = obey_share(
+                self._scores(number - 1, "train", range((number - 1) * count, number * count))
             )
             pairs = yield from self._learn(number)
             digest = lora_digest(round_lora(self.layout, number))

@@ -19,7 +19,7 @@ from ..train.memory import is_out_of_memory, tidy, used_memory
 from ..train.plans import leaner
 from ..train.trainer import StepLog, Trainer
 from .control import Health, TrainControl
-from .held_out import HeldOutCheck
+from .held_out import HeldOutCheck, held_out_words
 from .training_log import HELD_OUT, TrainingLog
 
 Look = Callable[[Path | None, int], Generator[Progress, None, dict[str, float]]]
@@ -179,7 +179,7 @@ class TrainingSession:
             save_lora(self._best_file, tensors, {"step": str(step)})
         self.log.amend(numbers)
         self._tell("training")
-        text = f"step {step}, held out: score {numbers[HELD_OUT[0]]:.3f}, accuracy {numbers[HELD_OUT[1]]:.3f}"
+        text = f"step {step}, held out: {held_out_words(numbers)}"
         yield Progress("train", step, self.total, text, values=numbers)
 
     def _in_own_terms(

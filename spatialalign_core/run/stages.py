@@ -22,7 +22,7 @@ from ..plan import USUAL, GenerateOptions
 from ..progress import Progress
 from ..prompts import DsrPrompt
 from ..report import write_report
-from ..score import Score, accuracy_at, score_tracks
+from ..score import GOOD, Score, accuracy_at, obey_share, score_tracks
 from ..tracks import Track, read_track, track_fingerprint
 from ..train.lora import apply_lora, lora_digest, remove_lora
 from .finding import Finding, find
@@ -271,13 +271,17 @@ def _reads(path: Path) -> bool:
 
 def _summary(scores: Sequence[Score]) -> str:
     invalid = sum(not score.valid for score in scores)
-    return f"{len(scores)} videos, {invalid} INVALID, accuracy@0.7 {accuracy_at(scores, 0.7):.3f}"
+    return (
+        f"{len(scores)} videos, {invalid} INVALID, accuracy@0.7 {accuracy_at(scores, GOOD):.3f}, share that obeys "
+        f"{obey_share(scores):.3f}"
+    )
 
 
 def _verdict(evaluation: Evaluation) -> str:
-    accuracy = evaluation.accuracy
-    change = accuracy.difference
+    accuracy, obey = evaluation.accuracy, evaluation.obey
+    change = obey.difference
     return (
-        f"accuracy@{evaluation.tau:g}: {accuracy.base.value:.3f} before, {accuracy.aligned.value:.3f} after "
-        f"({change.value:+.3f}, 95 % interval {change.low:+.3f} to {change.high:+.3f})"
+        f"share that obeys: {obey.base.value:.3f} before, {obey.aligned.value:.3f} after "
+        f"({change.value:+.3f}, 95 % interval {change.low:+.3f} to {change.high:+.3f}); accuracy@{evaluation.tau:g}: "
+        f"{accuracy.base.value:.3f} before, {accuracy.aligned.value:.3f} after"
     )

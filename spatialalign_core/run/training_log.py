@@ -16,8 +16,9 @@ from ..files import atomic_write
 from ..train.trainer import StepLog
 
 _STEP = tuple(field.name for field in fields(StepLog))
-HELD_OUT = ("held_out_score", "held_out_accuracy", "held_out_valid")
-"""Of the held-out videos of a step: mean DSR-Score (INVALID counts 0), accuracy@0.7, share that is valid."""
+HELD_OUT = ("held_out_score", "held_out_accuracy", "held_out_valid", "held_out_obey")
+"""Of the held-out videos of a step: mean DSR-Score (INVALID counts 0), the published accuracy@0.7, share that is valid,
+share that obeys (not in the logs of version 0.1)."""
 _COLUMNS = (*_STEP, *HELD_OUT)
 
 

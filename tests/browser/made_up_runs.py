@@ -53,7 +53,8 @@ def finished_run(folder: Path, steps: int, looks: int, prompts: int) -> RunLayou
 def with_rounds(layout: RunLayout, scores: Sequence[float]) -> None:
     """Rounds that reached these held-out scores, the first before any training."""
     write_rounds(
-        layout.rounds_file, [Round(n, score, score, 1.0, pairs=40 * n) for n, score in enumerate(scores)]
+        layout.rounds_file,
+        [Round(n, score, 1.0, 1.0, pairs=40 * n, held_out_obey=score) for n, score in enumerate(scores)],
     )
 
 

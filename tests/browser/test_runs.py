@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from browsing import MODES, PACK, THEMES, Seen, check_accessibility
 sys.path.insert(0, str(PACK))
 
 from spatialalign_core.run import Run, Side
-from tests.made_runs import export_made, make_run
+from tests.made_runs import HALF_WAY, export_made, make_run
 
 EVIL = "<img src=x onerror=alert(1)>"
 PAIRS = {EVIL: [0.9, 0.1, 0.8, None], "a meadow": [0.9, 0.2], "a park": [0.3, 0.4, 0.2]}
@@ -97,6 +98,37 @@ def test_a_pair_is_played_dropped_and_exported(
     dialog.wait_for(state="detached")
     rulings = Run(output / "first").rulings_file.read_text(encoding="utf-8")
     assert '"rulings": []' in rulings
+
+
+def test_a_video_that_stops_half_way_is_no_winner_and_an_old_comparison_opens(
+    browse: Callable[..., Any], output: Path
+) -> None:
+    side, held_out = Side(output.parent / "style.safetensors"), ["a lake", "a pond"]
+    base = {"a meadow": [0.9, HALF_WAY]} | {each: [HALF_WAY] for each in held_out}
+    sets = {"base": base, side.set: {each: [0.9] for each in held_out}}
+    run = make_run(output / "half way", sets, held_out)
+    list(run.compare(Side(), side, seeds=1, bootstrap=20))
+    [file] = run.comparisons_folder.glob("*/comparison.json")
+    data = json.loads(file.read_text(encoding="utf-8"))
+    for sample in data["samples"]:  # as version 0.1 wrote it
+        for each in "ab":
+            del sample[each]["obeys"]
+    file.write_text(json.dumps({k: v for k, v in data.items() if not k.startswith("obey")}), encoding="utf-8")
+    seen, dialog = browse("half way")
+    dialog.get_by_label("Find in prompts").fill("a meadow")
+    dialog.get_by_text("2 videos of 1 prompt").wait_for()
+    tiles = dialog.locator(".sa-tile").evaluate_all(
+        "tiles => tiles.map((each) => [each.textContent, each.querySelector('b').className, each.title])"
+    )
+    assert tiles == [
+        ["seed 0winnerscore 0.90", "sa-good", "First, middle and last frame; press to play"],
+        ["seed 1loserscore 0.75", "sa-poor", "it does not end right of the box"],
+    ]
+    dialog.get_by_label("Comparisons").select_option("no LoRA against style at 1")
+    dialog.get_by_text("Score of at least 0.7").wait_for()
+    dialog.get_by_text("Compare again to see how many of them").wait_for()
+    assert dialog.get_by_text("Videos that obey").count() == 0
+    seen.picture("runs old comparison")
 
 
 def test_any_two_videos_can_be_made_a_pair(browse: Callable[..., Any]) -> None:

@@ -24,8 +24,7 @@ from spatialalign_core.draw_tracks import draw_tracks
 from spatialalign_core.pocket.world import render
 from spatialalign_core.relations import RelationChange
 from spatialalign_core.run import Run
-from spatialalign_core.score import Score, score_track
-from spatialalign_core.summary import GOOD
+from spatialalign_core.score import Score, obeys, score_track
 from spatialalign_core.tracks import Track
 from spatialalign_core.video import read_video
 
@@ -112,7 +111,7 @@ def _best_of_n() -> Image.Image:
 def _collect_samples() -> Image.Image:
     """Videos of four seeds, told apart as winners and losers."""
     clips = [_clip(code, seed) for seed, code in enumerate(("LR", "RL", "LR", "LT"))]
-    good = [score.dsr is not None and score.dsr >= GOOD for _, score in clips]
+    good = [obeys(score) for _, score in clips]
     words = [f"seed {seed}: {'winner' if won else 'loser'}" for seed, won in enumerate(good)]
     frame = {index: _WINNER if won else _LOSER for index, won in enumerate(good)}
     return _rows("Your own videos as pairs", [frames for frames, _ in clips], words, frame)

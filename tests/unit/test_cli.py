@@ -88,12 +88,15 @@ def test_score_file_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
             "initial_gap",
             "final_gap",
             "scored_frames",
+            "obeys",
         )
     ]
     assert walks["id"] == "walks" and walks["valid"] and walks["dsr"] > 0.9
+    assert (walks["obeys"], short["obeys"]) == (True, False)
     assert not short["valid"] and short["dsr"] is None and "20" in short["reason"]
     assert main(["score", str(path)]) == 0
-    assert "short\tINVALID" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "short\tINVALID" in said and "\tobeys\n" in said
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from spatialalign_core.run import Run, Side
 from spatialalign_core.run.comparing import check_sides, comparison_folder, list_comparisons, read_comparison
 from spatialalign_core.stills import STILLS, strip_jpeg
 from spatialalign_core.video import read_stills, read_video
-from tests.made_runs import make_run
+from tests.made_runs import HALF_WAY, make_run
 
 NAMES = [f"<img src=x onerror=alert(1)> {number}" for number in range(4)]
 
@@ -121,13 +121,28 @@ def test_a_comparison_is_written_and_read(run: Run, lora: Path) -> None:
     )
     assert data["accuracy"]["difference"]["low"] > 0
     assert len(data["samples"]) == 12 and data["texts"].keys() == set(NAMES)
-    assert data["samples"][2]["a"] == {"dsr": None, "reason": "the fox is in no frame"}
-    assert "0.000 with no LoRA, 0.667 with my lora at 0.5" in last.message
+    assert data["samples"][2]["a"] == {"dsr": None, "obeys": False, "reason": "the fox is in no frame"}
+    assert "share that obeys: 0.000 with no LoRA, 0.667 with my lora at 0.5" in last.message
     with Image.open(last.path or "") as picture:
         assert picture.format == "PNG" and picture.size[0] == 1280
     assert list_comparisons(run) == [
         {"name": folder.name, "a": "no LoRA", "b": "my lora at 0.5", "verdict": "better"}
     ]
+
+
+def test_a_comparison_of_videos_that_score_enough_and_stop_half_way(tmp_path: Path, lora: Path) -> None:
+    """Both sides reach 0.7 always; only side b ends where the prompts say."""
+    sets = {
+        Side().set: dict.fromkeys(NAMES, [HALF_WAY] * 2),
+        Side(lora).set: dict.fromkeys(NAMES, [0.9] * 2),
+    }
+    run = make_run(tmp_path / "run", sets, held_out=NAMES)
+    list(run.compare(Side(), Side(lora), bootstrap=20))
+    data = read_comparison(comparison_folder(run, Side(), Side(lora)))
+    assert (data["verdict"], data["accuracy"]["a"]["value"], data["obey"]["a"]["value"]) == ("better", 1, 0)
+    first = data["samples"][0]
+    assert first["a"] == {"dsr": 0.75, "obeys": False, "reason": "it does not end right of the box"}
+    assert first["b"] == {"dsr": 0.9, "obeys": True, "reason": None}
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 7}'])

@@ -10,7 +10,7 @@ from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.evaluate import ScoredSample, evaluate
 from spatialalign_core.prompts import DsrPrompt
 from spatialalign_core.relations import CHANGES, RelationChange
-from spatialalign_core.score import Score, accuracy_at
+from spatialalign_core.score import Score, accuracy_at, obey_share
 
 INVALID = None
 
@@ -30,10 +30,12 @@ def prompt(number, changes):
     )
 
 
-def score(dsr):
+def score(dsr, end=0.5):
+    if isinstance(dsr, Score):
+        return dsr
     if dsr is INVALID:
         return Score(False, "nothing was found", None, None, None, None, None, 0)
-    return Score(True, None, dsr, 0.0, 0.0, 0.0, 0.0, 20)
+    return Score(True, None, dsr, 0.5, end, 0.0, 0.0, 20)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,30 @@ def test_accuracy(base, aligned, tau, expected):
     evaluation = evaluate(samples(base), samples(aligned), tau=tau, bootstrap=20)
     assert (evaluation.accuracy.base.value, evaluation.accuracy.aligned.value) == expected
     assert evaluation.accuracy.difference.value == pytest.approx(expected[1] - expected[0])
+
+
+HALF_WAY = score(0.75, end=0.1)
+
+
+def test_the_share_that_obeys_stands_beside_the_published_accuracy():
+    """Half of the base videos reach tau by a movement that stops half-way: accuracy counts them, obeying does not."""
+    base, aligned = samples([[HALF_WAY, 0.2]] * 30), samples([[0.9, 0.2]] * 30)
+    evaluation = evaluate(base, aligned, bootstrap=200)
+    assert (evaluation.accuracy.base.value, evaluation.accuracy.difference.value) == (0.5, 0.0)
+    assert (evaluation.obey.base.value, evaluation.obey.aligned.value) == (0.0, 0.5)
+    assert evaluation.verdict == "better" and evaluation.obey.difference.low > 0
+    assert evaluation.obey.base.value == obey_share([s.score for s in base])
+    found = evaluation.to_json()
+    assert (found["base"], found["aligned"], found["obey_base"], found["obey_aligned"]) == (
+        0.5,
+        0.5,
+        0.0,
+        0.5,
+    )
+    assert found["obey"]["difference"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert {code: c["base"]["value"] for code, c in found["obey_by_change"].items()} == dict.fromkeys(
+        found["by_change"], 0.0
+    )
 
 
 def random_tables(prompts, seeds, shift, seed=0):
@@ -146,6 +172,7 @@ def test_json_starts_with_the_summary():
     base, aligned = random_tables(10, 2, 0.3)
     found = evaluate(samples(base), samples(aligned)).to_json()
     assert list(found)[:5] == ["base", "aligned", "tau", "valid_base", "valid_aligned"]
+    assert list(found)[5:7] == ["obey_base", "obey_aligned"]
     assert found["tau"] == 0.7 and found["valid_base"] == 1.0 and len(found["curve"]) == 10
 
 

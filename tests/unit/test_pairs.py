@@ -23,10 +23,17 @@ def scored(table):
     return {(prompt, seed): score(dsr) for prompt, row in table.items() for seed, dsr in enumerate(row)}
 
 
-def score(dsr):
+def score(dsr, start=0.5, end=0.5):
+    if isinstance(dsr, Score):
+        return dsr
     if dsr is INVALID:
         return Score(False, "nothing was found", None, None, None, None, None, 0)
-    return Score(True, None, dsr, 0.0, 0.0, 0.0, 0.0, 20)
+    return Score(True, None, dsr, start, end, 0.0, 0.0, 20)
+
+
+def half_way(dsr):
+    """It scores this, and does not end where the prompt says."""
+    return score(dsr, end=0.1)
 
 
 @pytest.mark.parametrize(
@@ -51,11 +58,29 @@ def score(dsr):
         pytest.param([0.75, 0.65], {"min_margin": 0.2}, [], id="too close"),
         pytest.param([0.6, 0.4], {"threshold": 0.5}, [(0, 1)], id="another threshold"),
         pytest.param([], {}, [], id="no video"),
+        pytest.param([0.9, half_way(0.75)], {}, [(0, 1)], id="a high score that stops half-way loses"),
+        pytest.param(
+            [0.9, score(0.75, start=0.19)], {}, [(0, 1)], id="and so does one that starts elsewhere"
+        ),
+        pytest.param([half_way(0.75), 0.2], {}, [], id="it never wins"),
+        pytest.param([score(0.75, 0.2, 0.2), 0.2], {}, [(0, 1)], id="both ends just right"),
+        pytest.param([0.72, half_way(0.75)], {}, [], id="no winner below its loser's score"),
+        pytest.param([0.6, half_way(0.5)], {"threshold": 0.4}, [(0, 1)], id="at another threshold too"),
+        pytest.param(
+            [half_way(0.95), 0.8, 0.1], {"mode": "best_worst"}, [(1, 2)], id="best of those that obey"
+        ),
     ],
 )
 def test_which_videos_make_pairs(row, settings, expected):
     selection = choose_pairs(scored({"a": row}), PairSettings(**settings))
     assert [(pair.winner_seed, pair.loser_seed) for pair in selection.pairs] == expected
+
+
+@pytest.mark.parametrize(("told", "expected"), [(0.9, [("a~RL", 1, 0)]), (half_way(0.9), [])])
+def test_a_video_that_stops_half_way_does_not_win_under_another_text(told, expected):
+    retold = {("a", "RL"): {0: score(0.1), 1: score(told)}}
+    selection = choose_pairs(scored({"a": [0.1, 0.2]}), PairSettings(), retold)
+    assert [(pair.text_id, pair.winner_seed, pair.loser_seed) for pair in selection.pairs] == expected
 
 
 RETOLD = {("a", "RL"): {0: score(0.2), 1: score(0.8), 2: score(INVALID)}, ("a", "LT"): {0: score(0.9)}}
@@ -96,7 +121,28 @@ def test_the_order_of_the_scores_does_not_matter():
         ({"a": [0.9, 0.8]}, {}, ["1 prompt had only winners", "more seeds", "raise the threshold"]),
         ({"a": [0.1], "b": [0.2]}, {}, ["2 prompts had only losers", "lower the threshold"]),
         ({"a": [INVALID]}, {}, ["1 prompt had no valid video", "detector"]),
-        ({"a": [0.75, 0.65]}, {"min_margin": 0.2}, ["no two videos that lie 0.2 apart", "smallest margin"]),
+        (
+            {"a": [0.75, 0.65]},
+            {"min_margin": 0.2},
+            ["no winner that scores 0.2 above a loser", "smallest margin"],
+        ),
+        (
+            {"a": [half_way(0.75), 0.4]},
+            {},
+            [
+                "no valid video obeys",
+                "1 video scores 0.7 or more but does not start or end",
+                "lower the threshold",
+            ],
+        ),
+        (
+            {"a": [0.9, half_way(0.8), half_way(0.75)]},
+            {},
+            [
+                "2 pairs",
+                "2 videos score 0.7 or more but do not start or end where their prompts say, and lose.",
+            ],
+        ),
         (
             {"a": [0.9], "b": [0.1], "c": [INVALID]},
             {},

@@ -19,7 +19,9 @@ from spatialalign_core.score import Score
 EVIL = "<img src=x onerror=alert(1)>\"'&</style></script><script>alert(2)</script>"
 
 
-def score(dsr, initial=0.0, final=0.0, reason="nothing was found"):
+def score(dsr, initial=0.5, final=0.5, reason="nothing was found"):
+    if isinstance(dsr, Score):
+        return dsr
     if dsr is None:
         return Score(False, reason, None, None, None, None, None, 0)
     return Score(True, None, dsr, initial, final, 0.0, 0.0, 20)
@@ -35,6 +37,7 @@ def samples(rows, text="A cat.", subject="cat", split="held_out", video=None, re
     ]  # fmt: skip
 
 
+HALF_WAY = score(0.75, 0.9, 0.1)
 GOOD, BAD = [[0.9, 0.2]] * 30, [[0.2, 0.2]] * 30
 
 
@@ -109,7 +112,11 @@ def test_what_is_not_known_is_a_dash():
         (score(0.6, 0.9, 0.0), "starts on the left, does not end on top"),
         (score(0.6, 0.0, 0.9), "ends on top, does not start on the left"),
         (score(0.6, 0.9, 0.9), "left and top are there, but not clearly enough"),
-        (score(0.3), "neither starts on the left nor ends on top"),
+        (score(0.3, 0.0, 0.0), "neither starts on the left nor ends on top"),
+        (score(0.75, 0.9, 0.1), "starts on the left, does not end on top"),
+        (score(0.75, 0.3, 0.1), "starts on the left, does not end on top"),
+        (score(0.75, 0.1, 0.9), "ends on top, does not start on the left"),
+        (score(0.72, 0.3, 0.3), "does what the prompt says"),
     ],
 )
 def test_the_verdict_on_a_video(given, words):
@@ -124,6 +131,8 @@ def test_the_verdict_on_a_video(given, words):
         (None, 0.2, "missed"),
         (0.7, None, "lost"),
         (0.69, 0.7, "improved"),
+        (HALF_WAY, 0.7, "improved"),
+        (0.9, HALF_WAY, "lost"),
     ],
 )
 def test_outcome(base, aligned, kind):
@@ -223,7 +232,20 @@ def test_the_json_twin(tmp_path):
     assert (report["base"], report["aligned"], report["tau"], report["verdict"]) == (0.0, 0.5, 0.7, "better")
     assert report["settings"] == {"train beta": None, "train targets": "q, k", "fps": 8}
     assert len(report["samples"]) == 60
+    assert report["samples"][0] == {"prompt": "p00", "seed": 0, "base": 0.2, "aligned": 0.9,
+                                    "base_obeys": False, "aligned_obeys": True}  # fmt: skip
     assert 'data-frame="0.12500"' in page
+
+
+def test_the_page_tells_the_share_that_obeys_from_the_published_accuracy(tmp_path):
+    """Everything scores 0.7 or more before and after; only after training do the videos end where they should."""
+    page, report = written(tmp_path, samples([[HALF_WAY]] * 30), samples([[0.9]] * 30))
+    said = re.sub("<[^>]*>|\\s+", " ", page.replace("\u202f", " "))
+    assert "now puts the cat where the prompt says in 100 % of videos, up from 0 %" in said
+    assert "Videos that obey the prompt 0 % → 100 %" in re.sub(" +", " ", said)
+    assert "Videos that score at least 0.7 100 % → 100 %" in re.sub(" +", " ", said)
+    assert "the published accuracy@0.7" in said and "Share of videos that obey, for each movement" in said
+    assert report["accuracy"]["difference"]["value"] == 0.0 and report["obey"]["difference"]["value"] == 1.0
 
 
 def test_nothing_valid_at_all(tmp_path):

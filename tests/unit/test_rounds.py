@@ -24,9 +24,11 @@ from spatialalign_core.pairs import PairSettings, load_pairs
 from spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
 from spatialalign_core.prompts import build_prompts
 from spatialalign_core.report.page import _rounds
+from spatialalign_core.report.text import round_shares
 from spatialalign_core.run import Progress, Run
 from spatialalign_core.run.round_log import Round, best_round, read_rounds, stopped_rising, write_rounds
 from spatialalign_core.run.rounds import RoundSettings
+from spatialalign_core.score import GOOD, accuracy_at, obey_share
 from spatialalign_core.train.plans import FAST
 from spatialalign_core.train.preflight import Estimate
 from spatialalign_core.train.settings import DEFAULT
@@ -116,6 +118,11 @@ def test_every_round_stays(finished: Path) -> None:
     assert [each.pairs for each in found[1:]] == [
         len(load_pairs(finished / "rounds" / f"{n:02d}" / "pairs")) for n in (1, 2)
     ]
+    for each in found:
+        videos = list(
+            run.scores("base" if each.number == 0 else f"round-{each.number:02d}", "held_out").values()
+        )
+        assert (each.held_out_accuracy, each.held_out_obey) == (accuracy_at(videos, GOOD), obey_share(videos))
     train, held_out = run.prompts("train"), run.prompts("held_out")
     # Each round has seeds of its own; what its LoRA makes of held-out prompts lies beside them.
     assert [key.seed for key in run.samples("base", "train")] == [0, 1, 2] * len(train)
@@ -193,7 +200,7 @@ def test_other_settings_begin_anew(finished: Path, model: VideoModel, tmp_path: 
 
 
 def row(number: int, score: float) -> Round:
-    return Round(number, score, score, 1.0)
+    return Round(number, score, score, 1.0, held_out_obey=score / 2)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +233,21 @@ def test_numbers_read_back(tmp_path: Path) -> None:
     found = [row(0, 0.1), replace(row(1, 1 / 3), obeyed=0.5, pairs=7, lora="abc", origin="def")]
     write_rounds(tmp_path / "rounds.json", found)
     assert read_rounds(tmp_path / "rounds.json") == found
+
+
+def test_rounds_of_version_0_1_open(tmp_path: Path) -> None:
+    """They know accuracy@0.7 alone, and are shown under that name."""
+    old = {
+        "number": 0, "held_out_score": 0.5, "held_out_accuracy": 0.25, "held_out_valid": 1.0, "obeyed": None,
+        "pairs": 0, "lora": None, "origin": "x",
+    }  # fmt: skip
+    (tmp_path / "rounds.json").write_text(json.dumps({"format": 1, "rounds": [old, old | {"number": 1}]}))
+    found = read_rounds(tmp_path / "rounds.json")
+    assert [each.held_out_obey for each in found] == [None, None]
+    mixed = [asdict(each) for each in (*found, row(2, 0.5))]
+    assert round_shares(mixed) == ("share that scores at least 0.7", [0.25, 0.25, 0.5])
+    assert round_shares(mixed[2:]) == ("share that obeys", [0.25])
+    assert "share that scores at least 0.7" in _rounds(mixed) and "share that obeys" not in _rounds(mixed)
 
 
 @pytest.mark.parametrize("name", ["rounds", "patience", "seeds", "held_out_seeds", "batch_size"])

@@ -29,7 +29,7 @@ from spatialalign_core.tracks import Track, write_track
 def score(dsr: float | None) -> Score:
     if dsr is None:
         return Score(False, "nothing was found", None, None, None, None, None, 0)
-    return Score(True, None, dsr, 0.0, 0.0, 0.0, 0.0, 20)
+    return Score(True, None, dsr, 0.5, 0.5, 0.0, 0.0, 20)
 
 
 def ruling(winner: int, loser: int, keep: bool, told: str = "", prompt: str = "a") -> Ruling:

@@ -124,9 +124,8 @@ def test_loop_makes_every_artefact(finished: Path) -> None:
     assert [row["step"] for row in run.training_log()] == [1, 2, 3, 4]
     assert run.lora_path().is_file()
     assert "<html" in run.report_html.read_text(encoding="utf-8")
-    assert {"base", "aligned", "tau", "valid_base", "valid_aligned"} <= json.loads(
-        run.report_json.read_text()
-    ).keys()
+    summary = {"base", "aligned", "tau", "valid_base", "valid_aligned", "obey_base", "obey_aligned"}
+    assert summary <= json.loads(run.report_json.read_text()).keys()
 
 
 def test_same_noise_before_and_after(finished: Path) -> None:

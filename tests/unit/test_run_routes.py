@@ -18,7 +18,7 @@ from PIL import Image
 
 from spatialalign_core.pairs import load_pairs
 from spatialalign_core.run import Run, Side
-from tests.made_runs import export_made, make_run
+from tests.made_runs import HALF_WAY, export_made, make_run
 
 web = pytest.importorskip("aiohttp.web")
 test_utils = pytest.importorskip("aiohttp.test_utils")
@@ -111,6 +111,22 @@ def test_videos_by_prompt_the_best_first(ask: Callable[..., Any]) -> None:
     assert evil["samples"][3]["reason"] == "the fox is in no frame"
     hill = next(prompt for prompt in view["prompts"] if prompt["id"] == "hill")
     assert (hill["split"], hill["pairs"], {each["role"] for each in hill["samples"]}) == ("held_out", 0, {""})
+
+
+def test_a_video_that_stops_half_way_is_a_loser_in_spite_of_its_score(routes: Any, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", {"base": {"beach": [0.9, HALF_WAY, 0.1]}})
+    views = importlib.import_module("pack.spatialalign_core.run.pair_view")
+    [prompt] = views.samples_view(run)["prompts"]
+    assert [(each["seed"], each["obeys"], each["reason"], each["role"]) for each in prompt["samples"]] == [
+        (0, True, None, "winner"),
+        (1, False, "it does not end right of the box", "loser"),
+        (2, False, None, "loser"),
+    ]
+    pairs = views.pairs_view(run, "beach")["pairs"]
+    assert [(each["winner"], each["loser"], each["winner_obeys"], each["loser_obeys"]) for each in pairs] == [
+        (0, 2, True, False),
+        (0, 1, True, False),
+    ]
 
 
 def test_a_run_before_its_first_video(ask: Callable[..., Any]) -> None:

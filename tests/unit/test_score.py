@@ -13,10 +13,14 @@ import pytest
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.relations import CHANGES, Relation, RelationChange
 from spatialalign_core.score import (
+    GOOD,
     Score,
     accuracy_at,
     accuracy_curve,
     counted,
+    missed_ends,
+    obey_share,
+    obeys,
     score_published,
     score_track,
     score_tracks,
@@ -67,11 +71,13 @@ def assert_published(cases: list[dict], answers: list[dict]) -> None:
         expected = case["expected"]
         assert answer["valid"] == (expected is not None)
         if expected is None:
-            assert answer["reason"] and all(answer[name] is None for name in NUMBERS)
+            assert answer["reason"] and all(answer[name] is None for name in NUMBERS) and not answer["obeys"]
             continue
         assert answer["reason"] is None and answer["scored_frames"] == expected["scored_frames"]
         for name in NUMBERS:
             assert answer[name] == pytest.approx(expected[name], abs=1e-9, rel=0), (case["id"], name)
+        ends = min(expected["initial_ssr"], expected["final_ssr"])
+        assert answer["obeys"] == (expected["dsr"] >= 0.7 and ends >= 0.2), case["id"]
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +105,7 @@ def test_answers_have_their_keys_in_order(published: Path) -> None:
         "initial_gap",
         "final_gap",
         "scored_frames",
+        "obeys",
     ]
     assert all(list(answer) == keys for answer in score_cases_file(published))
 
@@ -213,6 +220,37 @@ def test_accuracy_counts_invalid_videos() -> None:
     assert accuracy_at(scores, 0.7) == 0.5
     assert accuracy_curve(scores).tolist() == [0.75, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]
     assert math.isnan(accuracy_at([], 0.7))
+
+
+@pytest.mark.parametrize(
+    ("dsr", "start", "end", "tau", "expected"),
+    [
+        (0.9, 1.0, 1.0, GOOD, True),
+        (0.7, 0.2, 0.2, GOOD, True),
+        (0.6999, 1.0, 1.0, GOOD, False),
+        (0.9, 0.1999, 1.0, GOOD, False),
+        (0.9, 1.0, 0.1999, GOOD, False),
+        (0.75, 1.0, -0.4, GOOD, False),
+        (0.6, 0.5, 0.5, 0.6, True),
+        (0.9, 0.5, 0.1, 0.0, False),
+        (float("nan"), 0.5, 0.5, 0.0, False),
+        (0.9, float("nan"), 0.5, GOOD, False),
+    ],
+)
+def test_obeying_takes_the_score_and_both_ends(
+    dsr: float, start: float, end: float, tau: float, expected: bool
+) -> None:
+    assert obeys(Score(True, None, dsr, start, end, 0.5, 0.5, 20), tau) is expected
+
+
+def test_the_share_that_obeys_leaves_the_published_accuracy_as_it_is() -> None:
+    invalid = Score(False, "why", None, None, None, None, None, 0)
+    half_way = Score(True, None, 0.75, 1.0, 0.1, 0.5, 0.5, 20)
+    scores = [invalid, half_way, Score(True, None, 0.9, 1.0, 1.0, 1.0, 1.0, 20), half_way]
+    assert (accuracy_at(scores, GOOD), obey_share(scores)) == (0.75, 0.25)
+    assert not obeys(invalid, 0.0) and missed_ends(invalid) == ()
+    assert missed_ends(half_way) == ("final_ssr",)
+    assert math.isnan(obey_share([]))
 
 
 def case(**changes: object) -> dict:

@@ -7,10 +7,14 @@ import json
 import numpy as np
 import pytest
 
-from spatialalign_core.relations import RelationChange
-from spatialalign_core.score import Score, score_track
+from spatialalign_core.best import best_words
+from spatialalign_core.prompts import DsrPrompt
+from spatialalign_core.relations import CHANGES, RelationChange
+from spatialalign_core.report.text import verdict
+from spatialalign_core.score import GOOD, Score, obeys, score_track
 from spatialalign_core.score_view import score_view
-from spatialalign_core.score_words import place_words, score_parts
+from spatialalign_core.score_words import place_words, score_digits, score_parts
+from spatialalign_core.summary import describe_score
 from spatialalign_core.tracks import Track
 
 FRAMES = 10
@@ -100,6 +104,110 @@ def test_four_parts_in_words(change, stops, said):
     parts = score_parts(track, RelationChange.parse(change), score_track(track, RelationChange.parse(change)))
     assert "; ".join(map(str, parts)) == said
     assert [part.name for part in parts] == ["initial_ssr", "initial_gap", "final_gap", "final_ssr"]
+
+
+PASSING = [(x, 99, x + 40, 139) for x in (40, 70, 100, 130, 160)]  # past the stump, at one height
+NEAR_RIGHT = (106, 100, 146, 140)  # overlaps; SSR of right 0.15
+A_LITTLE_RIGHT = (108, 100, 148, 140)  # SSR of right 0.2
+
+
+def prompt(code):
+    change = RelationChange.parse(code)
+    return DsrPrompt("p", "text", "fox", "stump", change, "a field", "train")
+
+
+@pytest.mark.parametrize(
+    ("change", "stops", "title"),
+    [
+        pytest.param("LR", [LEFT, RIGHT], "1.00 of 1: obeys the sentence", id="as asked"),
+        pytest.param("LT", [LEFT, TOP], "0.88 of 1: obeys the sentence", id="to the top"),
+        pytest.param("RL", [LEFT, RIGHT], "0.00 of 1: does not obey the sentence", id="the other way"),
+        pytest.param("LR", [LEFT], "0.50 of 1: does not obey the sentence", id="nothing moves"),
+        pytest.param(
+            "LT",
+            PASSING,
+            "0.74 of 1, but it does not end on top of the stump: does not obey the sentence",
+            id="passes at one height",
+        ),
+        pytest.param(
+            "LR",
+            [LEFT, FRONT],
+            "0.75 of 1, but it does not end right of the stump: does not obey the sentence",
+            id="stops half-way",
+        ),
+        pytest.param(
+            "RL",
+            [FRONT, LEFT],
+            "0.75 of 1, but it does not start right of the stump: does not obey the sentence",
+            id="starts half-way",
+        ),
+        pytest.param(
+            "LR",
+            [LEFT, NEAR_RIGHT],
+            "0.79 of 1, but it does not end right of the stump: does not obey the sentence",
+            id="just not enough",
+        ),
+        pytest.param("LR", [LEFT, A_LITTLE_RIGHT], "0.80 of 1: obeys the sentence", id="just enough"),
+    ],
+)
+def test_the_verdict_stands_beside_the_score(change, stops, title):
+    track = way(*stops)
+    score = score_track(track, RelationChange.parse(change))
+    assert score_view(track, RelationChange.parse(change), score)["title"] == f"DSR-Score {title}"
+    assert f"DSR-Score {title} (the line is 0.7)." in describe_score(prompt(change), track, score)
+
+
+def all_said(track, change, score):
+    """What every place says that gives a verdict in words."""
+    view = score_view(track, change, score)
+    asked = prompt(change.code)
+    return view, [view["title"], describe_score(asked, track, score), best_words([score], 0, asked)]
+
+
+def test_no_verdict_contradicts_the_parts():
+    """Over random ways: whoever obeys has no wrong end, and whoever scores enough and does not is told which it is."""
+    rng = np.random.default_rng(0)
+    met = {"obeys": 0, "wrong start": 0, "wrong end": 0, "too low": 0}
+    for number in range(1200):
+        change = CHANGES[number % len(CHANGES)]
+        track = random_way(rng)
+        score = score_track(track, change)
+        view, said = all_said(track, change, score)
+        start, *_, end = score_parts(track, change, score)
+        wrong = [part for part in (start, end) if part.answer == "no"]
+        good = obeys(score)
+        assert view["good"] is good is (score.dsr >= GOOD and not wrong)
+        assert (verdict(score, change, GOOD) == "does what the prompt says") is good
+        for words in said:
+            assert ("obeys the sentence" in words) is good, words
+            if score.dsr >= GOOD and wrong:
+                assert "of 1, but it" in words or ("scores" in words and ", but it" in words)
+                if len(wrong) == 1:
+                    assert ("does not start" if wrong[0] is start else "does not end") in words
+        met["obeys"] += good
+        met["wrong start"] += score.dsr >= GOOD and start in wrong
+        met["wrong end"] += score.dsr >= GOOD and end in wrong
+        met["too low"] += score.dsr < GOOD
+    assert min(met.values()) > 5, met
+
+
+def random_way(rng):
+    """A subject that goes straight from one random place to another, with a little noise."""
+    ends = rng.uniform(30, 170, (2, 2))
+    along = np.clip(np.linspace(-rng.uniform(0, 2), 1 + rng.uniform(0, 2), FRAMES), 0, 1)[:, None]
+    corners = ends[0] + along * (ends[1] - ends[0]) + rng.normal(0, 1, (FRAMES, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(20, 60, 2)], axis=1)
+    track = way(LEFT)
+    track.subject_boxes[:] = boxes
+    return track
+
+
+@pytest.mark.parametrize(
+    ("dsr", "text"),
+    [(0.7, "0.70"), (0.754, "0.75"), (0.696, "0.696"), (0.6996, "0.6996"), (0.0, "0.00"), (1.0, "1.00")],
+)
+def test_a_score_is_not_rounded_over_the_line(dsr, text):
+    assert score_digits(dsr) == text
 
 
 def test_parts_carry_the_numbers_of_the_score():

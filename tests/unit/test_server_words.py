@@ -18,8 +18,9 @@ from spatialalign_core.pair_words import explain
 from spatialalign_core.relations import CHANGES
 from spatialalign_core.run.comparing import Side
 from spatialalign_core.run.training_view import _ABOUT
-from spatialalign_core.score import score_track
+from spatialalign_core.score import Score, score_track
 from spatialalign_core.score_view import score_view
+from spatialalign_core.score_words import missed_words, verdict_words
 from spatialalign_core.tracks import Track
 from spatialalign_core.train.plans import PLANS, SHARDED
 
@@ -113,14 +114,15 @@ _WHOLE = {
         for plan in (*PLANS.values(), SHARDED)
         for besides in ("", ", 2.50 GiB RAM")
     ],
-    "DSR-Score 7 of 1: 7": [],
     "round 7, 7": [
         f"round 7, {stage}"
         for stage in ("generate", "detect", "score", "pairs", "train: going on after step 8")
     ],
-    "round 7: 7": ["round 7: is done already"],
+    "round 7: 7": ["round 7: is done already", "round 7: held out: score 7, accuracy 8, share that obeys 9"],
+    "held out: 7": [],
+    "step 7, held out: 7": ["step 7, held out: score 8, accuracy 9, share that obeys 7"],
     # not of panels
-    "accuracy@7: 7 before, 7 after (7, 95 % interval 7 to 7)": [],
+    "share that obeys: 7 before, 7 after (7, 95 % interval 7 to 7); accuracy@7: 7 before, 7 after": [],
     "7 videos before and 7 after training": [],
     "writing the report": [],
     "the text of 7": [],
@@ -130,6 +132,7 @@ _FILES = (
     "detect/repair.py",
     "score.py",
     "score_view.py",
+    "run/held_out.py",
     "run/session.py",
     "run/training.py",
     "run/pair_view.py",
@@ -164,6 +167,10 @@ def _of_scores() -> Iterator[str]:
         view = score_view(track, change, score_track(track, change))
         yield view["title"]
         yield from (part["text"] for part in view["parts"])
+        for ends in ((0.1, 0.9), (0.9, 0.1), (0.1, 0.1)):
+            half_way = Score(True, None, 0.75, *ends, 0.5, 0.5, 8)
+            yield missed_words(half_way, change, "7")
+            yield verdict_words(half_way, change, "7")
         for line in view["lines"]:
             yield line["words"]
             yield re.sub(r" \(.*\)$", "", line["words"])
@@ -179,6 +186,7 @@ def _of_exports() -> Iterator[str]:
         PromptCount(0, 0, 2, 0),
         PromptCount(1, 1, 0, 0),
         PromptCount(1, 1, 0, 0, 0, 0, 1),
+        PromptCount(0, 2, 0, 0, wrong_end=1),
     ]
     for some in (
         [],

@@ -31,7 +31,7 @@ from spatialalign_core.train import step as step_module
 from spatialalign_core.train.plans import find_plan
 from spatialalign_core.train.preflight import Estimate
 from spatialalign_core.train.settings import DEFAULT
-from spatialalign_core.train.trainer import Trainer
+from spatialalign_core.train.trainer import StepLog, Trainer
 from spatialalign_core.weight_files import save_tensors
 from tests.noise_run import noise_run
 
@@ -255,10 +255,28 @@ def scored_as(monkeypatch: pytest.MonkeyPatch, scores: dict[int, float]) -> list
         assert not getattr(model.pipeline.transformer, "peft_config", None)  # the model is free
         looked.append(step)
         yield Progress("generate", 0, 1, "videos")
-        return dict(zip(HELD_OUT, (scores[step], scores[step], 1.0), strict=True))
+        return dict(zip(HELD_OUT, (scores[step], scores[step], 1.0, 0.5), strict=True))
 
     monkeypatch.setattr("spatialalign_core.run.folder.look", look)
     return looked
+
+
+def test_a_log_of_version_0_1_goes_on(tmp_path: Path) -> None:
+    """It has no column for the share that obeys."""
+    path = tmp_path / "training.csv"
+    step = StepLog(2, 4, 0.4, 0.3, 0.1, 0.1, 1.0, 1e-4, 0.5, 0.1)
+    with TrainingLog(path, 0) as log:
+        log.append(replace(step, step=1))
+        log.amend(dict(zip(HELD_OUT, (0.5, 0.25, 1.0, 0.125), strict=True)))
+    lines = path.read_text().splitlines()
+    assert lines[0].endswith(",held_out_obey") and lines[1].endswith(",0.125")
+    path.write_text("\n".join(line.rsplit(",", 1)[0] for line in lines) + "\n")
+    with TrainingLog(path, 1) as log:
+        log.append(step)
+        log.amend(dict(zip(HELD_OUT, (0.6, 0.5, 1.0, 0.25), strict=True)))
+    first, second = read_training_log(path)
+    assert first["held_out_accuracy"] == 0.25 and "held_out_obey" not in first
+    assert (second["held_out_accuracy"], second["held_out_obey"]) == (0.5, 0.25)
 
 
 def test_best_step_is_left(

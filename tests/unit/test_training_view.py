@@ -21,6 +21,7 @@ from spatialalign_core.run.looks import looks_view
 from spatialalign_core.run.scores import ScoreRow, write_scores
 from spatialalign_core.run.training_view import training_view
 from spatialalign_core.score import Score
+from tests.made_runs import HALF_WAY
 
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -158,6 +159,7 @@ def test_looks_stand_beside_the_base(layout: RunLayout) -> None:
             ScoreRow("step-000000", "a", 0, score(0.4), ""),
             ScoreRow("step-000000", EVIL, 0, score(None), ""),
             ScoreRow("step-000100", "a", 0, score(0.9), ""),
+            ScoreRow("step-000100", EVIL, 0, HALF_WAY, ""),
         ],
     )
     view = json.loads(json.dumps(looks_view(layout)))
@@ -170,9 +172,12 @@ def test_looks_stand_beside_the_base(layout: RunLayout) -> None:
         (50, "a", "step-000000"),
     ]
     assert view["rows"][2]["aligned"] == {
-        "set": "step-000100", "prompt": "a", "seed": 0, "dsr": 0.9, "reason": None
+        "set": "step-000100", "prompt": "a", "seed": 0, "dsr": 0.9, "obeys": True, "reason": None
     }  # fmt: skip
-    assert view["rows"][1]["base"]["reason"] == "nothing was found"
+    half_way, base = view["rows"][1]["aligned"], view["rows"][1]["base"]
+    assert (half_way["dsr"], half_way["obeys"]) == (0.75, False)
+    assert half_way["reason"].startswith("it does not end ")
+    assert (base["obeys"], base["reason"]) == (False, "nothing was found")
     assert view["prompts"][EVIL] == f"{EVIL}: a fox"
     assert view["base_score"] == 0.2  # what cannot be scored counts nothing
 
