@@ -14,7 +14,7 @@ from pathlib import Path
 from .errors import SpatialAlignError
 from .files import atomic_write, safe_name
 from .relations import CHANGES, Relation, RelationChange
-from .tables import read_table
+from .tables import ROW, read_table
 
 Combination = tuple[str, str, RelationChange]
 
@@ -59,7 +59,8 @@ def read_prompts(path: str | Path) -> list[DsrPrompt]:
     rows = read_table(path, COLUMNS)
     prompts: list[DsrPrompt] = []
     first_row: dict[str, int] = {}
-    for number, row in enumerate(rows, start=2):
+    for row in rows:
+        number = int(row[ROW])
         where = f"{path}, row {number}"
         prompt = _from_row(row, where)
         # folders are named after ids, and some disks do not tell capitals from small letters

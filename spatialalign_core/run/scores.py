@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import SpatialAlignError
 from ..files import atomic_write
 from ..score import Score
+from ..tables import read_table
 
 _PARTS = ("dsr", "initial_ssr", "final_ssr", "initial_gap", "final_gap")
 _COLUMNS = ("set", "prompt_id", "seed", "valid", "reason", *_PARTS, "scored_frames", "video")
@@ -53,22 +54,18 @@ def write_scores(path: Path, rows: Iterable[ScoreRow]) -> None:
 
 def read_scores(path: Path) -> list[ScoreRow]:
     """Read the table. SpatialAlignError when it is missing or damaged."""
+    if not path.exists():
+        raise SpatialAlignError(f"There is no {path} yet; score the videos first.")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            if table.fieldnames is None:
-                raise ValueError("it is empty")
-            return [_row(record) for record in table]
-    except FileNotFoundError:
-        raise SpatialAlignError(f"There is no {path} yet; score the videos first.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [_row(record) for record in read_table(path, _COLUMNS)]
+    except (SpatialAlignError, ValueError) as error:
         raise SpatialAlignError(
             f"{path} is damaged ({error}); delete it and score the videos again."
         ) from error
 
 
 def _row(record: dict[str, str]) -> ScoreRow:
-    dsr, initial, final, initial_gap, final_gap = (float(record[n]) if record[n] else None for n in _PARTS)
+    dsr, initial, final, initial_gap, final_gap = (_number(record[n]) for n in _PARTS)
     score = Score(
         valid=record["valid"] == "yes",
         reason=record["reason"] or None,
@@ -80,3 +77,8 @@ def _row(record: dict[str, str]) -> ScoreRow:
         scored_frames=int(record["scored_frames"]),
     )
     return ScoreRow(record["set"], record["prompt_id"], int(record["seed"]), score, record["video"] or "")
+
+
+def _number(cell: str) -> float | None:
+    """Spreadsheets of some countries save a decimal comma."""
+    return float(cell.replace(",", ".")) if cell else None
