@@ -70,7 +70,7 @@ def _generate(parser: argparse.ArgumentParser) -> None:
     add(
         "--workers",
         metavar="N|ray",
-        help="processes on a CPU (default: as many as suit); ray, or ray:16: workers of a Ray cluster",
+        help="processes on a CPU (default: as many as suit the work); ray, or ray:16: workers of a Ray cluster",
     )
     add(
         "--memory",
@@ -302,7 +302,7 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, default=2, metavar="N", help="videos of each prompt, each way (default 2)")
     add("--tau", type=float, default=0.7, help="score that a video needs to obey (default 0.7)")
     add("--batch", type=int, default=8, metavar="N", help="videos at once (default 8)")
-    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit)")
+    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit the work)")
     _finding(parser)
 
 
@@ -320,7 +320,7 @@ def _quickstart(parser: argparse.ArgumentParser) -> None:
     add("--held-out", type=int, metavar="N", help="prompts to judge with")
     add("--train-seeds", type=int, metavar="N", help="videos of each training prompt")
     add("--seeds", type=int, metavar="N", help="videos of each held-out prompt, before and after")
-    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit)")
+    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit the work)")
     _training(parser, "train-")
 
 
