@@ -345,7 +345,8 @@ def _check_text(text: str, subject: str, object: str, change: RelationChange, wh
         raise SpatialAlignError(
             f"{where}: the columns say that the {subject} goes from {_NAMES[change.initial]} to "
             f"{_NAMES[change.final]} of the {object}, but the prompt says that the {reading.subject} "
-            f"goes from {_NAMES[Relation(said[0])]} to {_NAMES[Relation(said[1])]} of the {reading.object}. Correct one of them."
+            f"goes from {_NAMES[Relation(said[0])]} to {_NAMES[Relation(said[1])]} of the "
+            f"{reading.object}. Correct one of them."
         )
 
 

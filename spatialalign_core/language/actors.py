@@ -50,7 +50,7 @@ _UNREAL = word_set(
 _CARRIES = word_set(
     """
     wear hold carry have sport play read eat take make give cross do lick chew munch enjoy admire use chase-tail
-    leave kick splash wag flap spread show gather pick shake catch lose stretch bare cast scatter raise lift follow
+    leave splash wag flap spread show gather pick shake catch lose stretch bare cast scatter raise lift follow
     watch sniff continue reverse change turn
     """
 )
@@ -190,6 +190,8 @@ def find_actor(words: Sequence[str], link: str, follows: bool) -> Actor:
     if word in PREPOSITIONS and word not in ("like",):
         after = _after_prepositions(words, at)
         if after >= len(words):
+            if any(each in STAGING for each in words):
+                return replace(base, staging=True)
             return replace(base, scene=not follows, same=follows, verbless=True)
         at, word = after, words[after]
     if inflected_verb(word) and _is_verb_here(words, at, link, follows):
@@ -220,6 +222,8 @@ def _skip_openings(words: Sequence[str]) -> tuple[int, bool]:
             relative = True
         elif word in AUXILIARIES and at and words[at - 1] in ("there", "here", "we", "i", "you"):
             pass
+        elif word in _BEGINS and words[at + 1 : at + 2] in (("with",), ["with"]):
+            at += 1
         elif (
             word in ("the", "a", "this")
             and at + 2 < len(words)
@@ -324,12 +328,13 @@ def _moved(tail: Sequence[str], stem: str) -> NounPhrase | None:
     if start >= len(tail) or tail[start] in PREPOSITIONS or stem in _CARRIES:
         return None
     thing = noun_phrase(tail, start)
-    if thing is None or thing.head in _MANNERS:
+    if thing is None or thing.head in _MANNERS or (thing.pronoun and stem == "follow"):
         return None
     own = tail[start] in ("its", "his", "her", "their") and stem not in _DRIVES
     return None if own else thing
 
 
+_BEGINS = frozenset(("begin", "begins", "start", "starts", "end", "ends", "open", "opens", "finish"))
 _DRIVES = frozenset(("walk", "push", "pull", "throw", "lead"))
 _MANNERS = word_set(
     """
@@ -343,7 +348,11 @@ def same_actor(one: NounPhrase, other: NounPhrase) -> bool:
     """Whether two nouns can name one thing: equal heads, a kind of ("corgi", "dog"), part of a compound."""
     a, b = singular(one.head), singular(other.head)
     if a == b:
-        return True
+        # "a white horse" and "a black horse"; "the horse" is either
+        described, other_described = (
+            set(each.full.split()) - set(each.noun.split()) for each in (one, other)
+        )
+        return not (described and other_described and not described & other_described)
     if len(a) > 2 and len(b) > 2 and (a.endswith(b) or b.endswith(a)):
         return True
     for general, special in _KINDS.items():

@@ -28,10 +28,10 @@ def no_place(line: str) -> str:
     return f"The sentence names no place.{_hint(line)} Write left of, right of or on top of, for example: {EXAMPLE}."
 
 
-def one_place(code: str) -> str:
+def one_place(code: str, line: str) -> str:
     return (
-        f"The sentence names only one place, the {_NAMES[code]}. Say where it is first and where it is at the end, for"
-        f" example: {EXAMPLE}."
+        f"The sentence names only one place, the {_NAMES[code]}.{_hint(line)} Say where it is first and"
+        f" where it is at the end, for example: {EXAMPLE}."
     )
 
 
@@ -127,3 +127,7 @@ def several_places(count: int, subject: str) -> str:
 
 def no_part(words: str) -> str:
     return f"The words '{words}' play no part in the score; the video model still reads them."
+
+
+def two_alike(first: str, second: str) -> str:
+    return f"'{first}' and '{second}' are called by the same noun, so that no detector tells them apart. Write of one."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -111,7 +112,7 @@ def _event(
     if place.stance and not _explained(clause.words_before(place.start), actor):
         return
     thing, end = _thing(clause, place)
-    if thing is not None and _of_the_frame(thing):
+    if thing is not None and thing.head in FRAME and not _own_thing(clauses[: number + 1], thing):
         return
     if place.origin and (actor.filmed or (place.named and thing is None)):
         return  # "seen from the left", "from above"
@@ -160,8 +161,7 @@ def _event(
 def _thing(clause: Clause, place: Place) -> tuple[NounPhrase | None, int]:
     """What the place is seen from, and the character behind it."""
     if place.owner and place.owner not in ("its", "his", "her", "their"):
-        words = place.owner.split()
-        return noun_phrase(words, 0), place.end
+        return noun_phrase(place.owner.split(), 0), place.end
     if not place.named:
         return None, place.end
     words = clause.words_after(place.end)
@@ -172,8 +172,13 @@ def _thing(clause: Clause, place: Place) -> tuple[NounPhrase | None, int]:
     return phrase, clause.spans[offset + phrase.end - 1][1]
 
 
-def _of_the_frame(thing: NounPhrase) -> bool:
-    return thing.head in FRAME
+def _own_thing(clauses: Sequence[Clause], thing: NounPhrase) -> bool:
+    """Whether a word for the picture or the surroundings is a thing here: "on the left of a picture"."""
+    before = "|".join(("of", "from", "above", "under", "behind", "onto", "on"))
+    named = re.compile(
+        rf"\b(?:{before})\s+(?:a|an|another)\s+(?:[\w-]+\s+){{0,2}}{re.escape(thing.head)}\b", re.I
+    )
+    return any(named.search(clause.text) for clause in clauses)
 
 
 def _subject_behind(clauses: Sequence[Clause], number: int, clause: Clause, end: int) -> NounPhrase | None:

@@ -86,7 +86,7 @@ MEDIA = word_set(
 FRAME = word_set(
     """
     frame screen image picture shot scene video view viewer camera canvas composition room kitchen garden park field
-    street road path stage photo background foreground display lens house yard meadow
+    street road path stage photo background foreground display lens yard meadow
     """
 )
 """Things whose left and right are parts of the picture or of the place, not sides that a detector can find."""
@@ -106,7 +106,7 @@ _ADJECTIVES = word_set(
 )
 _COMPOUNDS = word_set(
     """
-    polar-bear teddy-bear hot-dog golden-retriever grand-piano guinea-pig wild-boar bald-eagle electric-guitar
+    polar-bear top-hat teddy-bear hot-dog golden-retriever grand-piano guinea-pig wild-boar bald-eagle electric-guitar
     black-bear brown-bear grizzly-bear white-tiger red-panda great-dane light-bulb light-switch lamp-post baby-
     carriage baby-stroller yellow-jacket black-cat orange-tree iron-gate
     """
@@ -114,7 +114,7 @@ _COMPOUNDS = word_set(
 _TOOLS = word_set(
     """
     bag shoe shoes machine chair pool ring board cart table glass pan pot stone bridge saucer stick rod room boat
-    mat iron gloves pan pole car wheel ship net bowl cane trunk trail ball kit horse post stool
+    mat iron gloves pole car wheel ship net bowl cane trunk trail ball kit horse post stool station
     """
 )
 """Heads for which an -ing word names a kind ("sleeping bag") and not what it does ("sleeping cat")."""

@@ -65,7 +65,7 @@ def noun_phrase(words: Sequence[str], start: int) -> NounPhrase | None:
             several = words[at] not in ("piece", "kind", "sort", "type", "pair")
             return NounPhrase(inner.noun, inner.full, start, inner.end, definite, many or several)
     first = at
-    while at < len(words) and _belongs(words, at, first, singular_article):
+    while at < len(words) and _belongs(words, at, first, singular_article, first > start):
         at += 1
     body = list(words[first:at])
     while len(body) > 1 and (is_adverb(body[-1]) or is_number(body[-1])):
@@ -110,7 +110,7 @@ def _no_noun(word: str) -> bool:
     return "NOUN" not in kinds and bool(kinds & {"VERB", "ADV"})
 
 
-def _belongs(words: Sequence[str], at: int, first: int, singular_article: bool) -> bool:
+def _belongs(words: Sequence[str], at: int, first: int, singular_article: bool, determined: bool) -> bool:
     word = words[at]
     if word == "can" and at > first and words[at - 1] in _CANS:
         return True
@@ -124,8 +124,7 @@ def _belongs(words: Sequence[str], at: int, first: int, singular_article: bool) 
         return False
     if at == first:
         return (
-            not (is_adverb(word) and word not in ("very", "only", "right", "straight", "back"))
-            or singular_article
+            not (is_adverb(word) and word not in ("very", "only", "right", "straight", "back")) or determined
         )
     if word.endswith("'s"):
         return True

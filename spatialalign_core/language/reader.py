@@ -46,7 +46,7 @@ def read_text(text: str) -> Reading:
         return Reading(doubts=(say.other_language(),))
     clauses = split_clauses(line[:20000])
     events = find_events(clauses)
-    case = _Case(events)
+    case = _Case(events, line)
     reading = case.read()
     doubts = reading.doubts or _nothing(line, reading)
     if doubts or not reading.motion:
@@ -65,7 +65,8 @@ def _nothing(line: str, reading: Reading) -> tuple[str, ...]:
 class _Case:
     """The statements of one text, narrowed down to those about one subject and one object."""
 
-    def __init__(self, events: Sequence[Event]) -> None:
+    def __init__(self, events: Sequence[Event], line: str) -> None:
+        self.line = line
         self.events = [event for event in events if not event.actor.staging]
         self.doubts: list[str] = []
         self.own: list[Event] = []
@@ -125,6 +126,10 @@ class _Case:
         if len(moving) > 1:
             self.doubts.append(say.two_subjects(moving[0][0].full, moving[1][0].full))
         chosen = (moving or actors)[0][0]
+        alike = [
+            each[0] for each in actors if each[0].head == chosen.head and not self._same(each[0], chosen)
+        ]
+        self.doubts += [say.two_alike(chosen.full, each.full) for each in alike]
         self.others = [each[0] for each in actors if not self._same(each[0], chosen)]
         return chosen
 
@@ -285,8 +290,16 @@ class _Case:
 
     def _motion(self, own: Sequence[Event]) -> tuple[str, ...]:
         codes: list[str] = []
-        for event in own:
+        for number, event in enumerate(own):
             code = event.code
+            following = own[number + 1 : number + 3]
+            if (
+                event.place.weak
+                and len(following) == 2
+                and following[0].place.origin
+                and following[1].code == code
+            ):
+                continue  # "rolls right, from the left of a box to the right of it"
             if code == OTHER_SIDE:
                 if len(codes) > 1 and _OPPOSITE.get(codes[-2]) == codes[-1]:
                     continue  # "moves right, to the other side": it is there already
@@ -301,7 +314,7 @@ class _Case:
     def _too_few(self, motion: tuple[str, ...], own: Sequence[Event]) -> list[str]:
         if len(motion) == 1 and not self.doubts:
             repeated = len({event.clause for event in own}) > 1 and len(own) > 1
-            return [say.no_change(motion[0]) if repeated else say.one_place(motion[0])]
+            return [say.no_change(motion[0]) if repeated else say.one_place(motion[0], self.line)]
         if len(motion) > 2 and motion[0] == motion[-1]:
             return [say.back_again(motion[0])]
         return []
