@@ -283,7 +283,7 @@ def _real_subject(words: Sequence[str], phrase: NounPhrase) -> NounPhrase:
         after = words[phrase.end]
         if phrase.head in MEDIA and after in ("of", "with", "showing", "featuring", "where", "depicting"):
             following = noun_phrase(words, phrase.end + 1)
-        elif (after in DETERMINERS or after in MANY) and not phrase.pronoun:
+        elif ((after in DETERMINERS and after != "that") or after in MANY) and not phrase.pronoun:
             following = noun_phrase(words, phrase.end)
         else:
             return phrase

@@ -174,7 +174,7 @@ def _thing(clause: Clause, place: Place) -> tuple[NounPhrase | None, int]:
 
 def _own_thing(clauses: Sequence[Clause], thing: NounPhrase) -> bool:
     """Whether a word for the picture or the surroundings is a thing here: "on the left of a picture"."""
-    before = "|".join(("of", "from", "above", "under", "behind", "onto", "on"))
+    before = "|".join(("of", "from", "above", "under", "behind", "onto", "on", "atop", "upon"))
     named = re.compile(
         rf"\b(?:{before})\s+(?:a|an|another)\s+(?:[\w-]+\s+){{0,2}}{re.escape(thing.head)}\b", re.I
     )

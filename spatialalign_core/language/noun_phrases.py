@@ -29,9 +29,10 @@ PUNCTUATION = frozenset(",;:.!?")
 
 @dataclass(frozen=True)
 class NounPhrase:
-    """noun: lower case, without words that only describe. full: with them. start, end: its words, end exclusive.
+    """noun: lower case, without words that only describe. full: with them.
 
-    definite: "the fox", "its box". many: more than one thing, so that none can be followed. pronoun: it stands for one.
+    start, end: its words, end exclusive. definite: "the fox". owned: "its tail". many: more than one thing, so that
+    none can be followed. pronoun: it stands for one.
     """
 
     noun: str = ""
@@ -41,6 +42,7 @@ class NounPhrase:
     definite: bool = False
     many: bool = False
     pronoun: bool = False
+    owned: bool = False
 
     @property
     def head(self) -> str:
@@ -88,7 +90,9 @@ def noun_phrase(words: Sequence[str], start: int) -> NounPhrase | None:
         if i == 0 or i == len(bare) - 1 or not describes(word, bare[-1], bare[i + 1])
     ]
     plural = not singular_article and body[-1] != singular(body[-1]) and singular(body[-1]) in body[-1]
-    return NounPhrase(" ".join(bare), " ".join(body), start, at, definite, many or (plural and not definite))
+    many = many or (plural and not definite)
+    owned = words[start] in ("its", "his", "her", "their")
+    return NounPhrase(" ".join(bare), " ".join(body), start, at, definite, many, owned=owned)
 
 
 _GROUPS = word_set(
@@ -129,7 +133,10 @@ def _belongs(words: Sequence[str], at: int, first: int, singular_article: bool, 
     if word.endswith("'s"):
         return True
     noun_before = any("NOUN" in tags(each) and not describes(each) for each in words[first:at])
-    if not noun_before:
+    third_person = (
+        word.endswith("s") and inflected_verb(word) and any("NOUN" in tags(each) for each in words[first:at])
+    )
+    if not noun_before and not third_person:
         return True
     if is_adverb(word):
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from . import doubts as say
 from .actors import is_general, same_actor
@@ -62,6 +62,15 @@ def _nothing(line: str, reading: Reading) -> tuple[str, ...]:
     return () if reading.motion else (say.no_place(line),)
 
 
+@dataclass
+class _Candidate:
+    """One that may be the subject: the codes of its places, and what they are seen from."""
+
+    phrase: NounPhrase
+    codes: set[str] = field(default_factory=set)
+    things: list[NounPhrase] = field(default_factory=list)
+
+
 class _Case:
     """The statements of one text, narrowed down to those about one subject and one object."""
 
@@ -105,35 +114,52 @@ class _Case:
 
     def _subject(self) -> NounPhrase | None:
         """The one that is said to be at most places, seen from a thing; the first of those."""
-        actors: list[tuple[NounPhrase, set[str]]] = []
+        actors = self._actors()
+        if not actors:
+            return None
+        moving = [each for each in actors if len(each.codes) > 1]
+        if len(moving) > 1:
+            self.doubts.append(say.two_subjects(moving[0].phrase.full, moving[1].phrase.full))
+        chosen = (moving or actors)[0].phrase
+        others = [each.phrase for each in actors if not self._same(each.phrase, chosen)]
+        self.doubts += [say.two_alike(chosen.full, each.full) for each in others if each.head == chosen.head]
+        self.others = others
+        return chosen
+
+    def _actors(self) -> list[_Candidate]:
+        """Who is said to be anywhere; those at a place of a thing before those that only go left or right."""
         nobody = all(event.subject is None or event.subject.pronoun for event in self.events)
+        actors: list[_Candidate] = []
         for event in self.events:
             phrase = event.subject
             if phrase is not None and phrase.pronoun and nobody:
                 phrase = event.antecedent
-            if phrase is None or phrase.pronoun:
+            if phrase is None or phrase.pronoun or phrase.owned:
                 continue
-            known = next((each for each in actors if self._same(each[0], phrase)), None)
+            known = next((each for each in actors if self._same(each.phrase, phrase)), None)
             if known is None:
-                known = (phrase, set())
+                known = _Candidate(phrase)
                 actors.append(known)
-            if event.thing is not None or event.its or event.place.weak:
-                known[1].add(event.code)
-        actors = [each for each in actors if each[1]]
-        if not actors:
-            return None
-        moving = [each for each in actors if len(each[1]) > 1]
-        if len(moving) > 1:
-            self.doubts.append(say.two_subjects(moving[0][0].full, moving[1][0].full))
-        chosen = (moving or actors)[0][0]
-        alike = [
-            each[0] for each in actors if each[0].head == chosen.head and not self._same(each[0], chosen)
+            if event.thing is not None or event.its:
+                known.codes.add(event.code)
+                known.things += [event.thing] if event.thing is not None else []
+        actors = [each for each in actors if each.codes] or actors
+        # "The box is on the right of a door. A cat is on the left of the box, ...": the box is what is seen from.
+        own = [
+            each
+            for each in actors
+            if not any(
+                same_thing(thing, each.phrase)
+                for other in actors
+                if other is not each
+                for thing in other.things
+            )
         ]
-        self.doubts += [say.two_alike(chosen.full, each.full) for each in alike]
-        self.others = [each[0] for each in actors if not self._same(each[0], chosen)]
-        return chosen
+        return own or actors
 
     def _same(self, one: NounPhrase, other: NounPhrase) -> bool:
+        if one.head != other.head and not other.definite:
+            return False  # "a gull ..., then a bird": another one
         return same_actor(one, other) or (other.definite and is_general(other.head))
 
     def _is_of(self, event: Event, subject: NounPhrase | None) -> bool:
@@ -268,6 +294,7 @@ class _Case:
                 and not other.pronoun
                 and not self._same(subject, other)
                 and other.definite
+                and not other.owned
                 and event not in own
                 and not self._is_object(other)
                 and not self._introduced(other, event)
@@ -322,7 +349,7 @@ class _Case:
     def _check_nouns(self, subject: str, thing: str) -> None:
         for noun in (subject, thing):
             words = noun.split()
-            odd = any(word in MEDIA or word == "camera" for word in words[:-1]) or len(words) > 3
+            odd = len(words) > 3 or (len(words) > 2 and any(word in MEDIA for word in words[:-1]))
             if odd or only_verb(words[-1]) or is_adverb(words[-1]):
                 self.doubts.append(say.odd_noun(noun))
 
