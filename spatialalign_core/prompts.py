@@ -279,10 +279,13 @@ def split_words(text: str) -> list[str]:
     return list(dict.fromkeys(filter(None, (" ".join(part.split()) for part in parts))))
 
 
+_AROUND = " .,;:!?\"'()[]\N{IDEOGRAPHIC FULL STOP}\N{IDEOGRAPHIC COMMA}\u201c\u201d\u2018\u2019\u00ab\u00bb\u300c\u300d"
+
+
 def bare_noun(text: str) -> str:
     """A noun as a detector looks for it: "The box." -> "box". What has no article keeps its capitals."""
-    words = " ".join(unicodedata.normalize("NFKC", text).split()).strip(" .,;:!?\"'\N{IDEOGRAPHIC FULL STOP}")
-    bare = re.sub(r"^(?:an?|the)\s+(?=\w)", "", words, flags=re.I)
+    words = " ".join(unicodedata.normalize("NFKC", text).split()).strip(_AROUND)
+    bare = re.sub(r"^(?:an?|the|this|that|some|one|my|your)(?:\s+|$)", "", words, flags=re.I)
     return words if bare == words else bare.lower()
 
 

@@ -323,6 +323,14 @@ def _is_plural(words: Sequence[str], at: int) -> bool:
 def _moved(tail: Sequence[str], stem: str) -> NounPhrase | None:
     """The thing that a verb acts upon, when it is that thing which goes to the place: "pushes a ball"."""
     start = 0
+    if stem in _PERCEIVES:
+        # "watches a bird fly to the right": the bird goes there
+        seen = noun_phrase(tail, 0) if tail else None
+        if seen is not None:
+            words = seen.full.split()
+            verb_behind = seen.end < len(tail) and bool(verb_stem(tail[seen.end]))
+            if verb_behind or (len(words) > 1 and verb_stem(words[-1]) == words[-1]):
+                return seen
     while start < len(tail) and (is_adverb(tail[start]) or tail[start] in ("up", "down", "over", "out")):
         start += 1
     if start >= len(tail) or tail[start] in PREPOSITIONS or stem in _CARRIES:
@@ -334,6 +342,9 @@ def _moved(tail: Sequence[str], stem: str) -> NounPhrase | None:
     return None if own else thing
 
 
+_PERCEIVES = frozenset(
+    ("watch", "see", "hear", "let", "make", "notice", "feel", "help", "have", "observe", "spot")
+)
 _BEGINS = frozenset(("begin", "begins", "start", "starts", "end", "ends", "open", "opens", "finish"))
 _DRIVES = frozenset(("walk", "push", "pull", "throw", "lead"))
 _MANNERS = word_set(

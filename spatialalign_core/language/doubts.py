@@ -131,3 +131,11 @@ def no_part(words: str) -> str:
 
 def two_alike(first: str, second: str) -> str:
     return f"'{first}' and '{second}' are called by the same noun, so that no detector tells them apart. Write of one."
+
+
+def either(words: str) -> str:
+    return f"The sentence leaves open where it is ('{words}' or another place). Write one place."
+
+
+def condition(words: str) -> str:
+    return f"The words '{words}' are a condition. Write what happens, without 'if' or 'unless'."

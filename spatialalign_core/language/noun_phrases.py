@@ -140,6 +140,9 @@ def _belongs(words: Sequence[str], at: int, first: int, singular_article: bool, 
         return True
     if is_adverb(word):
         return False
+    last = words[at - 1]
+    if verb_stem(word) == word and last != singular(last) and _starts_phrase(words, at + 1):
+        return False  # "birds fly from left to right"
     if not inflected_verb(word):
         # "a girl step to": an infinitive behind a noun is rare; a word that can only be a verb ends the noun.
         return "NOUN" in tags(word) or is_number(word) or not verb_stem(word)
@@ -151,6 +154,10 @@ def _belongs(words: Sequence[str], at: int, first: int, singular_article: bool, 
     if after in AUXILIARIES or (after and inflected_verb(after) and after not in ("left",)):
         return not singular_article
     return False
+
+
+def _starts_phrase(words: Sequence[str], at: int) -> bool:
+    return at >= len(words) or words[at] in PREPOSITIONS | PUNCTUATION or is_adverb(words[at])
 
 
 def _noun_follows(words: Sequence[str], at: int) -> bool:

@@ -46,7 +46,7 @@ def read_text(text: str) -> Reading:
         return Reading(doubts=(say.other_language(),))
     clauses = split_clauses(line[:20000])
     events = find_events(clauses)
-    case = _Case(events, line)
+    case = _Case(events, clauses, line)
     reading = case.read()
     doubts = reading.doubts or _nothing(line, reading)
     if doubts or not reading.motion:
@@ -74,7 +74,8 @@ class _Candidate:
 class _Case:
     """The statements of one text, narrowed down to those about one subject and one object."""
 
-    def __init__(self, events: Sequence[Event], line: str) -> None:
+    def __init__(self, events: Sequence[Event], clauses: Sequence[Clause], line: str) -> None:
+        self.clauses = clauses
         self.line = line
         self.events = [event for event in events if not event.actor.staging]
         self.doubts: list[str] = []
@@ -109,6 +110,13 @@ class _Case:
         ]
         if not unscored or len(motion) < 2:
             self.doubts += self._too_few(motion, own)
+        if motion:
+            self.doubts += [say.condition(text) for text in map(_condition, self.clauses) if text]
+            self.doubts += [
+                say.either(event.place.words)
+                for event in own
+                if _ALTERNATIVES.search(self.clauses[event.clause].text)
+            ]
         remarks = (say.several_places(len(motion), names[0]),) if len(motion) > 2 and not self.doubts else ()
         return Reading(names[0], names[1], motion, tuple(dict.fromkeys(self.doubts)), remarks)
 
@@ -352,6 +360,19 @@ class _Case:
             odd = len(words) > 3 or (len(words) > 2 and any(word in MEDIA for word in words[:-1]))
             if odd or only_verb(words[-1]) or is_adverb(words[-1]):
                 self.doubts.append(say.odd_noun(noun))
+
+
+_ALTERNATIVES = re.compile(
+    r"\b(?:left|right|top|side|front|back|of\s+(?:the|a|an)\s+[\w-]+)\s+or\s+(?:(?:on|to|at|the|maybe|perhaps)\s+)*"
+    r"(?:left|right|top|front|back|above|under|behind)\b|\beither\b",
+    re.I,
+)
+
+
+def _condition(clause: Clause) -> str:
+    """The words of a condition: "unless a dog is there"."""
+    first = clause.words[0]
+    return clause.text if first in ("unless", "if", "provided", "assuming") else ""
 
 
 def _different(subject: NounPhrase, thing: NounPhrase) -> tuple[str, str] | None:

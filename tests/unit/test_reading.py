@@ -12,6 +12,7 @@ from spatialalign_core.language.reader import Reading, read_text
 
 DATA = json.loads((Path(__file__).parents[1] / "data" / "sentences.json").read_text(encoding="utf-8"))
 GOOD = "A cat is on the left of a box, then the cat jumps to the right of the box."
+BLIND = json.loads((Path(__file__).parents[1] / "data" / "blind_sentences.json").read_text(encoding="utf-8"))
 TEXTS = [(entry["text"], entry) for entry in DATA["sentences"]]
 
 
@@ -29,6 +30,17 @@ def test_no_text_is_read_as_something_else_in_silence(text: str, entry: dict) ->
         assert agrees(reading, entry) and reading.doubts == (), reading
     else:
         assert reading.doubts or agrees(reading, entry), reading
+
+
+@pytest.mark.parametrize("entry", BLIND, ids=[entry["id"] for entry in BLIND])
+def test_sentences_written_without_knowing_the_reader(entry: dict) -> None:
+    reading = read_text(entry["text"])
+    if entry["motion"] == "?":
+        assert reading.doubts, reading
+    else:
+        assert reading.doubts == () and "".join(reading.motion) == entry["motion"], reading
+        assert reading.subject.split()[-1] == entry["subject"].split()[-1]
+        assert reading.object.split()[-1] == entry["object"].split()[-1]
 
 
 @pytest.mark.parametrize("camera", DATA["camera"])
