@@ -70,7 +70,7 @@ def _generate(parser: argparse.ArgumentParser) -> None:
     add(
         "--workers",
         metavar="N|ray",
-        help="processes on a CPU (default: as many as suit); ray, or ray:16: workers of a Ray cluster",
+        help="processes on a CPU (default: as many as suit the work); ray, or ray:16: workers of a Ray cluster",
     )
     add(
         "--memory",
@@ -134,6 +134,13 @@ def _finding(parser: argparse.ArgumentParser) -> None:
         help="what counts: published, as in the paper, or default, which forgives short gaps and extra finds but "
         "not things that jump or vanish (default published)",
     )
+
+
+def _read(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", type=paths.written, metavar="FILE", help="sentences: JSON list, CSV table or one a line"
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
 
 
 def _score(parser: argparse.ArgumentParser) -> None:
@@ -295,7 +302,7 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, default=2, metavar="N", help="videos of each prompt, each way (default 2)")
     add("--tau", type=float, default=0.7, help="score that a video needs to obey (default 0.7)")
     add("--batch", type=int, default=8, metavar="N", help="videos at once (default 8)")
-    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit)")
+    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit the work)")
     _finding(parser)
 
 
@@ -313,7 +320,7 @@ def _quickstart(parser: argparse.ArgumentParser) -> None:
     add("--held-out", type=int, metavar="N", help="prompts to judge with")
     add("--train-seeds", type=int, metavar="N", help="videos of each training prompt")
     add("--seeds", type=int, metavar="N", help="videos of each held-out prompt, before and after")
-    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit)")
+    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit the work)")
     _training(parser, "train-")
 
 
@@ -322,6 +329,7 @@ _ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "generate": _generate,
     "collect": _collect,
     "detect": _detect,
+    "read": _read,
     "score": _score,
     "pairs": _pairs,
     "train": _train,

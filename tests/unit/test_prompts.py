@@ -22,12 +22,13 @@ from spatialalign_core.prompts import (
 )
 from spatialalign_core.relations import CHANGES, RelationChange
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+# Thirty rows in our own words, laid out as the published table of thirty.
+TABLE = Path(__file__).parents[1] / "data" / "published_columns.csv"
 
 HEADER = "type,prompt_id,animal,object,scene,initial_SR,final_SR,prompt"
 ROW = (
-    'LR,testLRFBT_LR_0,rabbit,stone,"On a grassy field with wildflowers,",on the left of,to the right of,'
-    '"On a grassy field with wildflowers, a rabbit is on the left of a stone, then the rabbit jumps to the right of'
+    'LR,testLRFBT_LR_0,rabbit,stone,"On a hill above a quiet town,",on the left of,to the right of,'
+    '"On a hill above a quiet town, a rabbit is on the left of a stone, then the rabbit jumps to the right of'
     ' the stone."'
 )
 EVAL30 = f"{HEADER}\n{ROW}\n"
@@ -68,15 +69,13 @@ def test_what_a_row_says(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the published prompts are not here")
-@pytest.mark.parametrize(("name", "count"), [("eval120.csv", 120), ("eval30.csv", 30)])
-def test_the_whole_published_files(tmp_path: Path, name: str, count: int) -> None:
-    prompts = read_prompts(DATA / name)
-    assert len(prompts) == count
-    write_prompts(tmp_path / name, prompts)
-    assert read_prompts(tmp_path / name) == prompts
-    assert cells((tmp_path / name).read_text(encoding="utf-8")) == cells(
-        (DATA / name).read_text(encoding="utf-8")
+def test_a_whole_table_comes_back_cell_for_cell(tmp_path: Path) -> None:
+    prompts = read_prompts(TABLE)
+    assert Counter(prompt.change for prompt in prompts) == dict.fromkeys(CHANGES, 5)
+    write_prompts(tmp_path / "out.csv", prompts)
+    assert read_prompts(tmp_path / "out.csv") == prompts
+    assert cells((tmp_path / "out.csv").read_text(encoding="utf-8")) == cells(
+        TABLE.read_text(encoding="utf-8")
     )
 
 
