@@ -149,7 +149,8 @@ def lora_digest(path: Path) -> str:
     """Of the tensors, because the same LoRA saved twice differs in the order of its metadata. Errors as `read_lora`."""
     tensors, _ = read_lora(path)
     content = {
-        name: [list(tensor.shape), tensor.contiguous().view(torch.uint8).numpy().tobytes()]
+        # Flat first: an alpha of kohya's has no dimension, and such a tensor has no bytes to view.
+        name: [list(tensor.shape), tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()]
         for name, tensor in tensors.items()
     }
     return fingerprint(content)
