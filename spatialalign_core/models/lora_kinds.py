@@ -135,7 +135,7 @@ def _glora(parts: Parts) -> WeightChange:
             return four @ three + weight @ two @ one
         return weight @ one @ two + three @ four
 
-    rank = a1.shape[0] if older and not newer else a2.shape[0]
+    rank = min(a1.shape)
     return WeightChange(rank, delta=delta)
 
 
