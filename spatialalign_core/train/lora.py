@@ -208,9 +208,26 @@ def read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"The LoRA file {path} is damaged ({spoilt} is no number); train it again or restore a copy."
         )
     beside = path.with_name(_PEFT_CONFIG)
+    # Of another name it may be another LoRA's, in a folder of many.
     if path.stem == _PEFT_WEIGHTS and beside.is_file():
         metadata[ADAPTER_CONFIG] = beside.read_text(encoding="utf-8", errors="replace")
     return tensors, metadata
+
+
+def lora_doubt(path: Path) -> str | None:
+    """What is not known of a LoRA file's strength, in a sentence; None where nothing is missing. Errors as `read_lora`.
+
+    peft keeps the alpha in a file of its own. Without it, alpha = rank is the convention of diffusers and ComfyUI.
+    """
+    tensors, metadata = read_lora(path)
+    of_peft = any(key.startswith("base_model.model.") for key in tensors)
+    if not of_peft or config_entries(metadata) or any(key.endswith(".alpha") for key in tensors):
+        return None
+    return (
+        f"{path.name} was written by peft, and its {_PEFT_CONFIG}, which has the alpha, is not beside it: the LoRA is "
+        f"applied as if alpha were the rank. Put {_PEFT_CONFIG} beside it, under the name {_PEFT_WEIGHTS}"
+        f"{path.suffix}, for the strength that it was trained with."
+    )
 
 
 def apply_lora(model: VideoModel, path: Path, strength: float = 1.0) -> None:

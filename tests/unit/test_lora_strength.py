@@ -22,7 +22,7 @@ from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.families import families
 from spatialalign_core.models.lora_keys import linear_rows
-from spatialalign_core.train.lora import apply_lora, lora_digest, remove_lora
+from spatialalign_core.train.lora import apply_lora, lora_digest, lora_doubt, remove_lora
 from tests.tiny_models import make_transformer
 
 FAMILIES = {family.name: family for family in families()}
@@ -220,3 +220,13 @@ def test_a_configuration_that_says_nothing_is_told(tmp_path: Path, text: str) ->
         SpatialAlignError, match=r"its metadata 'adapter_config' is no JSON|which is no number"
     ):
         apply_lora(model, file)
+
+
+def test_peft_without_its_configuration_is_told(tmp_path: Path) -> None:
+    model, file = tiny("wan2.1"), tmp_path / "adapter_model.safetensors"
+    wrapped = get_peft_model(model.transformer, LoraConfig(r=2, lora_alpha=8, target_modules=TARGETS))
+    randomise(wrapped)
+    wrapped.save_pretrained(tmp_path)
+    assert lora_doubt(file) is None
+    renamed = file.rename(tmp_path / "style.safetensors")
+    assert "style.safetensors was written by peft, and its adapter_config.json" in (lora_doubt(renamed) or "")
