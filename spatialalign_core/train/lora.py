@@ -240,6 +240,11 @@ def apply_lora(model: VideoModel, path: Path, strength: float = 1.0) -> None:
     model.transformer.requires_grad_(False)
 
 
+def check_lora(model: VideoModel, path: Path) -> None:
+    """SpatialAlignError where `apply_lora` would raise it; changes nothing."""
+    _changes(model, path)
+
+
 def _add_updates(model: VideoModel, updates: dict[str, Update], strength: float) -> None:
     """Updates as an adapter; each layer has its own rank."""
     ranks = {f"^{re.escape(module)}": update.rank for module, update in updates.items()}
