@@ -16,11 +16,12 @@ from ..spatialalign_core.detect.validity import find_rule
 from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import obeys, score_track
+from ..spatialalign_core.summary import asked_for
 from . import external_detections, widgets
 from .driving import WatchedDetector, WatchedTracker
 from .external_detections import External, understood_text
 from .pictures import frames_of, shown, strip, to_image
-from .sentences import understood
+from .sentences import remarks, understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector
 
 _NAME = "Pick Best"
@@ -115,7 +116,7 @@ class PickBest(io.ComfyNode):
         best = pick_best(scores)
         dsr = scores[best].dsr
         table = score_table(scores, best, prompt)
-        text = f"{best_words(scores, best, prompt)}\n{table}{read}"
+        text = f"{asked_for(prompt)}\n{best_words(scores, best, prompt)}\n{table}{read}{remarks(sentence[0])}"
         rows = [(line, strip(each)) for line, each in zip(table.splitlines(), videos, strict=True)]
         picture = to_image(contact_sheet(rows))
         return io.NodeOutput(

@@ -19,7 +19,7 @@ from .driving import watched
 from .external_detections import External, understood_text
 from .pictures import frames_of, shown, to_image
 from .score_chart import chart_of, rate_of, shrunk
-from .sentences import understood
+from .sentences import remarks, understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector
 
 _NAME = "Score Video"
@@ -97,7 +97,7 @@ class ScoreVideo(io.ComfyNode):
             track = detect_track(finder, frames, *words, find_rule(rule), mask_tracker=mask_tracker)
         track = with_others(track, finder.found)
         score = score_track(track, prompt.change)
-        text = describe_score(prompt, track, score) + understood_text(loaded)
+        text = describe_score(prompt, track, score) + understood_text(loaded) + remarks(sentence)
         annotated = annotate(frames, track)
         previews = (shrunk(picture, len(annotated)) for picture in annotated)
         return io.NodeOutput(

@@ -136,6 +136,13 @@ def _finding(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _read(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", type=paths.written, metavar="FILE", help="sentences: JSON list, CSV table or one a line"
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+
+
 def _score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target", type=paths.written, metavar="RUN|FILE", help="a run folder, or a JSON file of boxes"
@@ -322,6 +329,7 @@ _ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "generate": _generate,
     "collect": _collect,
     "detect": _detect,
+    "read": _read,
     "score": _score,
     "pairs": _pairs,
     "train": _train,

@@ -292,7 +292,7 @@ def test_retold_sentences_never_tell_of_held_out_prompts(run: Run, model: VideoM
     prompt_id, code = told[0].split("~")
     (prompt,) = [p for p in run.prompts("train") if p.id == prompt_id]
     assert before[told[0]] == retell(prompt, RelationChange.parse(code)).text
-    held_out = replace(prompt, id="judge", change=RelationChange.parse(code), split="held_out")
+    held_out = replace(retell(prompt, RelationChange.parse(code)), id="judge", split="held_out")
     run.write_prompts([*run.prompts(), held_out])
     assert texts().keys() == before.keys() - {told[0]}
 
