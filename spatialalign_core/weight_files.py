@@ -22,7 +22,8 @@ PICKLED = (".pth", ".pt", ".ckpt", ".bin")
 WEIGHT_FILES = SAFETENSORS + PICKLED
 _LONGEST_HEADER = 100_000_000
 _SAMPLE = 1 << 16
-_WRAPPERS = ("model", "state_dict", "model_state_dict")
+_WRAPPERS = ("model", "state_dict", "model_state_dict", "module", "lora_state_dict", "weights")
+"""Under which trainers put the weights beside other things, one within the other in any order."""
 
 _PART = re.compile(
     r"(.+)-(\d{5})-of-(\d{5})(\.safetensors)", re.I
@@ -163,14 +164,17 @@ def _unpickle(path: Path, device: str) -> dict[str, Any]:
     except Exception as error:  # a file of another kind can fail anywhere in the reader
         check_memory(error, path)
         raise _damaged(path, error) from error
-    for wrapper in _WRAPPERS:
-        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
-            loaded = loaded[wrapper]
+    while isinstance(loaded, dict) and (inner := _inner(loaded)) is not None:
+        loaded = inner
     if not isinstance(loaded, dict):
         raise SpatialAlignError(
             f"{path} holds a {type(loaded).__name__}, not weights; choose a checkpoint file."
         )
     return _bare({str(key): value for key, value in loaded.items() if isinstance(value, torch.Tensor)})
+
+
+def _inner(loaded: dict[Any, Any]) -> dict[Any, Any] | None:
+    return next((loaded[name] for name in _WRAPPERS if isinstance(loaded.get(name), dict)), None)
 
 
 def _bare(weights: dict[str, Any]) -> dict[str, Any]:

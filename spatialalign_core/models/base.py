@@ -65,6 +65,8 @@ class Family:
     """Before the original names in a LoRA file; one that both ComfyUI and diffusers take, where there is one."""
     lora_left_alone: ClassVar[tuple[str, ...]] = ()
     """Beginnings of module names that no set means."""
+    widths: ClassVar[dict[int, str]] = {}
+    """Published sizes by the numbers that stand for a token; to say which of them a LoRA was trained on."""
     text_kinds: ClassVar[tuple[str, ...]]
     """Which text encoders it needs, as `text_encoders.recognise` calls them, in the pipeline's order."""
     masked_attention: ClassVar[bool] = False

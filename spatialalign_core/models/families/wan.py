@@ -67,6 +67,7 @@ class Wan21(Family):
     defaults = GenerateSettings(height=480, width=832, num_frames=81, fps=16, steps=50, guidance_scale=5.0)
     names = KeyNames(_RENAMES)
     text_kinds = ("umt5",)
+    widths: ClassVar[dict[int, str]] = {width: size for (width, _), size in _SIZES.items()}
     lora_targets: ClassVar[dict[str, tuple[str, ...]]] = {
         "published": (*_TEXT_EMBEDDER, "attn2.to_k", "attn2.to_v"),
         "wide": (
