@@ -1,7 +1,9 @@
 """Of everything that was found: one box a thing, and of several things of one noun the one to follow.
 
-The thing to follow is a path through the frames with at most one detection a frame. Its worth is what it shows, big and
-sure detections, less what it would take to move like that; the best path is found by dynamic programming (Viterbi).
+A thing is a path through the frames with at most one detection a frame. The worth of a path is how sure its detections
+are, less what it would take to move like that; the best path is found by dynamic programming (Viterbi), the next one in
+what it leaves over. Of paths that are about as well detected the biggest is followed: a person in front, not a passer-by
+behind. A big one that is detected now and then, and not surely, is no match for a small one that is.
 """
 
 from __future__ import annotations
@@ -14,18 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Detection
-from .validity import DetectionRule
+from .validity import DetectionRule, Picture
 
 Floats = NDArray[np.float64]
 
 _SAME = 0.7  # IoU from which two boxes of one noun are one thing
 _SAME_PLACE = 0.9  # IoU from which two boxes of different nouns are one thing
 _MOST = 8  # candidates of a noun in a frame that are looked at, the surest first
-_STRAY = 0.1  # what moving by one's own size costs, next to 1 for a big sure detection: the nearer one is preferred
+_STRAY = 0.1  # what moving by one's own size costs, next to 1 for a sure detection: the nearer one is preferred
+_BIGGER = 0.25  # power of the size in a detection's worth: of two that are about as sure the bigger is preferred
 _GROWTH = 0.35  # change of size, in powers of e, that costs nothing,
 _FADING = 0.9  # how much of its size a thing keeps at least from frame to frame
 _TOO_MUCH = 0.2  # and what more of it is a leap
 _LEAP = 0.25  # share of the clip that must be gained for a path to leap
+_AS_WELL = 0.5  # share of the best detected one's confidences, all added up, from which another may be followed,
+_RIVAL = 0.35  # and share of the followed one's from which it leaves in doubt which is meant
 _AS_BIG = 0.75  # share of the followed one's size, and
 _AS_SURE = 0.5  # share of its confidence, from which another of its kind is as good a candidate
 
@@ -134,11 +139,14 @@ def candidates(found: Sequence[Sequence[Detection]], noun: str) -> Candidates:
     return Candidates(boxes, confidences, index)
 
 
-def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
+def best_path(
+    things: Candidates, rule: DetectionRule, picture: Picture = Picture()
+) -> NDArray[np.int64]:
     """Which candidate to follow in each frame, (F,), -1 for none of them.
 
     A step within the rule's reach costs next to nothing, beyond it quickly as much as a leap, which has to gain a
-    quarter of the clip; so does a sudden change of size. Through a gap the reach grows with its length.
+    quarter of the clip; so does a sudden change of size, unless the picture's edge cuts off what is smaller. Through a
+    gap the reach grows with its length.
     """
     frames, width = things.index.shape
     path = np.full(frames, -1, dtype=np.int64)
@@ -146,9 +154,10 @@ def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
     if not there.any():
         return path
     sizes, centres = things.sizes, things.centres
-    worth = things.confidences * np.minimum(1.0, sizes / np.quantile(sizes[there], 0.9))
+    worth = things.confidences * np.minimum(1.0, sizes / np.quantile(sizes[there], 0.9)) ** _BIGGER
     worth = np.where(there, worth, -np.inf)
-    speed, window = rule.speed(frames), rule.gap(frames) + 1
+    cut = picture.cut(things.boxes)
+    speed, window = rule.speed(frames, picture.fps), rule.gap(frames) + 1
     leap = max(1.5, _LEAP * frames)
 
     value = np.full((frames, width), -np.inf)
@@ -171,8 +180,10 @@ def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
             steps = (frame - at)[:, None]
             own = usual[at, which][:, None]
             way = np.linalg.norm(centres[at, which][:, None] - centres[frame], axis=-1)
-            way = way / np.sqrt(own * sizes[frame])
-            growth = np.abs(np.log(own / sizes[frame]))
+            way = way / np.maximum(np.sqrt(own * sizes[frame]), picture.small)
+            growth = np.log(sizes[frame] / own)
+            part = np.where(growth > 0, cut[at, which][:, None], cut[frame])
+            growth = np.where(part, 0.0, np.abs(growth))
             cost = leap * (
                 np.maximum(0.0, way / (speed * steps) - 1) + np.maximum(0.0, growth - _GROWTH) / _TOO_MUCH
             )
@@ -191,13 +202,15 @@ def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
     return path
 
 
-def _filled_up(things: Candidates, path: NDArray[np.int64], rule: DetectionRule) -> NDArray[np.int64]:
+def _filled_up(
+    things: Candidates, path: NDArray[np.int64], rule: DetectionRule, picture: Picture
+) -> NDArray[np.int64]:
     """The path with candidates in its gaps that one of the gap's ends can have moved to.
 
     The best path may leave a few frames out to make the way between two places look slower than it was.
     """
     path, frames = path.copy(), len(path)
-    speed, sizes, centres = rule.speed(frames), things.sizes, things.centres
+    speed, sizes, centres = rule.speed(frames, picture.fps), things.sizes, things.centres
     at = np.flatnonzero(path >= 0)
     for start, end in itertools.pairwise(at.tolist()):
         for last, inside in ((start, range(start + 1, end)), (end, range(end - 1, start, -1))):
@@ -207,7 +220,7 @@ def _filled_up(things: Candidates, path: NDArray[np.int64], rule: DetectionRule)
                 here = last, path[last]
                 way = np.linalg.norm(centres[frame] - centres[here], axis=-1)
                 growth = np.abs(np.log(sizes[frame] / sizes[here]))
-                near = (way <= speed * abs(frame - last) * sizes[here]) & (growth <= 3 * _GROWTH)
+                near = (way <= speed * abs(frame - last) * max(sizes[here], picture.small)) & (growth <= 3 * _GROWTH)
                 if near.any():
                     path[frame] = int(np.where(near, way, np.inf).argmin())
                     last = frame
@@ -229,35 +242,59 @@ class Followed:
     elsewhere: NDArray[np.bool_]
 
 
-def follow(found: Sequence[Sequence[Detection]], noun: str, rule: DetectionRule) -> Followed:
+def follow(
+    found: Sequence[Sequence[Detection]], noun: str, rule: DetectionRule, picture: Picture = Picture()
+) -> Followed:
     """The most consistent thing of that noun, and whether there is a rival to it."""
     things = candidates(found, noun)
-    path = _filled_up(things, best_path(things, rule), rule)
+    paths = _paths(things, rule, picture)
+    if not paths:
+        boxes, confidences, picks = _along(things, np.full(len(found), -1, dtype=np.int64))
+        none = np.zeros(len(found), dtype=bool)
+        return Followed(picks, boxes, confidences, none, none.copy())
+    path = paths.pop(_leading(things, paths))
     boxes, confidences, picks = _along(things, path)
     seen = path >= 0
     rival, elsewhere = np.zeros_like(seen), np.zeros_like(seen)
-    if seen.any():
-        left = things
-        for _ in range(things.index.shape[1]):
-            left = _without(left, path)
-            path = best_path(left, rule)
-            other = path >= 0
-            if not other.any():
-                break
-            # What flashes up for a moment is no thing.
-            other &= lasting(other, rule.gap(len(seen)) + 1)
-            if not other.any():
-                continue
-            other_boxes, other_confidences, _ = _along(left, path)
-            size = np.median(box_size(other_boxes[other])) / np.median(box_size(boxes[seen]))
-            sure = np.mean(other_confidences[other]) / np.maximum(np.mean(confidences[seen]), 1e-9)
-            if size >= _AS_BIG and sure >= _AS_SURE:
-                together = other & seen
-                if together.sum() > 0.2 * other.sum():
-                    rival |= together
-                else:
-                    elsewhere |= other & ~seen
+    for each in paths:
+        # What flashes up for a moment is no thing.
+        other = lasting(each >= 0, rule.gap(len(seen)) + 1)
+        if not other.any():
+            continue
+        other_boxes, other_confidences, _ = _along(things, each)
+        size = np.median(box_size(other_boxes[other])) / np.median(box_size(boxes[seen]))
+        sure = np.mean(other_confidences[other]) / np.maximum(np.mean(confidences[seen]), 1e-9)
+        if size < _AS_BIG or sure < _AS_SURE:
+            continue
+        together = other & seen
+        if together.sum() <= 0.2 * other.sum():
+            elsewhere |= other & ~seen
+        elif other_confidences[other].sum() >= _RIVAL * confidences[seen].sum():
+            rival |= together
     return Followed(picks, boxes, confidences, rival, elsewhere)
+
+
+def _paths(things: Candidates, rule: DetectionRule, picture: Picture) -> list[NDArray[np.int64]]:
+    """The best path, the best one through what it leaves over, and so on."""
+    paths: list[NDArray[np.int64]] = []
+    left = things
+    for _ in range(things.index.shape[1] + 1):
+        path = _filled_up(left, best_path(left, rule, picture), rule, picture)
+        if not (path >= 0).any():
+            break
+        paths.append(path)
+        left = _without(left, path)
+    return paths
+
+
+def _leading(things: Candidates, paths: Sequence[NDArray[np.int64]]) -> int:
+    """Which path to follow: the first, or a bigger thing that is about as well detected beside it."""
+    seen = np.array([path >= 0 for path in paths])
+    along = [_along(things, path) for path in paths]
+    sure = np.array([np.nansum(confidences) for _, confidences, _ in along])
+    size = np.array([np.median(box_size(boxes[there])) for (boxes, _, _), there in zip(along, seen, strict=True)])
+    beside = (seen & seen[0]).sum(1) > 0.5 * seen.sum(1)
+    return int(np.where((sure >= _AS_WELL * sure[0]) & beside, sure * size, -np.inf).argmax())
 
 
 def lasting(there: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
