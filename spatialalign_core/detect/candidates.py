@@ -25,11 +25,12 @@ _SAME_PLACE = 0.9  # IoU from which two boxes of different nouns are one thing
 _MOST = 8  # candidates of a noun in a frame that are looked at, the surest first
 _STRAY = 0.1  # what moving by one's own size costs, next to 1 for a sure detection: the nearer one is preferred
 _BIGGER = 0.25  # power of the size in a detection's worth: of two that are about as sure the bigger is preferred
-_GROWTH = 0.35  # change of size, in powers of e, that costs nothing,
+_GROWTH = 0.35  # change of size, in powers of e, that costs nothing from frame to frame,
+_SLOWLY = 0.1  # share of it that is added by each frame between two,
 _FADING = 0.9  # how much of its size a thing keeps at least from frame to frame
 _TOO_MUCH = 0.2  # and what more of it is a leap
 _LEAP = 0.25  # share of the clip that must be gained for a path to leap
-_AS_WELL = 0.5  # share of the best detected one's confidences, all added up, from which another may be followed,
+_AS_WELL = 0.5  # share of the best path's worth from which a bigger thing is followed instead,
 _RIVAL = 0.35  # and share of the followed one's from which it leaves in doubt which is meant
 _AS_BIG = 0.75  # share of the followed one's size, and
 _AS_SURE = 0.5  # share of its confidence, from which another of its kind is as good a candidate
@@ -141,8 +142,8 @@ def candidates(found: Sequence[Sequence[Detection]], noun: str) -> Candidates:
 
 def best_path(
     things: Candidates, rule: DetectionRule, picture: Picture = Picture()
-) -> NDArray[np.int64]:
-    """Which candidate to follow in each frame, (F,), -1 for none of them.
+) -> tuple[NDArray[np.int64], float]:
+    """Which candidate to follow in each frame, (F,), -1 for none of them; and the worth of that path.
 
     A step within the rule's reach costs next to nothing, beyond it quickly as much as a leap, which has to gain a
     quarter of the clip; so does a sudden change of size, unless the picture's edge cuts off what is smaller. Through a
@@ -152,7 +153,7 @@ def best_path(
     path = np.full(frames, -1, dtype=np.int64)
     there = things.index >= 0
     if not there.any():
-        return path
+        return path, 0.0
     sizes, centres = things.sizes, things.centres
     worth = things.confidences * np.minimum(1.0, sizes / np.quantile(sizes[there], 0.9)) ** _BIGGER
     worth = np.where(there, worth, -np.inf)
@@ -180,14 +181,13 @@ def best_path(
             steps = (frame - at)[:, None]
             own = usual[at, which][:, None]
             way = np.linalg.norm(centres[at, which][:, None] - centres[frame], axis=-1)
-            way = way / np.maximum(np.sqrt(own * sizes[frame]), picture.small)
+            size = np.sqrt(own * sizes[frame])
             growth = np.log(sizes[frame] / own)
             part = np.where(growth > 0, cut[at, which][:, None], cut[frame])
             growth = np.where(part, 0.0, np.abs(growth))
-            cost = leap * (
-                np.maximum(0.0, way / (speed * steps) - 1) + np.maximum(0.0, growth - _GROWTH) / _TOO_MUCH
-            )
-            reached = value[at, which][:, None] - np.minimum(cost, leap) - _STRAY * way
+            grown = np.maximum(0.0, growth - _GROWTH * (1 + _SLOWLY * (steps - 1))) / _TOO_MUCH
+            too_far = np.maximum(0.0, way / (speed * np.maximum(size * steps, picture.small)) - 1)
+            reached = value[at, which][:, None] - leap * np.minimum(too_far + grown, 1.0) - _STRAY * way / size
             reached = np.where(np.isnan(reached), -np.inf, reached)
             better = reached.max(0) > 0.0
             value[frame] = np.where(better, reached.max(0), 0.0)
@@ -196,10 +196,11 @@ def best_path(
             usual[frame] = np.maximum(sizes[frame], _FADING * earlier)
         value[frame] += worth[frame]
     place = int(value.argmax())
+    best = float(value.flat[place])
     while place >= 0:
         path[place // width] = place % width
         place = int(before.flat[place])
-    return path
+    return path, best
 
 
 def _filled_up(
@@ -220,7 +221,8 @@ def _filled_up(
                 here = last, path[last]
                 way = np.linalg.norm(centres[frame] - centres[here], axis=-1)
                 growth = np.abs(np.log(sizes[frame] / sizes[here]))
-                near = (way <= speed * abs(frame - last) * max(sizes[here], picture.small)) & (growth <= 3 * _GROWTH)
+                far = speed * max(abs(frame - last) * sizes[here], picture.small)
+                near = (way <= far) & (growth <= 3 * _GROWTH)
                 if near.any():
                     path[frame] = int(np.where(near, way, np.inf).argmin())
                     last = frame
@@ -252,11 +254,11 @@ def follow(
         boxes, confidences, picks = _along(things, np.full(len(found), -1, dtype=np.int64))
         none = np.zeros(len(found), dtype=bool)
         return Followed(picks, boxes, confidences, none, none.copy())
-    path = paths.pop(_leading(things, paths))
+    path, worth = paths.pop(_leading(things, paths))
     boxes, confidences, picks = _along(things, path)
     seen = path >= 0
     rival, elsewhere = np.zeros_like(seen), np.zeros_like(seen)
-    for each in paths:
+    for each, its_worth in paths:
         # What flashes up for a moment is no thing.
         other = lasting(each >= 0, rule.gap(len(seen)) + 1)
         if not other.any():
@@ -269,32 +271,38 @@ def follow(
         together = other & seen
         if together.sum() <= 0.2 * other.sum():
             elsewhere |= other & ~seen
-        elif other_confidences[other].sum() >= _RIVAL * confidences[seen].sum():
+        elif its_worth >= _RIVAL * worth:
             rival |= together
     return Followed(picks, boxes, confidences, rival, elsewhere)
 
 
-def _paths(things: Candidates, rule: DetectionRule, picture: Picture) -> list[NDArray[np.int64]]:
-    """The best path, the best one through what it leaves over, and so on."""
-    paths: list[NDArray[np.int64]] = []
+_Path = tuple[NDArray[np.int64], float]
+
+
+def _paths(things: Candidates, rule: DetectionRule, picture: Picture) -> list[_Path]:
+    """The best path, the best one through what it leaves over, and so on; each with its worth."""
+    paths: list[_Path] = []
     left = things
     for _ in range(things.index.shape[1] + 1):
-        path = _filled_up(left, best_path(left, rule, picture), rule, picture)
+        path, worth = best_path(left, rule, picture)
         if not (path >= 0).any():
             break
-        paths.append(path)
+        path = _filled_up(left, path, rule, picture)
+        paths.append((path, worth))
         left = _without(left, path)
     return paths
 
 
-def _leading(things: Candidates, paths: Sequence[NDArray[np.int64]]) -> int:
+def _leading(things: Candidates, paths: Sequence[_Path]) -> int:
     """Which path to follow: the first, or a bigger thing that is about as well detected beside it."""
-    seen = np.array([path >= 0 for path in paths])
-    along = [_along(things, path) for path in paths]
-    sure = np.array([np.nansum(confidences) for _, confidences, _ in along])
-    size = np.array([np.median(box_size(boxes[there])) for (boxes, _, _), there in zip(along, seen, strict=True)])
-    beside = (seen & seen[0]).sum(1) > 0.5 * seen.sum(1)
-    return int(np.where((sure >= _AS_WELL * sure[0]) & beside, sure * size, -np.inf).argmax())
+    first = paths[0][0] >= 0
+    sizes = []
+    for path, worth in paths:
+        seen = path >= 0
+        beside = (seen & first).sum() > 0.5 * seen.sum()
+        size = float(np.median(box_size(_along(things, path)[0][seen])))
+        sizes.append(size if beside and worth >= _AS_WELL * paths[0][1] else 0.0)
+    return int(np.argmax(sizes))
 
 
 def lasting(there: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:

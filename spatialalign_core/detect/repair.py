@@ -94,9 +94,9 @@ def bridge(
     for start, end in itertools.pairwise(at):
         if not 1 < end - start <= rule.gap(frames) + 1:
             continue
-        size = max(box_size(sight.boxes[start]), box_size(sight.boxes[end]), picture.small)
+        size = max(box_size(sight.boxes[start]), box_size(sight.boxes[end]))
         way = np.linalg.norm(_centres(sight.boxes[end]) - _centres(sight.boxes[start]))
-        if way > rule.speed(frames, picture.fps) * (end - start) * size:
+        if way > rule.speed(frames, picture.fps) * max(size * (end - start), picture.small):
             continue
         inside = np.arange(start + 1, end)
         part = ((inside - start) / (end - start))[:, None]
@@ -215,6 +215,7 @@ def _blink(sights: Mapping[str, Sight], rule: DetectionRule, picture: Picture) -
             continue
         boxes = sight.boxes
         areas = box_size(boxes) ** 2
+        hidden = _hidden(sight, other, rule)
         margin = _EDGE * np.median(box_size(boxes[at]))
         size = np.array([picture.width or np.inf, picture.height or np.inf])
         room = np.concatenate([boxes[:, :2], size - boxes[:, 2:]], axis=1)
@@ -228,8 +229,7 @@ def _blink(sights: Mapping[str, Sight], rule: DetectionRule, picture: Picture) -
                 continue
             if missing <= rule.missed(len(boxes)) and _where_it_has_to_be(boxes, at, start, end):
                 continue
-            part = np.linspace(0, 1, end - start + 1)[:, None]
-            if not _may_hide(boxes[start] * (1 - part) + boxes[end] * part, other, np.arange(start, end + 1)):
+            if missing - hidden[start + 1 : end].sum() > rule.blink(len(boxes)):
                 return f"the {noun} vanishes in frame {start + 2} and is back in frame {end + 1}"
     return None
 
@@ -248,44 +248,38 @@ def _where_it_has_to_be(boxes: Floats, at: NDArray[np.int64], start: int, end: i
     return bool(min(np.linalg.norm(way - each) for each in led) <= _ASTRAY * sizes.max())
 
 
-def _may_hide(boxes: Floats, other: Sight, frames: NDArray[np.int64]) -> bool:
-    """Whether the other's box holds much of these boxes, one a frame, in half of the frames or more.
+def _hidden(sight: Sight, other: Sight, rule: DetectionRule) -> NDArray[np.bool_]:
+    """Frames in which it is not seen and the other thing may be in front of it, (F,).
 
-    Where the other is not seen itself, it is taken to be where it was seen nearest in time.
+    Between two sightings it is taken to move straight on, before and after all of them to rest; the other thing to be
+    where it was seen nearest in time, not too long ago.
     """
-    at = np.flatnonzero(other.seen)
-    if not len(at) or not len(frames):
-        return False
-    nearest = at[np.abs(at[None] - frames[:, None]).argmin(1)]
-    screen = other.boxes[nearest]
+    hidden = np.zeros(len(sight.boxes), dtype=bool)
+    at, others, frames = np.flatnonzero(sight.seen), np.flatnonzero(other.seen), np.flatnonzero(~sight.seen)
+    if not len(at) or not len(others) or not len(frames):
+        return hidden
+    boxes = np.stack([np.interp(frames, at, sight.boxes[at, side]) for side in range(4)], axis=1)
+    apart = np.abs(others[None] - frames[:, None])
+    screen = other.boxes[others[apart.argmin(1)]]
     low, high = np.maximum(boxes[:, :2], screen[:, :2]), np.minimum(boxes[:, 2:], screen[:, 2:])
-    common = np.clip(high - low, 0, None).prod(-1)
-    return bool(np.mean(common >= _HIDDEN * box_size(boxes) ** 2) >= 0.5)
+    inside = np.clip(high - low, 0, None).prod(-1) >= _HIDDEN * box_size(boxes) ** 2
+    hidden[frames] = inside & (apart.min(1) <= rule.unseen(len(hidden)))
+    return hidden
 
 
 def _unseen_end(sights: Mapping[str, Sight], counts: Sequence[bool], rule: DetectionRule) -> str | None:
     at = np.flatnonzero(counts)
     frames = len(counts)
-    for missing, edge, end in ((int(at[0]), at[0], "first"), (frames - 1 - int(at[-1]), at[-1], "last")):
-        if missing <= rule.unseen(frames):
-            continue
-        out = np.arange(edge) if end == "first" else np.arange(edge + 1, frames)
-        if not _stays_hidden(sights, out, end == "first"):
+    one, other = sights.values()
+    hidden = _hidden(one, other, rule) | _hidden(other, one, rule)
+    for missing, out, end in (
+        (int(at[0]), slice(0, at[0]), "first"),
+        (frames - 1 - int(at[-1]), slice(at[-1] + 1, None), "last"),
+    ):
+        if missing - hidden[out].sum() > rule.unseen(frames):
             most = rule.unseen(frames)
             return f"the {end} {missing} of {frames} frames do not show both; at most {most} may be missing"
     return None
-
-
-def _stays_hidden(sights: Mapping[str, Sight], out: NDArray[np.int64], first: bool) -> bool:
-    """Whether one of the two is seen in these frames at an end, and may hide the other where that was seen last."""
-    for sight, other in itertools.permutations(sights.values()):
-        at = np.flatnonzero(sight.seen)
-        last = at[0] if first else at[-1]
-        unseen = out[out < last] if first else out[out > last]
-        there = unseen[other.seen[unseen]]
-        if len(there) * 3 >= len(out) and _may_hide(np.tile(sight.boxes[last], (len(there), 1)), other, there):
-            return True
-    return False
 
 
 def _between(
