@@ -30,10 +30,13 @@ _SLOWLY = 0.1  # share of it that is added by each frame between two,
 _FADING = 0.9  # how much of its size a thing keeps at least from frame to frame
 _TOO_MUCH = 0.2  # and what more of it is a leap
 _LEAP = 0.25  # share of the clip that must be gained for a path to leap
-_AS_WELL = 0.5  # share of the best path's worth from which a bigger thing is followed instead,
+_AS_WELL = 0.5  # share of the best path's worth, and
+_AS_SURELY = 0.8  # of its mean confidence, from which a bigger thing is followed instead,
 _RIVAL = 0.35  # and share of the followed one's from which it leaves in doubt which is meant
 _AS_BIG = 0.75  # share of the followed one's size, and
 _AS_SURE = 0.5  # share of its confidence, from which another of its kind is as good a candidate
+_COVERED = 0.8  # share of the smaller box from which two nouns may be one thing, where one of them
+_LESS_SURE = 0.9  # is less sure than the same noun elsewhere
 
 
 def suppress(found: Sequence[Sequence[Detection]]) -> list[list[Detection]]:
@@ -245,9 +248,16 @@ class Followed:
 
 
 def follow(
-    found: Sequence[Sequence[Detection]], noun: str, rule: DetectionRule, picture: Picture = Picture()
+    found: Sequence[Sequence[Detection]],
+    noun: str,
+    rule: DetectionRule,
+    picture: Picture = Picture(),
+    other_boxes: Floats | None = None,
 ) -> Followed:
-    """The most consistent thing of that noun, and whether there is a rival to it."""
+    """The most consistent thing of that noun, and whether there is a rival to it.
+
+    other_boxes: (F, 4) of the other noun's thing. A less sure find in its very place is that thing under a wrong name.
+    """
     things = candidates(found, noun)
     paths = _paths(things, rule, picture)
     if not paths:
@@ -263,10 +273,12 @@ def follow(
         other = lasting(each >= 0, rule.gap(len(seen)) + 1)
         if not other.any():
             continue
-        other_boxes, other_confidences, _ = _along(things, each)
-        size = np.median(box_size(other_boxes[other])) / np.median(box_size(boxes[seen]))
-        sure = np.mean(other_confidences[other]) / np.maximum(np.mean(confidences[seen]), 1e-9)
+        its_boxes, its_confidences, _ = _along(things, each)
+        size = np.median(box_size(its_boxes[other])) / np.median(box_size(boxes[seen]))
+        sure = np.mean(its_confidences[other]) / np.maximum(np.mean(confidences[seen]), 1e-9)
         if size < _AS_BIG or sure < _AS_SURE:
+            continue
+        if sure < _LESS_SURE and other_boxes is not None and _same_place(its_boxes[other], other_boxes[other]):
             continue
         together = other & seen
         if together.sum() <= 0.2 * other.sum():
@@ -296,13 +308,25 @@ def _paths(things: Candidates, rule: DetectionRule, picture: Picture) -> list[_P
 def _leading(things: Candidates, paths: Sequence[_Path]) -> int:
     """Which path to follow: the first, or a bigger thing that is about as well detected beside it."""
     first = paths[0][0] >= 0
+    least = _AS_SURELY * np.nanmean(_along(things, paths[0][0])[1])
     sizes = []
     for path, worth in paths:
         seen = path >= 0
+        boxes, confidences, _ = _along(things, path)
         beside = (seen & first).sum() > 0.5 * seen.sum()
-        size = float(np.median(box_size(_along(things, path)[0][seen])))
-        sizes.append(size if beside and worth >= _AS_WELL * paths[0][1] else 0.0)
+        as_well = worth >= _AS_WELL * paths[0][1] and np.nanmean(confidences) >= least
+        sizes.append(float(np.median(box_size(boxes[seen]))) if beside and as_well else 0.0)
     return int(np.argmax(sizes))
+
+
+def _same_place(boxes: Floats, others: Floats) -> bool:
+    """Whether two things cover each other in most of the frames in which both are seen, (N, 4), (N, 4)."""
+    both = np.isfinite(others[:, 0])
+    low = np.maximum(boxes[both, :2], others[both, :2])
+    high = np.minimum(boxes[both, 2:], others[both, 2:])
+    smaller = np.minimum(box_size(boxes[both]), box_size(others[both])) ** 2
+    covered = np.clip(high - low, 0, None).prod(-1) >= _COVERED * smaller
+    return bool(len(covered)) and bool(covered.mean() > 0.5)
 
 
 def lasting(there: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:

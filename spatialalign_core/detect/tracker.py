@@ -118,8 +118,11 @@ def _consistent(
 ) -> _Seen:
     found = suppress(found)
     sights, masks = {}, {}
-    for noun in nouns:
-        followed = follow(found, noun, rule, picture)
+    first = {noun: follow(found, noun, rule, picture) for noun in nouns}
+    for noun, other in zip(nouns, reversed(nouns), strict=True):
+        followed = first[noun]
+        if followed.rival.any() or followed.elsewhere.any():
+            followed = follow(found, noun, rule, picture, first[other].boxes)
         sights[noun] = Sight(followed.boxes, followed.confidences, followed.rival, followed.elsewhere)
         picks = [all_[i] if i >= 0 else None for all_, i in zip(found, followed.picks, strict=True)]
         masks[noun] = _masks(picks, mask_size)

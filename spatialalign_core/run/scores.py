@@ -10,10 +10,11 @@ from pathlib import Path
 
 from ..errors import SpatialAlignError
 from ..files import atomic_write
-from ..score import Score
+from ..score import End, Score
 
 _PARTS = ("dsr", "initial_ssr", "final_ssr", "initial_gap", "final_gap")
-_COLUMNS = ("set", "prompt_id", "seed", "valid", "reason", *_PARTS, "scored_frames", "video")
+_COLUMNS = ("set", "prompt_id", "seed", "valid", "reason", *_PARTS, "scored_frames", "video", "missed")
+_NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def write_scores(path: Path, rows: Iterable[ScoreRow]) -> None:
                 *parts,
                 score.scored_frames,
                 row.video,
+                "" if score.missed is None else " ".join(score.missed) or _NONE,
             ]
         )
     atomic_write(path, text.getvalue())
@@ -78,5 +80,15 @@ def _row(record: dict[str, str]) -> ScoreRow:
         initial_gap=initial_gap,
         final_gap=final_gap,
         scored_frames=int(record["scored_frames"]),
+        missed=_missed(record.get("missed")),
     )
     return ScoreRow(record["set"], record["prompt_id"], int(record["seed"]), score, record["video"] or "")
+
+
+def _missed(cell: str | None) -> tuple[End, ...] | None:
+    """The column `missed`; None where it is empty, or lacks as in tables of older versions."""
+    words = (cell or "").split()
+    ends: tuple[End, ...] = ("initial_ssr", "final_ssr")
+    if unknown := set(words) - {*ends, _NONE}:
+        raise ValueError(f"{sorted(unknown)[0]!r} is no end of a video")
+    return tuple(end for end in ends if end in words) if words else None
