@@ -128,7 +128,9 @@ MEMBERS: dict[str, Callable[[Clip, Truth], Member]] = {
 }
 
 
-def judge(clip: Clip, truth: Truth, threshold: float, rule: str) -> Iterator[tuple[RelationChange, bool, Score]]:
+def judge(
+    clip: Clip, truth: Truth, threshold: float, rule: str
+) -> Iterator[tuple[RelationChange, bool, Score]]:
     """Sentence, a person's verdict and the score, of detections with at least that score."""
     found = tuple(tuple(one for one in each if one.confidence >= threshold) for each in clip.found)
     track = replace(clip, found=found).track(RULES[rule])
@@ -156,7 +158,9 @@ def _boxes(clip: Clip, change: Callable[[np.ndarray], np.ndarray]) -> Clip:
     return replace(clip, found=tuple(tuple(moved(one) for one in each) for each in clip.found))
 
 
-def _print_wrong(name: str, clip: Clip, truth: Truth, thresholds: tuple[float, ...], rule: str, all_: bool) -> None:
+def _print_wrong(
+    name: str, clip: Clip, truth: Truth, thresholds: tuple[float, ...], rule: str, all_: bool
+) -> None:
     for threshold in thresholds:
         for change, true, score in judge(clip, truth, threshold, rule):
             wrong = obeys(score) != true

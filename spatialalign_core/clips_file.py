@@ -4,8 +4,8 @@
      "subject_detections": [[[x1, y1, x2, y2, score], ...], ...], "object_detections": [...],
      "sentences": [{"change": "LR"}, ...]}, ...]}
 
-Boxes are xyxy pixels, y down, with the detector's score in 0..1. Both lists of detections have one entry for each frame,
-empty where nothing was found. "fps" may be missing; other keys, such as a person's verdict, are ignored.
+Boxes are xyxy pixels, y down, with the detector's score in 0..1. Both lists of detections have one entry for each
+frame, empty where nothing was found. "fps" may be missing; other keys, such as a person's verdict, are ignored.
 """
 
 from __future__ import annotations

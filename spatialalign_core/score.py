@@ -207,9 +207,10 @@ def _missed(track: Track, change: RelationChange) -> tuple[End, ...]:
 def is_seen(subject_boxes: ArrayLike, object_boxes: ArrayLike, relation: Relation) -> bool:
     """Whether a relation is the one that a person would name, in some frames, (N, 4) xyxy boxes each.
 
-    SSR calls everything that is higher in the picture "on top", such as what stands farther away. On top is what is over
-    the object: their widths overlap by a quarter of the narrower one, and between them is no more room than both are
-    high on average. What is over it, and more so than beside it, is not on its left or right; and the other way round.
+    SSR calls everything that is higher in the picture "on top", such as what stands farther away. On top is what is
+    over the object: their widths overlap by a quarter of the narrower one, and between them is no more room than both
+    are high on average. What is over it, and more so than beside it, is not on its left or right, and the other way
+    round.
     """
     subject, object = (np.asarray(boxes, dtype=np.float64) for boxes in (subject_boxes, object_boxes))
     means = {each: float(np.mean(ssr(subject, object, each))) for each in Relation}

@@ -63,7 +63,9 @@ def _row(name: str, score: Score) -> dict[str, Any]:
 def _by_rule(track: Track, rule: DetectionRule) -> Track:
     """The boxes of a case as detections, judged by `rule`."""
     limit = np.nanmax(np.concatenate([track.subject_boxes, track.object_boxes, np.ones((1, 4))]), axis=0)
-    width, height = (round(max(side, far)) for side, far in zip((track.width, track.height), limit[2:], strict=True))
+    width, height = (
+        round(max(side, far)) for side, far in zip((track.width, track.height), limit[2:], strict=True)
+    )
     boxes = {track.subject: track.subject_boxes, track.object: track.object_boxes}
     found = [
         [Detection(noun, box[frame], 1.0) for noun, box in boxes.items() if np.isfinite(box[frame]).all()]

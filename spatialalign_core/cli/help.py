@@ -81,8 +81,8 @@ HELP: dict[str, tuple[str, str]] = {
         and did both change. A video obeys when it has at least 0.7 and the subject starts and ends where the sentence
         says (SSR of 0.2 or more there). A video in which too little was found is INVALID.
 
-        RUN scores the tracks of a run folder into scores.csv. FILE scores boxes that were detected elsewhere: one box of
-        each in a frame, by the published rule of 20 counted frames,
+        RUN scores the tracks of a run folder into scores.csv. FILE scores boxes that were detected elsewhere: one box
+        of each in a frame, by the published rule of 20 counted frames,
           {"cases": [{"id": "a", "relation": "LR", "subject": "cat", "object": "box",
                       "frames": [{"frame": 0, "boxes": {"cat": [x0, y0, x1, y1], "box": [...]}}, ...]}, ...]}
         or everything that a detector found in each frame, by the rule default (--rule published for the other):

@@ -167,7 +167,9 @@ def score(options: argparse.Namespace) -> int:
     rule = None if options.rule is None else find_rule(options.rule)
     if Path(options.target).is_dir():
         if rule is not None:
-            raise SpatialAlignError("--rule is for a file of boxes; what counts in a run is chosen by `detect --rule`.")
+            raise SpatialAlignError(
+                "--rule is for a file of boxes; what counts in a run is chosen by `detect --rule`."
+            )
         return _score_run(options)
     from ..score_file import score_file
 

@@ -2,8 +2,8 @@
 
 A thing is a path through the frames with at most one detection a frame. The worth of a path is how sure its detections
 are, less what it would take to move like that; the best path is found by dynamic programming (Viterbi), the next one in
-what it leaves over. Of paths that are about as well detected the biggest is followed: a person in front, not a passer-by
-behind. A big one that is detected now and then, and not surely, is no match for a small one that is.
+what it leaves over. Of paths that are about as well detected the biggest is followed: a person in front, not one
+far behind. A big one that is detected now and then, and not surely, is no match for a small one that is.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Detection
-from .validity import DetectionRule, Picture
+from .validity import UNKNOWN, DetectionRule, Picture
 
 Floats = NDArray[np.float64]
 
 _SAME = 0.7  # IoU from which two boxes of one noun are one thing
 _SAME_PLACE = 0.9  # IoU from which two boxes of different nouns are one thing
 _MOST = 8  # candidates of a noun in a frame that are looked at, the surest first
-_STRAY = 0.1  # what moving by one's own size costs, next to 1 for a sure detection: the nearer one is preferred
-_BIGGER = 0.25  # power of the size in a detection's worth: of two that are about as sure the bigger is preferred
+_STRAY = (
+    0.1  # what moving by one's own size costs, next to 1 for a sure detection: the nearer one is preferred
+)
+_BIGGER = (
+    0.25  # power of the size in a detection's worth: of two that are about as sure the bigger is preferred
+)
 _GROWTH = 0.35  # change of size, in powers of e, that costs nothing from frame to frame,
 _SLOWLY = 0.1  # share of it that is added by each frame between two,
 _FADING = 0.9  # how much of its size a thing keeps at least from frame to frame
@@ -144,7 +148,7 @@ def candidates(found: Sequence[Sequence[Detection]], noun: str) -> Candidates:
 
 
 def best_path(
-    things: Candidates, rule: DetectionRule, picture: Picture = Picture()
+    things: Candidates, rule: DetectionRule, picture: Picture = UNKNOWN
 ) -> tuple[NDArray[np.int64], float]:
     """Which candidate to follow in each frame, (F,), -1 for none of them; and the worth of that path.
 
@@ -190,7 +194,9 @@ def best_path(
             growth = np.where(part, 0.0, np.abs(growth))
             grown = np.maximum(0.0, growth - _GROWTH * (1 + _SLOWLY * (steps - 1))) / _TOO_MUCH
             too_far = np.maximum(0.0, way / (speed * np.maximum(size * steps, picture.small)) - 1)
-            reached = value[at, which][:, None] - leap * np.minimum(too_far + grown, 1.0) - _STRAY * way / size
+            reached = (
+                value[at, which][:, None] - leap * np.minimum(too_far + grown, 1.0) - _STRAY * way / size
+            )
             reached = np.where(np.isnan(reached), -np.inf, reached)
             better = reached.max(0) > 0.0
             value[frame] = np.where(better, reached.max(0), 0.0)
@@ -209,7 +215,7 @@ def best_path(
 def _filled_up(
     things: Candidates, path: NDArray[np.int64], rule: DetectionRule, picture: Picture
 ) -> NDArray[np.int64]:
-    """The path with candidates in its gaps that one of the gap's ends can have moved to.
+    """The path with candidates in its gaps that one of the gap's ends can have moved to, or on the way between them.
 
     The best path may leave a few frames out to make the way between two places look slower than it was.
     """
@@ -217,15 +223,19 @@ def _filled_up(
     speed, sizes, centres = rule.speed(frames, picture.fps), things.sizes, things.centres
     at = np.flatnonzero(path >= 0)
     for start, end in itertools.pairwise(at.tolist()):
+        step = (centres[end, path[end]] - centres[start, path[start]]) / (end - start)
         for last, inside in ((start, range(start + 1, end)), (end, range(end - 1, start, -1))):
             for frame in inside:
                 if path[frame] >= 0 or not (things.index[frame] >= 0).any():
                     continue
                 here = last, path[last]
                 way = np.linalg.norm(centres[frame] - centres[here], axis=-1)
-                growth = np.abs(np.log(sizes[frame] / sizes[here]))
                 far = speed * max(abs(frame - last) * sizes[here], picture.small)
-                near = (way <= far) & (growth <= 3 * _GROWTH)
+                same = np.abs(np.log(sizes[frame] / sizes[here])) <= 3 * _GROWTH
+                # What is flung is soon beyond any reach, but on its way to where it is seen next.
+                between = centres[start, path[start]] + (frame - start) * step
+                on_its_way = np.linalg.norm(centres[frame] - between, axis=-1) <= far + np.linalg.norm(step)
+                near = ((way <= far) | on_its_way) & same
                 if near.any():
                     path[frame] = int(np.where(near, way, np.inf).argmin())
                     last = frame
@@ -251,7 +261,7 @@ def follow(
     found: Sequence[Sequence[Detection]],
     noun: str,
     rule: DetectionRule,
-    picture: Picture = Picture(),
+    picture: Picture = UNKNOWN,
     other_boxes: Floats | None = None,
 ) -> Followed:
     """The most consistent thing of that noun, and whether there is a rival to it.
@@ -278,7 +288,11 @@ def follow(
         sure = np.mean(its_confidences[other]) / np.maximum(np.mean(confidences[seen]), 1e-9)
         if size < _AS_BIG or sure < _AS_SURE:
             continue
-        if sure < _LESS_SURE and other_boxes is not None and _same_place(its_boxes[other], other_boxes[other]):
+        if (
+            sure < _LESS_SURE
+            and other_boxes is not None
+            and _same_place(its_boxes[other], other_boxes[other])
+        ):
             continue
         together = other & seen
         if together.sum() <= 0.2 * other.sum():

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .candidates import box_size, iou
-from .validity import DetectionRule, Picture, first_run_of, video_reason
+from .validity import UNKNOWN, DetectionRule, Picture, first_run_of, video_reason
 
 Floats = NDArray[np.float64]
 
@@ -80,9 +80,7 @@ def repair(sights: Mapping[str, Sight], picture: Picture, rule: DetectionRule) -
     return Repaired(filled, bridged & np.array(counts, dtype=bool), reasons, reason)
 
 
-def bridge(
-    sight: Sight, rule: DetectionRule, picture: Picture = Picture()
-) -> tuple[Sight, NDArray[np.bool_]]:
+def bridge(sight: Sight, rule: DetectionRule, picture: Picture = UNKNOWN) -> tuple[Sight, NDArray[np.bool_]]:
     """The sight with gaps of up to `rule.gap` frames filled by straight lines, and which frames those are.
 
     A gap is left open when the way across it is beyond the rule's reach. Confidences there are the lower of both ends'.

@@ -47,8 +47,8 @@ def detect_track(
     the surest in each frame and counts frames with exactly one of each; its numbers are for 81 frames and are scaled to
     the clip. mask_tracker: follows both from their best frame (published: the first run's first) through the clip, and
     boxes become the extents of its masks, by `DEFAULT` without specks. fps: frames per second, where they are known; at
-    few of them `DEFAULT` takes a long way between two frames for what it is. SpatialAlignError for frames of another shape,
-    for the same noun twice, and for a noun that the detector does not know.
+    few of them `DEFAULT` takes a long way between two frames for what it is. SpatialAlignError for frames of another
+    shape, for the same noun twice, and for a noun that the detector does not know.
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
         raise SpatialAlignError(f"A video must be frames x height x width x 3 colours, got {frames.shape}.")

@@ -110,6 +110,7 @@ class Picture:
         return result
 
 
+UNKNOWN = Picture()
 LONG_CLIP = 32
 USUAL_FPS = 16.0
 _SMALL = 0.1  # of the picture's diagonal
