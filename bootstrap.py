@@ -13,6 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = ROOT / ".venv"
 OLDEST = (3, 11)
+# Ends the name of a list whose packages come without what they ask for, so that their pins move nothing.
+ALONE = "-no-deps.txt"
 _NEWER = ("python3.13", "python3.12", "python3.11", "python3.14")
 
 
@@ -136,11 +138,15 @@ def _make(python: str) -> None:
 
 def _install(python: Path, files: list) -> None:
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
-    if subprocess.run(command + [part for file in files for part in ("-r", str(file))]).returncode:
-        raise SetupError(
-            "pip could not install the requirements; its own message is above. Most often the network is away or the "
-            "disk is full (about 10 GB are needed). Run this again when that is solved: what is downloaded is kept."
-        )
+    alone = [file for file in files if file.name.endswith(ALONE)]
+    for options, listed in (([], [file for file in files if file not in alone]), (["--no-deps"], alone)):
+        named = [part for file in listed for part in ("-r", str(file))]
+        if named and subprocess.run(command + options + named).returncode:
+            raise SetupError(
+                "pip could not install the requirements; its own message is above. Most often the network is away or "
+                "the disk is full (about 10 GB are needed). Run this again when that is solved: what is downloaded is "
+                "kept."
+            )
 
 
 def _digest(files: list) -> str:

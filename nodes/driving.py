@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import comfy.model_management
@@ -64,10 +65,15 @@ class WatchedDetector:
         self.name = detector.name
         self.fingerprint = origin(detector)
         self._detector, self._bar = detector, bar
+        self.found: list[list[Detection]] = []
+        """What was found in the last video, without masks: for `with_others`."""
 
     def detect(self, frames: np.ndarray, nouns: Sequence[str]) -> Iterator[list[Detection]]:
         """See `Detector`."""
-        yield from _watched(self._detector.detect(frames, nouns), self._bar)
+        self.found = []
+        for found in _watched(self._detector.detect(frames, nouns), self._bar):
+            self.found.append([replace(each, mask=None) for each in found])
+            yield found
 
 
 class WatchedTracker:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import comfy.utils
 import numpy as np
 import torch
 from comfy_api.latest import io
 
 from ..spatialalign_core.best import best_words, pick_best, score_table, split_clips
+from ..spatialalign_core.detect.box_formats import AUTO
 from ..spatialalign_core.detect.tracker import detect_track
 from ..spatialalign_core.detect.validity import find_rule
 from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import obeys, score_track
-from . import widgets
-from .driving import watched
+from ..spatialalign_core.summary import asked_for
+from . import external_detections, widgets
+from .driving import WatchedDetector, WatchedTracker
+from .external_detections import External, understood_text
 from .pictures import frames_of, shown, strip, to_image
-from .sentences import understood
+from .sentences import remarks, understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector
+
+_NAME = "Pick Best"
 
 
 class PickBest(io.ComfyNode):
@@ -26,19 +32,22 @@ class PickBest(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="SpatialAlign_PickBest",
-            display_name="Pick Best",
+            display_name=_NAME,
             category=CATEGORY,
             description="Scores several videos of one sentence and hands on the one that obeys it best. Needs no "
             "training: make four videos instead of one and keep the best.",
             is_input_list=True,  # so that a list of videos arrives whole and not one after the other
             inputs=[
-                DetectorSocket.Input("detector", tooltip="From Load Detector."),
+                DetectorSocket.Input(
+                    "detector", optional=True, tooltip="From Load Detector. Not needed with boxes or masks."
+                ),
                 io.Image.Input(
                     "images",
                     optional=True,
                     tooltip="The videos' frames: a list with one video an entry, or a batch of several clips.",
                 ),
                 io.Video.Input("video", optional=True, tooltip="A list of videos, instead of images."),
+                *external_detections.sockets(),
                 io.String.Input(
                     "sentence",
                     multiline=True,
@@ -53,6 +62,7 @@ class PickBest(io.ComfyNode):
                     tooltip="Videos in a batch of images: the batch_size of the empty latent. 1 for a list.",
                 ),
                 widgets.rule(),
+                external_detections.box_format(),
             ],
             outputs=[
                 io.Image.Output("images_out", display_name="images", tooltip="The frames of the best video."),
@@ -70,38 +80,43 @@ class PickBest(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        detector: list[LoadedDetector],
         sentence: list[str],
         clips: list[int],
         rule: list[str],
+        detector: list[LoadedDetector] | None = None,
         images: list[torch.Tensor] | None = None,
         video: list[Any] | None = None,
+        subject_mask: list[torch.Tensor] | None = None,
+        object_mask: list[torch.Tensor] | None = None,
+        subject_boxes: list[Any] | None = None,
+        object_boxes: list[Any] | None = None,
+        box_format: list[str] | None = None,
     ) -> io.NodeOutput:
         prompt = understood(sentence[0])
         videos = _videos(images, video, clips[0])
-        loaded = detector[0]
-        finder, mask_tracker = watched(
-            loaded.detector, loaded.mask_tracker, cls.hidden.unique_id, sum(map(len, videos))
-        )
-        with loaded.in_use():
-            scores = [
-                score_track(
-                    detect_track(
-                        finder,
-                        each,
-                        prompt.subject,
-                        prompt.object,
-                        find_rule(rule[0]),
-                        mask_tracker=mask_tracker,
-                    ),
-                    prompt.change,
-                )
-                for each in videos
-            ]
+        words = prompt.subject, prompt.object
+        given = {
+            "subject_mask": subject_mask,
+            "object_mask": object_mask,
+            "subject_boxes": subject_boxes,
+            "object_boxes": object_boxes,
+        }
+        scores, read = [], ""
+        bar = comfy.utils.ProgressBar(sum(map(len, videos)), node_id=cls.hidden.unique_id)
+        for each, external in zip(videos, External.of_clips(_NAME, given, [*map(len, videos)]), strict=True):
+            loaded = external.detector(
+                _NAME, words, each, (box_format or [AUTO])[0], detector[0] if detector else None
+            )
+            finder = WatchedDetector(loaded.detector, bar)
+            mask_tracker = None if loaded.mask_tracker is None else WatchedTracker(loaded.mask_tracker)
+            with loaded.in_use():
+                track = detect_track(finder, each, *words, find_rule(rule[0]), mask_tracker=mask_tracker)
+            scores.append(score_track(track, prompt.change))
+            read = understood_text(loaded)
         best = pick_best(scores)
         dsr = scores[best].dsr
         table = score_table(scores, best, prompt)
-        text = f"{best_words(scores, best, prompt)}\n{table}"
+        text = f"{asked_for(prompt)}\n{best_words(scores, best, prompt)}\n{table}{read}{remarks(sentence[0])}"
         rows = [(line, strip(each)) for line, each in zip(table.splitlines(), videos, strict=True)]
         picture = to_image(contact_sheet(rows))
         return io.NodeOutput(
@@ -117,9 +132,7 @@ class PickBest(io.ComfyNode):
 
 def _videos(images: list[Any] | None, videos: list[Any] | None, clips: int) -> list[np.ndarray]:
     if bool(images) == bool(videos):
-        raise SpatialAlignError("Connect either images or a video to Pick Best, one of the two.")
+        raise SpatialAlignError(f"Connect either images or a video to {_NAME}, one of the two.")
     if videos:
-        return [frames_of(None, each, "Pick Best") for each in videos]
-    return [
-        clip for batch in images or [] for clip in split_clips(frames_of(batch, None, "Pick Best"), clips)
-    ]
+        return [frames_of(None, each, _NAME) for each in videos]
+    return [clip for batch in images or [] for clip in split_clips(frames_of(batch, None, _NAME), clips)]

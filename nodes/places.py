@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import folder_paths
@@ -25,7 +24,7 @@ from ..spatialalign_core.detect.folders import (
 )
 from ..spatialalign_core.detect.loading import DETECTORS, MASK_TRACKERS, is_named
 from ..spatialalign_core.errors import SpatialAlignError
-from ..spatialalign_core.files import atomic_path, contained, fingerprint, safe_name
+from ..spatialalign_core.files import atomic_path, check_writable, fingerprint, linked, name_fault, safe_name
 from ..spatialalign_core.models.loading import BUNDLED
 
 _NO_FILE = "none"
@@ -47,12 +46,17 @@ def runs_folder() -> Path:
 def run_folder(name: str) -> Path:
     """Folder of a run: output/spatialalign/<name>. SpatialAlignError for anything but a plain name."""
     plain = name.strip()
-    if not re.fullmatch(r"[^/\\:*?\"<>|\x00-\x1f]+", plain) or plain.strip(". ") != plain:
+    if plain.startswith(".") or (name_fault(plain) and not _there(plain)):
         raise SpatialAlignError(
             f"run_folder must be a plain name such as 'my run', without '..' or slashes, and not {name!r}; "
             "it lies in ComfyUI's output folder under 'spatialalign'."
         )
-    return contained(folder_paths.get_output_directory(), "spatialalign", plain)
+    return linked(runs_folder(), plain)
+
+
+def _there(name: str) -> bool:
+    """Whether an older run has this name, which a new one may not have."""
+    return "\0" not in name and PurePath(name).name == name and (runs_folder() / name).is_dir()
 
 
 def state(folder: Path) -> str:
@@ -97,10 +101,24 @@ def lora_file(name: str) -> Path | None:
 
 
 def list_for_load_lora(lora: Path, name: str) -> None:
-    """Copy into output/loras, which ComfyUI searches, under that name; whole or not at all."""
-    target = contained(folder_paths.get_output_directory(), "loras", name)
-    with atomic_path(target) as temporary:
-        shutil.copyfile(lora, temporary)
+    """Copy into output/loras, which ComfyUI searches, under that name; whole or not at all. An error says where the
+    LoRA lies all the same."""
+    try:
+        with atomic_path(_listed(name)) as temporary:
+            shutil.copyfile(lora, temporary)
+    except (OSError, SpatialAlignError) as error:
+        raise SpatialAlignError(
+            f"The LoRA is trained and lies in {lora}, but it could not be copied to Load LoRA's list: {error}"
+        ) from error
+
+
+def check_list(name: str) -> None:
+    """SpatialAlignError when `list_for_load_lora` could not write that name; called before a training begins."""
+    check_writable(_listed(name), "the LoRA")
+
+
+def _listed(name: str) -> Path:
+    return linked(Path(folder_paths.get_output_directory()) / "loras", name)
 
 
 def model_names() -> list[str]:
@@ -136,7 +154,7 @@ def csv_names() -> list[str]:
 
 def csv_file(name: str) -> Path | None:
     """One of `csv_names` as a path; None for `none`."""
-    return None if name == _NO_FILE else contained(folder_paths.get_input_directory(), name)
+    return None if name == _NO_FILE else linked(folder_paths.get_input_directory(), name)
 
 
 class Download(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Any
 
@@ -10,7 +9,7 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
-from ..spatialalign_core.prompts import build_prompts, read_prompts
+from ..spatialalign_core.prompts import build_prompts, read_prompts, split_words
 from .pictures import shown
 from .places import csv_file, csv_names
 from .sockets import CATEGORY, PromptsSocket
@@ -107,7 +106,7 @@ def _words(name: str, default: tuple[str, ...], what: str) -> io.String.Input:
 
 
 def _split(name: str, text: str) -> list[str]:
-    words = list(dict.fromkeys(word.strip() for word in re.split(r"[,\n]", text) if word.strip()))
+    words = split_words(text)
     if not words:
         raise SpatialAlignError(f"The list '{name}' is empty; write at least one word, separated by commas.")
     return words

@@ -18,7 +18,7 @@ from . import widgets
 from .driving import drive, watched
 from .events import told
 from .pictures import shown, to_image
-from .places import list_for_load_lora, working_in
+from .places import check_list, list_for_load_lora, working_in
 from .sockets import (
     CATEGORY,
     DetectorSocket,
@@ -113,6 +113,8 @@ class Rounds(io.ComfyNode):
         memory_plan: str = AUTO,
     ) -> io.NodeOutput:
         lora_name = video_model.model.lora_name(lora_name)
+        listed = f"{run.run.folder.name}-{lora_name}.safetensors"
+        check_list(listed)
         training = replace(PRESETS[preset], steps=steps or PRESETS[preset].steps, seed=seed)
         settings = RoundSettings(
             rounds,
@@ -133,7 +135,6 @@ class Rounds(io.ComfyNode):
                 work = run.run.rounds(model, finder, settings, lora_name, mask_tracker, plan=memory_plan)
                 node = cls.hidden.unique_id
                 outcome = drive(told(work, "rounds", run.run, node), node)
-            listed = f"{run.run.folder.name}-{lora_name}.safetensors"
             list_for_load_lora(run.run.lora_path(lora_name), listed)
         finished = run.run.finished_rounds()
         chart = to_image(_chart(finished))

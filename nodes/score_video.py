@@ -7,15 +7,22 @@ from typing import Any
 import torch
 from comfy_api.latest import io
 
+from ..spatialalign_core.detect.box_formats import AUTO
+from ..spatialalign_core.detect.others import with_others
 from ..spatialalign_core.detect.tracker import detect_track
+from ..spatialalign_core.detect.validity import PUBLISHED, find_rule
 from ..spatialalign_core.draw import annotate, chart
 from ..spatialalign_core.score import obeys, score_track
 from ..spatialalign_core.summary import describe_score
+from . import external_detections, widgets
 from .driving import watched
+from .external_detections import External, understood_text
 from .pictures import frames_of, shown, to_image
 from .score_chart import chart_of, rate_of, shrunk
-from .sentences import understood
+from .sentences import remarks, understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector
+
+_NAME = "Score Video"
 
 
 class ScoreVideo(io.ComfyNode):
@@ -23,22 +30,27 @@ class ScoreVideo(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="SpatialAlign_ScoreVideo",
-            display_name="Score Video",
+            display_name=_NAME,
             category=CATEGORY,
             description="Measures whether a video does what a sentence says: who is left of, right of or on top of "
             "what, first and then. Takes frames or a video from any workflow.",
             inputs=[
-                DetectorSocket.Input("detector", tooltip="From Load Detector."),
+                DetectorSocket.Input(
+                    "detector", optional=True, tooltip="From Load Detector. Not needed with boxes or masks."
+                ),
                 io.Image.Input(
                     "images", optional=True, tooltip="The frames in order. Connect this or a video."
                 ),
                 io.Video.Input("video", optional=True, tooltip="A video, instead of images."),
+                *external_detections.sockets(),
                 io.String.Input(
                     "sentence",
                     multiline=True,
                     default="In a meadow, a fox is on the left of a box, then the fox jumps to the right of the box.",
                     tooltip="Who is where first, and where it goes then. Relations: left of, right of, on top of.",
                 ),
+                widgets.rule(PUBLISHED, optional=True),
+                external_detections.box_format(),
             ],
             outputs=[
                 io.Float.Output(
@@ -62,20 +74,30 @@ class ScoreVideo(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        detector: LoadedDetector,
         sentence: str,
+        rule: str = PUBLISHED.mode,
+        detector: LoadedDetector | None = None,
         images: torch.Tensor | None = None,
         video: Any | None = None,
+        subject_mask: torch.Tensor | None = None,
+        object_mask: torch.Tensor | None = None,
+        subject_boxes: Any | None = None,
+        object_boxes: Any | None = None,
+        box_format: str = AUTO,
     ) -> io.NodeOutput:
         prompt = understood(sentence)
-        frames = frames_of(images, video, "Score Video")
+        words = prompt.subject, prompt.object
+        frames = frames_of(images, video, _NAME)
+        external = External(subject_mask, object_mask, subject_boxes, object_boxes)
+        loaded = external.detector(_NAME, words, frames, box_format, detector)
         finder, mask_tracker = watched(
-            detector.detector, detector.mask_tracker, cls.hidden.unique_id, len(frames)
+            loaded.detector, loaded.mask_tracker, cls.hidden.unique_id, len(frames)
         )
-        with detector.in_use():
-            track = detect_track(finder, frames, prompt.subject, prompt.object, mask_tracker=mask_tracker)
+        with loaded.in_use():
+            track = detect_track(finder, frames, *words, find_rule(rule), mask_tracker=mask_tracker)
+        track = with_others(track, finder.found)
         score = score_track(track, prompt.change)
-        text = describe_score(prompt, track, score)
+        text = describe_score(prompt, track, score) + understood_text(loaded) + remarks(sentence)
         annotated = annotate(frames, track)
         previews = (shrunk(picture, len(annotated)) for picture in annotated)
         return io.NodeOutput(

@@ -20,8 +20,8 @@ from ..spatialalign_core.run import Run
 VideoModelSocket = io.Custom("SPATIALALIGN_VIDEO_MODEL")
 DetectorSocket = io.Custom("SPATIALALIGN_DETECTOR")
 TrackSocket = io.Custom("SPATIALALIGN_TRACK")
-# Boxes of other nodes: ComfyUI's own type, by name because 0.8.0 does not have it, and the one of other packs.
-BoxesSockets = [io.Custom("BOUNDING_BOX"), io.Custom("BBOX")]
+# Boxes of other nodes: ComfyUI's own type, by name because 0.8.0 does not have it, and those of other packs.
+BoxesSockets = [io.Custom("BOUNDING_BOX"), io.Custom("BBOX"), io.Custom("SEGS")]
 PromptsSocket = io.Custom("SPATIALALIGN_PROMPTS")
 RunSocket = io.Custom("SPATIALALIGN_RUN")
 

@@ -20,7 +20,7 @@ from . import widgets
 from .driving import drive, watched
 from .events import told
 from .pictures import shown, to_image
-from .places import NO_LORA, list_for_load_lora, lora_file, lora_names, working_in
+from .places import NO_LORA, check_list, list_for_load_lora, lora_file, lora_names, working_in
 from .sockets import (
     CATEGORY,
     DetectorSocket,
@@ -134,6 +134,7 @@ class TrainLora(io.ComfyNode):
         beginning = lora_file(continue_from)
         if continue_from == listed:
             raise SpatialAlignError(f"{listed} cannot continue from itself; choose another lora_name.")
+        check_list(listed)
         check = _held_out_check(run, check_every, patience, detector)
         chosen = PRESETS[preset].at_rate(learning_rate) if learning_rate else PRESETS[preset]
         settings = replace(chosen, steps=steps or chosen.steps, seed=seed)

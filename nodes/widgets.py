@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED
+from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED, DetectionRule
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.train.plans import PLANS
@@ -51,11 +51,12 @@ def tau() -> io.Float.Input:
     )
 
 
-def rule() -> io.Combo.Input:
+def rule(default: DetectionRule = DEFAULT, optional: bool = False) -> io.Combo.Input:
     return io.Combo.Input(
         "rule",
         options=[DEFAULT.mode, PUBLISHED.mode],
-        default=DEFAULT.mode,
+        default=default.mode,
+        optional=optional,
         tooltip="Which frames and videos count. 'default' forgives short gaps and extra finds, but not "
         "things that jump or vanish; 'published' is the paper's rule.",
     )

@@ -10,7 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .draw_marks import INK, OBJECT, PAPER, SUBJECT, Colour, Picture, fitted, font, label
+from .draw_marks import (
+    INK,
+    OBJECT,
+    PAPER,
+    SUBJECT,
+    Colour,
+    Labels,
+    Picture,
+    enlarged,
+    fitted,
+    font,
+    label,
+    readable,
+    wrapped,
+)
+from .draw_tracks import others_of
 from .relations import RelationChange
 from .score import Score, ssr_sequences
 from .tracks import Track
@@ -51,7 +66,7 @@ def chart(track: Track, change: RelationChange, score: Score, width: int = 768, 
     draw.text(((left + right) / 2, height - 4), "frame", _MUTED, font(13), "ms")
 
     title = f"DSR-Score {score.dsr:.2f} of 1" if score.dsr is not None else f"No score: {score.reason}"
-    draw.text((18, 14), fitted(title, font(22), width - 36), INK, font(22), "la")
+    _title(draw, title, width - 36)
     at = 18.0
     for colour, words in (
         (SUBJECT, f"{change.initial.place} (should fall)"),
@@ -84,21 +99,35 @@ def annotate(frames: Picture, track: Track, shortest: int = 384) -> Picture:
     factor = max(1, math.ceil(shortest / min(frames.shape[1:3])))
     height, width = (side * factor for side in frames.shape[1:3])
     scale = np.array([width / track.width, height / track.height] * 2)
-    size = max(14, height // 24)
+    size = max(14, min(height, width) // 24)
     result = np.empty((len(frames), height, width, 3), dtype=np.uint8)
     for index, frame in enumerate(frames):
-        image = Image.fromarray(frame).resize((width, height), Image.Resampling.NEAREST)
+        image = enlarged(frame, (width, height))
         draw = ImageDraw.Draw(image)
-        for noun, boxes, colour in (
-            (track.object, track.object_boxes, OBJECT),
-            (track.subject, track.subject_boxes, SUBJECT),
-        ):
-            if np.isfinite(boxes[index]).all():
-                _box(draw, noun, boxes[index] * scale, colour, size)
+        labels = Labels(image.size, size)
         reason = track.frame_reasons[index]
-        if reason is not None:
-            words = fitted(f"does not count: {reason}", font(size), width - 16)
-            label(draw, (4, height - size - 12), words, INK, size)
+        note = [] if reason is None else wrapped(f"does not count: {reason}", font(size), width - 16)
+        top = height - len(note) * (size + 8) - 4
+        labels.reserve((4, top, width - 4 if note else 4, height))
+        things = [
+            (readable(noun, role), boxes[index] * scale, colour)
+            for noun, role, boxes, colour in (
+                (track.object, "object", track.object_boxes, OBJECT),
+                (track.subject, "subject", track.subject_boxes, SUBJECT),
+            )
+            if np.isfinite(boxes[index]).all()
+        ]
+        things += [
+            (readable(n, "another"), box * scale, c)
+            for n, boxes, c in others_of(track, index)
+            for box in boxes
+        ]
+        for _, box, colour in things:
+            _box(draw, box, colour, size)
+        for noun, box, colour in things:
+            labels.beside(draw, box, noun, colour)
+        for row, words in enumerate(note):
+            label(draw, (4, top + row * (size + 8)), words, INK, size)
         result[index] = np.asarray(image)
     return result
 
@@ -108,19 +137,21 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[Picture]]], tile_width: int
     if not rows:
         return np.full((64, tile_width, 3), PAPER, dtype=np.uint8)
     columns = max(len(pictures) for _, pictures in rows)
-    gap, caption = 6, 26
+    gap, line = 6, 19
+    sheet_width = gap + columns * (tile_width + gap)
+    captions = [wrapped(words, font(15), sheet_width - 2 * gap) for words, _ in rows]
     height, width = rows[0][1][0].shape[:2]
     tile_height = round(height * tile_width / width)
-    sheet = Image.new(
-        "RGB", (gap + columns * (tile_width + gap), len(rows) * (caption + tile_height + gap) + gap), PAPER
-    )
+    captions_height = sum(len(lines) * line + 7 for lines in captions)
+    sheet = Image.new("RGB", (sheet_width, captions_height + len(rows) * (tile_height + gap) + gap), PAPER)
     draw = ImageDraw.Draw(sheet)
     y = gap
-    for words, pictures in rows:
-        draw.text((gap, y + 4), fitted(words, font(15), sheet.width - 2 * gap), INK, font(15), "la")
+    for lines, (_, pictures) in zip(captions, rows, strict=True):
+        for row, words in enumerate(lines):
+            draw.text((gap, y + 4 + row * line), words, INK, font(15), "la")
+        caption = len(lines) * line + 7
         for column, picture in enumerate(pictures):
-            smooth = Image.Resampling.NEAREST if picture.shape[1] < tile_width else Image.Resampling.LANCZOS
-            tile = Image.fromarray(picture).resize((tile_width, tile_height), smooth)
+            tile = enlarged(picture, (tile_width, tile_height))
             sheet.paste(tile, (gap + column * (tile_width + gap), y + caption))
         y += caption + tile_height + gap
     return np.asarray(sheet)
@@ -179,7 +210,16 @@ def curve(
     return np.asarray(image)
 
 
-def _box(draw: ImageDraw.ImageDraw, noun: str, box: NDArray[np.float64], colour: Colour, size: int) -> None:
+def _title(draw: ImageDraw.ImageDraw, words: str, width: float) -> None:
+    """Large in one line if it fits, else smaller in two or three."""
+    for size, lines in ((22, 1), (17, 2), (13, 3)):
+        rows = wrapped(words, font(size), width)
+        if len(rows) <= lines:
+            break
+    for row, line in enumerate(rows[:lines]):
+        draw.text((18, (14 if lines == 1 else 6) + row * (size + 3)), line, INK, font(size), "la")
+
+
+def _box(draw: ImageDraw.ImageDraw, box: NDArray[np.float64], colour: Colour, size: int) -> None:
     x0, y0, x1, y1 = (round(float(value)) for value in box)
     draw.rectangle((x0, y0, max(x1 - 1, x0), max(y1 - 1, y0)), outline=colour, width=max(2, size // 8))
-    label(draw, (x0, max(0, y0 - size - 8)), noun, colour, size)

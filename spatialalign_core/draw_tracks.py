@@ -14,7 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from .draw_marks import INK, OBJECT, SUBJECT, Colour, Picture, fitted, font, label, wrapped
+from .draw_marks import (
+    INK,
+    OBJECT,
+    SUBJECT,
+    Colour,
+    Labels,
+    Picture,
+    enlarged,
+    font,
+    label,
+    readable,
+    wrapped,
+)
 from .errors import SpatialAlignError
 from .relations import RelationChange
 from .score import ssr_sequences
@@ -77,7 +89,7 @@ def _drawn(
     below = 0 if panel is None else panel.height
     for index, frame in enumerate(frames):
         reason = track.frame_reasons[index]
-        image = Image.fromarray(frame).resize((width, height), Image.Resampling.NEAREST)
+        image = enlarged(frame, (width, height))
         if reason is not None:
             image = Image.blend(image, Image.new("RGB", image.size, (90, 90, 92)), 0.5)
         for _, _, _, masks, colour in things:
@@ -86,11 +98,24 @@ def _drawn(
         if drawing.trail > 0:
             _trail(image, centres[max(0, index + 1 - drawing.trail) : index + 1], SUBJECT, size)
         draw = ImageDraw.Draw(image)
-        for noun, boxes, confidences, _, colour in things:
+        labels = Labels(image.size, size)
+        notes = _notes(track, index, size, image.size)
+        for words, at, _ in notes:
+            labels.reserve((*at, round(at[0] + font(size, words).getlength(words)) + 8, at[1] + size + 8))
+        for _, boxes, _, _, colour in things if drawing.boxes else ():
+            if np.isfinite(boxes[index]).all():
+                _box(draw, boxes[index], colour, size, track.bridged[index])
+        if drawing.boxes:
+            for noun, others, colour in others_of(track, index):
+                for box in others * scale:
+                    _box(draw, box, colour, size // 2, False)
+                    labels.beside(draw, box, readable(noun, "another"), colour)
+        for (noun, boxes, confidences, _, colour), role in zip(things, ("object", "subject"), strict=True):
             if drawing.boxes and np.isfinite(boxes[index]).all():
-                words = f"{noun} {confidences[index]:.0%}" if np.isfinite(confidences[index]) else noun
-                _box(draw, boxes[index], words, colour, size, image.size, track.bridged[index])
-        _notes(draw, track, index, size, image.size)
+                sure = f" {confidences[index]:.0%}" if np.isfinite(confidences[index]) else ""
+                labels.beside(draw, boxes[index], readable(noun, role) + sure, colour)
+        for words, at, colour in notes:
+            label(draw, at, words, colour, size)
         # Players want even sides.
         whole = Image.new("RGB", (width + width % 2, height + below + (height + below) % 2), _PANEL)
         whole.paste(image, (0, 0))
@@ -143,13 +168,7 @@ def _dot(draw: ImageDraw.ImageDraw, at: NDArray[np.float64], radius: float, valu
 
 
 def _box(
-    draw: ImageDraw.ImageDraw,
-    box: NDArray[np.float64],
-    words: str,
-    colour: Colour,
-    size: int,
-    picture: tuple[int, int],
-    dashed: bool,
+    draw: ImageDraw.ImageDraw, box: NDArray[np.float64], colour: Colour, size: int, dashed: bool
 ) -> None:
     x0, y0, x1, y1 = (round(float(value)) for value in box)
     x1, y1 = max(x1 - 1, x0), max(y1 - 1, y0)
@@ -164,31 +183,39 @@ def _box(
                 draw.rectangle((x, y, x + line - 1, min(y + dash, y1)), colour)
     else:
         draw.rectangle((x0, y0, x1, y1), outline=colour, width=line)
-    words = fitted(words, font(size), picture[0] - 8)
-    wide = round(draw.textlength(words, font(size))) + 8
-    above = y0 - size - 7
-    y = above if above >= 0 else min(y1 + 1, picture[1] - size - 8)
-    label(draw, (max(0, min(x0, picture[0] - wide - 1)), y), words, colour, size)
 
 
-def _notes(draw: ImageDraw.ImageDraw, track: Track, index: int, size: int, picture: tuple[int, int]) -> None:
+def others_of(track: Track, index: int) -> list[tuple[str, NDArray[np.float64], Colour]]:
+    """Further finds of each noun in a frame that does not count because of them."""
+    return [
+        (noun, others[index], colour)
+        for noun, others, colour in (
+            (track.object, track.object_others, OBJECT),
+            (track.subject, track.subject_others, SUBJECT),
+        )
+        if others
+    ]
+
+
+def _notes(
+    track: Track, index: int, size: int, picture: tuple[int, int]
+) -> list[tuple[str, tuple[int, int], Colour]]:
     """Why the whole video does not count, at the top; why this frame does not, or is bridged, at the bottom."""
-    letters = font(size)
+    letters, notes = font(size), []
     if track.reason is not None:
-        for row, words in enumerate(
-            wrapped(f"This video does not count: {track.reason}", letters, picture[0] - 24, 2)
-        ):
-            label(draw, (8, 8 + row * (size + 8)), words, _WARNING, size)
+        lines = wrapped(f"This video does not count: {track.reason}", letters, picture[0] - 24)
+        notes += [(words, (8, 8 + row * (size + 8)), _WARNING) for row, words in enumerate(lines)]
     reason = track.frame_reasons[index]
     if reason is not None:
         note, colour = f"does not count: {reason}", INK
     elif track.bridged[index]:
         note, colour = "not seen here; drawn between its neighbours", _BRIDGED
     else:
-        return
-    lines = wrapped(note, letters, picture[0] - 24, 2)
+        return notes
+    lines = wrapped(note, letters, picture[0] - 24)
     for row, words in enumerate(lines):
-        label(draw, (8, picture[1] - 8 - (len(lines) - row) * (size + 8)), words, colour, size)
+        notes.append((words, (8, picture[1] - 8 - (len(lines) - row) * (size + 8)), colour))
+    return notes
 
 
 class _Panel:

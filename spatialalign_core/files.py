@@ -18,6 +18,7 @@ from typing import Any
 from .errors import SpatialAlignError
 
 _LONGEST_NAME = 80
+_LONGEST_PART = 200  # most systems take 255 bytes; endings such as .safetensors are added
 _PORTS = (f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *_PORTS}
 _WHY_NOT = {
@@ -77,6 +78,59 @@ def contained(root: str | Path, *parts: str | Path) -> Path:
             f"The path {shown!r} leads outside the folder {str(root)!r}; choose one inside it, without '..'."
         )
     return Path(target)
+
+
+def linked(root: str | Path, *names: str) -> Path:
+    """`root` joined with plain names that a request or widget writes; links that stand there are followed.
+
+    The decision about links: whoever can make a link in ComfyUI's folders (output/loras on another disk, a linked
+    run folder or CSV) owns this computer and means it; no node or route makes one. So the *names* must not leave the
+    folder, whatever stands on the disk: each is one part, no "..", slash, backslash, drive or null byte. What lies
+    *inside a run folder* travels between people in archives, which may hold links that nobody meant; those paths go
+    through `contained`, which resolves links first. SpatialAlignError for any other name.
+    """
+    for name in names:
+        if name in ("", ".", "..") or re.search(r"[/\\\x00]|^[A-Za-z]:", name):
+            raise SpatialAlignError(
+                f"The path {name!r} leads outside the folder {str(root)!r}; choose one inside it, without '..'."
+            )
+    return Path(root, *names)
+
+
+def name_fault(name: str) -> str | None:
+    """Why no file or folder may have this name, to follow "because"; None for a good one.
+
+    The same on every system, since runs travel between machines: what Windows forbids is refused on Linux too.
+    """
+    if not name.strip():
+        return "it is empty"
+    found = re.search(r"[<>:\"|?*/\\\x00-\x1f\x7f]", name)
+    if found:
+        return f"it holds the character {found[0]!r}, which some systems forbid"
+    if name != name.rstrip(". ") or name != name.lstrip():
+        return "it begins or ends with a space, or ends with a dot"
+    if name.split(".")[0].rstrip().lower() in _WINDOWS_DEVICES:
+        return "Windows keeps that name for a device"
+    if len(os.fsencode(name)) > _LONGEST_PART:
+        return f"it is longer than {_LONGEST_PART} bytes"
+    return None
+
+
+def check_writable(target: Path, what: str) -> None:
+    """Find out before long work whether `target` can be written after it. SpatialAlignError saying what is in the way.
+
+    Makes the folder when it is missing, and writes and removes a small file there.
+    """
+    if target.is_dir():
+        raise SpatialAlignError(f"Cannot write {what} {target}: a folder stands there; choose another name.")
+    probe = target.with_name(f".{uuid.uuid4().hex[:12]}.probe")
+    try:
+        with _writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(bytes(1 << 16))
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
 def safe_name(text: str) -> str:

@@ -7,14 +7,16 @@ import hashlib
 import io
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import SpatialAlignError
 from .files import atomic_write, safe_name
+from .language.reader import read_text
 from .relations import CHANGES, Relation, RelationChange
-from .tables import read_table
+from .tables import ROW, read_table
 
 Combination = tuple[str, str, RelationChange]
 
@@ -59,7 +61,8 @@ def read_prompts(path: str | Path) -> list[DsrPrompt]:
     rows = read_table(path, COLUMNS)
     prompts: list[DsrPrompt] = []
     first_row: dict[str, int] = {}
-    for number, row in enumerate(rows, start=2):
+    for row in rows:
+        number = int(row[ROW])
         where = f"{path}, row {number}"
         prompt = _from_row(row, where)
         # folders are named after ids, and some disks do not tell capitals from small letters
@@ -177,10 +180,23 @@ def split_combinations(
 def prompt_text(subject: str, object: str, change: RelationChange, scene: str, verb: str) -> str:
     """The published shape: "In a park, a cat is on the left of a box, then the cat jumps to the right of the
     box."."""
-    opening = f"{scene}, a" if scene else "a"
-    beginning = f"{opening} {subject} is {change.initial.place} a {object}"
+    opening = f"{scene}, " if scene else ""
+    beginning = (
+        f"{opening}{_article(subject)} {subject} is {change.initial.place} {_article(object)} {object}"
+    )
     text = f"{beginning}, then the {subject} {verb} {change.final.goal} the {object}."
     return text[0].upper() + text[1:]
+
+
+def _article(noun: str) -> str:
+    """ "a" or "an", by the letter that the noun begins with; by its sound where the two differ."""
+    lower = noun.lower()
+    if re.match(r"(?:hour|honest|heir|[fhlmnrsx][A-Z])", noun) or re.match(r"(?:x-ray|mp3)", lower):
+        return "an"
+    vowel = lower[:1] in tuple("aeiou") and not re.match(
+        r"(?:uni(?!n)|use|usu|eu|ewe|one\b|once|ufo|uk)", lower
+    )
+    return "an" if vowel else "a"
 
 
 def retell(prompt: DsrPrompt, change: RelationChange) -> DsrPrompt | None:
@@ -257,8 +273,27 @@ def _new_id(subject: str, object: str, change: RelationChange, taken: set[str]) 
     return name
 
 
+def split_words(text: str) -> list[str]:
+    """The words of a list as people type it: commas of any keyboard, semicolons and line breaks stand between them."""
+    parts = re.split(r"[,;\n]", unicodedata.normalize("NFKC", text).replace("\N{IDEOGRAPHIC COMMA}", ","))
+    return list(dict.fromkeys(filter(None, (" ".join(part.split()) for part in parts))))
+
+
+_AROUND = " .,;:!?\"'()[]\N{IDEOGRAPHIC FULL STOP}\N{IDEOGRAPHIC COMMA}\u201c\u201d\u2018\u2019\u00ab\u00bb\u300c\u300d"
+
+
+def bare_noun(text: str) -> str:
+    """A noun as a detector looks for it: "The box." -> "box". What has no article keeps its capitals."""
+    words = " ".join(unicodedata.normalize("NFKC", text).split()).strip(_AROUND)
+    bare = re.sub(r"^(?:an?|the|this|that|some|one|my|your)(?:\s+|$)", "", words, flags=re.I)
+    return words if bare == words else bare.lower()
+
+
 def _words(words: Sequence[str], name: str) -> list[str]:
-    kept = list(dict.fromkeys(" ".join(word.split()) for word in words if word.strip()))
+    plain = [" ".join(word.split()) for word in words]
+    if name in ("subjects", "objects"):
+        plain = [bare_noun(word) for word in plain]
+    kept = list(dict.fromkeys(filter(None, plain)))
     if not kept:
         raise SpatialAlignError(f"The list of {name} is empty; write at least one word.")
     return kept
@@ -282,16 +317,43 @@ def _from_row(row: dict[str, str], where: str) -> DsrPrompt:
     split = row.get("split") or "train"
     if split not in SPLITS:
         raise SpatialAlignError(f"{where}: the split {split!r} is unknown; write one of {', '.join(SPLITS)}.")
+    subject, object = bare_noun(row["animal"]), bare_noun(row["object"])
+    for column, noun in (("animal", subject), ("object", object)):
+        if not noun:
+            raise SpatialAlignError(f"{where}: the cell {column!r} holds no word; write a noun, such as cat.")
+    _check_text(row["prompt"], subject, object, change, where)
     return DsrPrompt(
         row["prompt_id"],
         row["prompt"],
-        row["animal"],
-        row["object"],
+        subject,
+        object,
         change,
         row["scene"],
         split,
         row.get("group", ""),
     )
+
+
+def _check_text(text: str, subject: str, object: str, change: RelationChange, where: str) -> None:
+    """SpatialAlignError where the text plainly says something else than the columns; a text in doubt does not."""
+    reading = read_text(text)
+    if reading.doubts:
+        return
+    said = reading.motion[:1] + reading.motion[-1:]
+    swapped = (
+        reading.subject.split()[-1] == object.split()[-1]
+        and reading.object.split()[-1] == subject.split()[-1]
+    )
+    if said != (change.initial.value, change.final.value) or (swapped and subject != object):
+        raise SpatialAlignError(
+            f"{where}: the columns say that the {subject} goes from {_NAMES[change.initial]} to "
+            f"{_NAMES[change.final]} of the {object}, but the prompt says that the {reading.subject} "
+            f"goes from {_NAMES[Relation(said[0])]} to {_NAMES[Relation(said[1])]} of the "
+            f"{reading.object}. Correct one of them."
+        )
+
+
+_NAMES = {Relation.LEFT: "the left", Relation.RIGHT: "the right", Relation.TOP: "the top"}
 
 
 def _relation(cell: str, column: str, where: str) -> Relation:

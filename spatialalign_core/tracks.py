@@ -31,6 +31,7 @@ class Track:
     Confidences: float64 (F,) in 0..1, NaN where absent. Masks: bool (F, height, width), or None.
     frame_reasons: for each frame None when it counts, else why not. reason: why the whole video does not count.
     bridged: for each frame whether a box in it was not seen but drawn between its neighbours; () for no such frame.
+    subject_others, object_others: for each frame further boxes (N, 4) of the noun, drawn but not saved; () for none.
     ValueError when the shapes do not fit together.
     """
 
@@ -47,6 +48,8 @@ class Track:
     subject_masks: Masks | None = None
     object_masks: Masks | None = None
     bridged: tuple[bool, ...] = ()
+    subject_others: tuple[Floats, ...] = ()
+    object_others: tuple[Floats, ...] = ()
 
     def __post_init__(self) -> None:
         frames = len(self.frame_reasons)

@@ -1,6 +1,7 @@
 """The pack's routes, all below /spatialalign: GET to look, POST to change. Nothing here knows ComfyUI.
 
-Names of run folders go through `places.run_folder`, names of files in them through `files.contained`. Whatever goes
+Names of run folders go through `places.run_folder` (see `files.linked` for the decision about links), names of files
+in them through `files.contained`. Whatever goes
 wrong is answered as {"error": one sentence}: 400 for a wish that cannot be met, 404 for what is not there (any more).
 """
 

@@ -8,6 +8,7 @@ from textwrap import dedent
 from typing import Any, NoReturn
 
 from ..errors import SpatialAlignError
+from . import paths
 from .help import ABOUT, COMMAND, HELP
 
 
@@ -40,7 +41,7 @@ def build_parser(verbs: Mapping[str, Callable[[argparse.Namespace], Any]]) -> ar
 def _prompts(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     add = parser.add_argument
-    add("--file", metavar="CSV", help="import this table instead of making prompts")
+    add("--file", type=paths.existing, metavar="CSV", help="import this table instead of making prompts")
     add("--count", type=int, metavar="N", help="training prompts (default: every combination once)")
     add("--held-out", type=int, default=0, metavar="N", help="prompts kept for judging (default 0)")
     for name in ("subjects", "objects", "scenes", "verbs"):
@@ -56,7 +57,12 @@ def _generate(parser: argparse.ArgumentParser) -> None:
     _split(parser)
     add = parser.add_argument
     add("--seeds", type=int, default=5, metavar="N", help="videos of each prompt (default 5)")
-    add("--lora", metavar="FILE", help="make them with this LoRA (the set aligned: default the run's own)")
+    add(
+        "--lora",
+        type=paths.existing,
+        metavar="FILE",
+        help="make them with this LoRA (the set aligned: default the run's own)",
+    )
     add("--strength", type=float, default=1.0, help="strength of the LoRA (default 1)")
     add(
         "--batch", type=int, default=8, metavar="N", help="videos at once; fewer need less memory (default 8)"
@@ -64,7 +70,7 @@ def _generate(parser: argparse.ArgumentParser) -> None:
     add(
         "--workers",
         metavar="N|ray",
-        help="processes on a CPU (default: as many as suit); ray, or ray:16: workers of a Ray cluster",
+        help="processes on a CPU (default: as many as suit the work); ray, or ray:16: workers of a Ray cluster",
     )
     add(
         "--memory",
@@ -96,7 +102,7 @@ def _videos(parser: argparse.ArgumentParser, steps: str) -> None:
 def _collect(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     add = parser.add_argument
-    add("videos", nargs="+", metavar="VIDEO", help="video files")
+    add("videos", nargs="+", type=paths.written, metavar="VIDEO", help="video files")
     add("--sentence", required=True, metavar="TEXT", help="what they were asked to show")
     add("--seed", type=int, default=0, metavar="N", help="number of the first; the others follow (default 0)")
 
@@ -117,6 +123,7 @@ def _detect(parser: argparse.ArgumentParser) -> None:
 def _finding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detector",
+        type=paths.name_or_place,
         default="pocket",
         metavar="NAME",
         help="a GroundingDINO's folder or .pth file (default pocket, for the sprite world)",
@@ -129,8 +136,17 @@ def _finding(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _read(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", type=paths.written, metavar="FILE", help="sentences: JSON list, CSV table or one a line"
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON list")
+
+
 def _score(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="RUN|FILE", help="a run folder, or a JSON file of boxes")
+    parser.add_argument(
+        "target", type=paths.written, metavar="RUN|FILE", help="a run folder, or a JSON file of boxes"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list")
     parser.add_argument(
         "--rule",
@@ -207,10 +223,16 @@ def _train(parser: argparse.ArgumentParser) -> None:
     add("--patience", type=int, default=0, metavar="N", help="stop after N looks without a better score")
     add(
         "--detector",
+        type=paths.name_or_place,
         metavar="NAME",
         help="finds things in held-out videos (default pocket, for the sprite world)",
     )
-    add("--continue-from", metavar="FILE", help="begin with this LoRA instead of a fresh one")
+    add(
+        "--continue-from",
+        type=paths.existing,
+        metavar="FILE",
+        help="begin with this LoRA instead of a fresh one",
+    )
     add("--tensorboard", action="store_true", help="a log for TensorBoard too, in RUN/tensorboard")
 
 
@@ -278,24 +300,32 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     _split(parser, "held_out")
     add = parser.add_argument
     for side in "ab":
-        add(f"--lora-{side}", metavar="FILE", help=f"LoRA of side {side} (default: none)")
+        add(
+            f"--lora-{side}", type=paths.existing, metavar="FILE", help=f"LoRA of side {side} (default: none)"
+        )
         add(f"--strength-{side}", type=float, default=1.0, metavar="X", help="its strength (default 1)")
     add("--seeds", type=int, default=2, metavar="N", help="videos of each prompt, each way (default 2)")
     add("--tau", type=float, default=0.7, help="score that a video needs to obey (default 0.7)")
     add("--batch", type=int, default=8, metavar="N", help="videos at once (default 8)")
-    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit)")
+    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit the work)")
     _finding(parser)
 
 
 def _quickstart(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--run", default="runs/quickstart", metavar="FOLDER", help="default: runs/quickstart")
+    parser.add_argument(
+        "--run",
+        type=paths.run_folder,
+        default="runs/quickstart",
+        metavar="FOLDER",
+        help="default: runs/quickstart",
+    )
     _model(parser)
     add = parser.add_argument
     add("--train-prompts", type=int, metavar="N", help="prompts to learn from")
     add("--held-out", type=int, metavar="N", help="prompts to judge with")
     add("--train-seeds", type=int, metavar="N", help="videos of each training prompt")
     add("--seeds", type=int, metavar="N", help="videos of each held-out prompt, before and after")
-    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit)")
+    add("--workers", type=int, metavar="N", help="processes on a CPU (default: as many as suit the work)")
     _training(parser, "train-")
 
 
@@ -304,6 +334,7 @@ _ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "generate": _generate,
     "collect": _collect,
     "detect": _detect,
+    "read": _read,
     "score": _score,
     "pairs": _pairs,
     "train": _train,
@@ -316,12 +347,17 @@ _ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="the run folder")
+    parser.add_argument("run", type=paths.run_folder, metavar="RUN", help="the run folder")
 
 
 def _model(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--model", default="pocket", help="pocket, or a folder in diffusers layout (default pocket)")
+    add(
+        "--model",
+        type=paths.name_or_place,
+        default="pocket",
+        help="pocket, or a folder in diffusers layout (default pocket)",
+    )
     add(
         "--expert", help="of a model of two networks, the one to train: 'high noise' (default) or 'low noise'"
     )

@@ -62,6 +62,22 @@ HELP: dict[str, tuple[str, str]] = {
           collect runs/own clip9.mp4 --seed 9 --sentence "..."
         """,
     ),
+    "read": (
+        "show what is understood of sentences",
+        """
+        Reads sentences and shows who moves, what it is seen from, and where it is first and last. Nothing is made and
+        nothing is scored. What is not clear is a doubt, told in a sentence with what to write instead; nodes and verbs
+        refuse a sentence in doubt. FILE is a JSON list of {"id": ..., "text": ...}, a CSV table with a column prompt
+        or text, or a text file with one sentence a line.
+
+        --json prints [{id, subject, object, motion, doubts, remarks}, ...]. motion is a list of relation codes: L left,
+        R right, T top; F in front, B behind, U under and I inside are read, but not scored yet.
+
+        Examples:
+          read prompts.csv
+          read prompts.json --json
+        """,
+    ),
     "detect": (
         "find subject and object in every frame",
         """

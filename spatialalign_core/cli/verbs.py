@@ -21,6 +21,7 @@ from ..files import why_not
 from .arguments import build_parser
 from .chosen import generate_settings, load_model, train_settings, workers_of_options
 from .console import TERMINAL, Console, Stopped, drive, stopped
+from .reading import read
 from .training import control, rounds, train
 
 if TYPE_CHECKING:
@@ -81,11 +82,11 @@ def prompts(options: argparse.Namespace) -> None:
 
 def _built_prompts(options: argparse.Namespace) -> list[DsrPrompt]:
     from ..pocket import captions
-    from ..prompts import build_prompts
+    from ..prompts import build_prompts, split_words
     from ..relations import CHANGES, RelationChange
 
     def words(given: str | None, usual: Sequence[str]) -> list[str]:
-        return list(usual) if given is None else [word.strip() for word in given.split(",") if word.strip()]
+        return list(usual) if given is None else split_words(given)
 
     try:
         changes = [RelationChange.parse(code) for code in words(options.changes, [c.code for c in CHANGES])]
@@ -323,7 +324,7 @@ def quickstart(options: argparse.Namespace) -> int:
 VERBS = {
     verb.__name__: verb
     for verb in (
-        *(prompts, generate, collect, detect, score, pairs, train, rounds, control),
+        *(read, prompts, generate, collect, detect, score, pairs, train, rounds, control),
         *(evaluate, compare, quickstart),
     )
 }

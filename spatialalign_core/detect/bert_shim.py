@@ -1,14 +1,16 @@
 """The BERT that groundingdino-py expects, made from any transformers.
 
-groundingdino-py wraps transformers' BertModel and takes three of its methods that transformers 5 no longer has. They
-are given back here to the one model that groundingdino wraps; the class, and so everybody else's BERT, stays as it
-is. groundingdino also asks the hub for "bert-base-uncased" by name; while a model is built, a folder on disk answers
-instead. The weights are no matter: a GroundingDINO checkpoint brings its own text encoder.
+groundingdino-py wraps transformers' BertModel and takes three of its methods that transformers 5 no longer has; its
+parts no longer take all arguments that it hands them either. Both are given back here to the one model that
+groundingdino wraps; the class, and so everybody else's BERT, stays as it is. groundingdino also asks the hub for
+"bert-base-uncased" by name; while a model is built, a folder on disk answers instead. The weights are no matter: a
+GroundingDINO checkpoint brings its own text encoder.
 """
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import MethodType
@@ -67,11 +69,28 @@ def build_bert(folder: Path) -> Any:
 
 
 def give_back_methods(bert: Any) -> Any:
-    """The same model; the methods that its class lost in transformers 5 now hang on this one object."""
+    """The same model; the methods that its class lost in transformers 5 now hang on this one object, and its parts
+    overlook empty arguments that they no longer know."""
     for name, function in _METHODS.items():
         if not hasattr(bert, name):
             setattr(bert, name, MethodType(function, bert))
+    for part in (bert.embeddings, bert.encoder):
+        part.forward = MethodType(_forgiving(type(part).forward), part)
     return bert
+
+
+def _forgiving(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, called without the unknown arguments by name that say nothing, such as past_key_values_length=0."""
+    known = inspect.signature(forward).parameters
+
+    def call(part: Any, *values: Any, **named: Any) -> Any:
+        return forward(part, *values, **{k: v for k, v in named.items() if k in known or not _empty(v)})
+
+    return call
+
+
+def _empty(value: Any) -> bool:
+    return not (any(each is not None for each in value) if isinstance(value, (list, tuple)) else value)
 
 
 def _extended_mask(

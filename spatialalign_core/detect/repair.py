@@ -92,7 +92,7 @@ def bridge(sight: Sight, rule: DetectionRule, picture: Picture = UNKNOWN) -> tup
     for start, end in itertools.pairwise(at):
         if not 1 < end - start <= rule.gap(frames) + 1:
             continue
-        size = max(box_size(sight.boxes[start]), box_size(sight.boxes[end]))
+        size = float(box_size(sight.boxes[[start, end]]).max())
         way = np.linalg.norm(_centres(sight.boxes[end]) - _centres(sight.boxes[start]))
         if way > rule.speed(frames, picture.fps) * max(size * (end - start), picture.small):
             continue
@@ -218,7 +218,7 @@ def _blink(sights: Mapping[str, Sight], rule: DetectionRule, picture: Picture) -
         size = np.array([picture.width or np.inf, picture.height or np.inf])
         room = np.concatenate([boxes[:, :2], size - boxes[:, 2:]], axis=1)
         inside = room.min(axis=1) >= margin
-        for start, end in itertools.pairwise(at):
+        for start, end in itertools.pairwise(at.tolist()):
             missing = end - start - 1
             if missing <= rule.blink(len(boxes)) or not (inside[start] and inside[end]):
                 continue

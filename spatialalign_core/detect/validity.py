@@ -106,8 +106,7 @@ class Picture:
             return np.zeros(boxes.shape[:-1], dtype=bool)
         size = np.array([self.width, self.height])
         room = np.concatenate([boxes[..., :2], size - boxes[..., 2:]], axis=-1)
-        result: NDArray[np.bool_] = (room <= _AT_EDGE * np.tile(size, 2)).any(-1)
-        return result
+        return np.asarray((room <= _AT_EDGE * np.tile(size, 2)).any(-1))
 
 
 UNKNOWN = Picture()

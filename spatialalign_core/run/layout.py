@@ -47,7 +47,9 @@ class RunLayout:
     """Paths and contents of one run folder, to read. `run.Run` adds the stages that write."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder).expanduser().resolve()
+        place = Path(folder).expanduser().absolute()
+        # A linked run keeps the name that it is listed under; only ".." needs the disk.
+        self.folder = place.resolve() if ".." in place.parts else place
         self.prompts_file = self.folder / "prompts.csv"
         self.scores_file = self.folder / "scores.csv"
         self.rulings_file = self.folder / "rulings.json"

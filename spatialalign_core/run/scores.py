@@ -10,7 +10,12 @@ from pathlib import Path
 
 from ..errors import SpatialAlignError
 from ..files import atomic_write
+<<<<<<< HEAD
 from ..score import End, Score
+=======
+from ..score import Score
+from ..tables import read_table
+>>>>>>> main
 
 _PARTS = ("dsr", "initial_ssr", "final_ssr", "initial_gap", "final_gap")
 _COLUMNS = ("set", "prompt_id", "seed", "valid", "reason", *_PARTS, "scored_frames", "video", "missed")
@@ -55,22 +60,18 @@ def write_scores(path: Path, rows: Iterable[ScoreRow]) -> None:
 
 def read_scores(path: Path) -> list[ScoreRow]:
     """Read the table. SpatialAlignError when it is missing or damaged."""
+    if not path.exists():
+        raise SpatialAlignError(f"There is no {path} yet; score the videos first.")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            if table.fieldnames is None:
-                raise ValueError("it is empty")
-            return [_row(record) for record in table]
-    except FileNotFoundError:
-        raise SpatialAlignError(f"There is no {path} yet; score the videos first.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [_row(record) for record in read_table(path, _COLUMNS)]
+    except (SpatialAlignError, ValueError) as error:
         raise SpatialAlignError(
             f"{path} is damaged ({error}); delete it and score the videos again."
         ) from error
 
 
 def _row(record: dict[str, str]) -> ScoreRow:
-    dsr, initial, final, initial_gap, final_gap = (float(record[n]) if record[n] else None for n in _PARTS)
+    dsr, initial, final, initial_gap, final_gap = (_number(record[n]) for n in _PARTS)
     score = Score(
         valid=record["valid"] == "yes",
         reason=record["reason"] or None,
@@ -85,6 +86,7 @@ def _row(record: dict[str, str]) -> ScoreRow:
     return ScoreRow(record["set"], record["prompt_id"], int(record["seed"]), score, record["video"] or "")
 
 
+<<<<<<< HEAD
 def _missed(cell: str | None) -> tuple[End, ...] | None:
     """The column `missed`; None where it is empty, or lacks as in tables of older versions."""
     words = (cell or "").split()
@@ -92,3 +94,8 @@ def _missed(cell: str | None) -> tuple[End, ...] | None:
     if unknown := set(words) - {*ends, _NONE}:
         raise ValueError(f"{sorted(unknown)[0]!r} is no end of a video")
     return tuple(end for end in ends if end in words) if words else None
+=======
+def _number(cell: str) -> float | None:
+    """Spreadsheets of some countries save a decimal comma."""
+    return float(cell.replace(",", ".")) if cell else None
+>>>>>>> main

@@ -6,6 +6,7 @@ They expect that nobody else writes into the folder; `run.Run` sees to that.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,7 +30,7 @@ from .layout import ALIGNED, BASE, RunLayout
 from .ray_workers import RayWorkers, detect_with_ray, generate_with_ray
 from .samples import is_collected, sample_state, video_digest
 from .scores import ScoreRow, read_scores, write_scores
-from .worker import Wanted, generate_in_workers, make_batches, spare_workers
+from .worker import Wanted, generate_in_workers, make_batches, spare_workers, worth_workers
 
 
 def generate_stage(
@@ -105,10 +106,28 @@ def _generated(
     if isinstance(workers, RayWorkers):
         yield from generate_with_ray(model, batches, settings, lora, strength, workers, options)
         return
-    count = min(len(batches), workers or spare_workers(model))
-    if count > 1 and model.device.type == "cpu":
+    how = (settings, lora, strength, options)
+    count = min(len(batches), workers or spare_workers(model)) if model.device.type == "cpu" else 1
+    if count > 1 and not workers:
+        begun = time.monotonic()
+        yield from _generated_here(model, batches[:1], *how)
+        batches = batches[1:]
+        left = (time.monotonic() - begun) * len(batches)
+        count = min(len(batches), count) if worth_workers(left, count) else 1
+    if count > 1:
         yield from generate_in_workers(model, batches, settings, lora, strength, count, options)
-        return
+    else:
+        yield from _generated_here(model, batches, *how)
+
+
+def _generated_here(
+    model: VideoModel,
+    batches: Sequence[Sequence[Wanted]],
+    settings: GenerateSettings,
+    lora: Path | None,
+    strength: float,
+    options: GenerateOptions,
+) -> Iterator[Wanted | None]:
     remove_lora(model)
     try:
         if lora is not None:

@@ -37,6 +37,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from spatialalign_core.run.worker import work; work()"
 _SMALL = 200 * 2**20  # bytes of weights; every worker holds its own copy
 _WORKER = 800 * 2**20  # bytes that one holds besides its weights: Python, libraries, a few small videos
+_START_SECONDS = 10  # until one has imported its libraries and loaded a small model
 _HEARTBEAT = 0.5  # seconds without news after which the driver may look whether it should stop
 
 
@@ -58,6 +59,11 @@ def spare_workers(model: VideoModel) -> int:
     size = sum(file.stat().st_size for file in model.folder.rglob("*.safetensors"))
     room = free_memory(model.device) // (_WORKER + size)
     return max(1, min(_cores(), 8, room)) if size <= _SMALL else 1
+
+
+def worth_workers(seconds: float, workers: int) -> bool:
+    """Whether so many processes save more time than their start takes. seconds: of the work in this process alone."""
+    return seconds * (1 - 1 / workers) > _START_SECONDS
 
 
 def make_batches(

@@ -14,13 +14,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from browsing import Seen, chromium, find_chromium
-from server import Server, find_comfyui
+from server import Server, clone_place, find_comfyui
 
 
 @pytest.fixture(scope="session")
 def comfyui(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """ComfyUI's folder; skips, and says why, where it or a browser is missing."""
-    found = find_comfyui(tmp_path_factory.getbasetemp().parent / "ComfyUI-for-tests")
+    found = find_comfyui(clone_place(tmp_path_factory.getbasetemp()))
     if isinstance(found, str):
         pytest.skip(found)
     for needed in ("comfyui_frontend_package", "playwright"):

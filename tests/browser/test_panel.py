@@ -52,6 +52,7 @@ def test_score_chart(look: Look, mode: str, theme: str) -> None:
     seen = look(mode, theme)
     seen.open("Score a video")
     seen.run()
+    seen.page.get_by_text("DSR-Score 0.").first.wait_for()
     seen.centre_on("SpatialAlign_ScoreVideo")
     chart = seen.page.locator(".sa-score")
     for words in ("DSR-Score", "obeys the sentence", "starts left: yes", "ends right: yes", "(should rise)"):

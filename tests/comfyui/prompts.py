@@ -13,7 +13,7 @@ RUN_FOLDER = "small"
 # A loop of a minute instead of a quarter of an hour.
 SMALL: dict[str, dict[str, Any]] = {
     "SpatialAlign_PromptSet": {"train_prompts": 12, "held_out_prompts": 6},
-    "SpatialAlign_Generate": {"seeds": 3, "run_folder": RUN_FOLDER},
+    "SpatialAlign_Generate": {"seeds": 3, "steps": 8, "run_folder": RUN_FOLDER},
     "SpatialAlign_TrainLora": {"steps": 4},
     "SpatialAlign_Evaluate": {"seeds": 1},
 }

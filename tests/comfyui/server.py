@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,11 +19,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 PACK = Path(__file__).resolve().parents[2]
 STAND_INS = Path(__file__).parent / "stand_ins"
 HOME = "https://github.com/comfyanonymous/ComfyUI"
 VERSION = "v0.33.0"
 _PR_SET_PDEATHSIG = 1
+
+
+def clone_place(temporary: Path) -> Path:
+    """Where tests may clone ComfyUI to, the same for all processes of a run and for the next. temporary: pytest's
+    folder for this process."""
+    return (
+        temporary.parent if "PYTEST_XDIST_WORKER" in os.environ else temporary
+    ).parent / "ComfyUI-for-tests"
 
 
 def find_comfyui(clone_into: Path) -> Path | str:
@@ -40,12 +51,17 @@ def find_comfyui(clone_into: Path) -> Path | str:
         return usual
     if os.environ.get("CI"):
         return "no ComfyUI: set COMFYUI_PATH to a checkout, or put one at ~/comfy/ComfyUI"
-    if not (clone_into / "main.py").is_file():
-        command = ["git", "clone", "--quiet", "--depth", "1", "--branch", VERSION, HOME, str(clone_into)]
-        try:
-            subprocess.run(command, check=True, timeout=300, capture_output=True)
-        except (OSError, subprocess.SubprocessError) as error:
-            return f"no ComfyUI at ~/comfy/ComfyUI or COMFYUI_PATH, and cloning {HOME} failed ({type(error).__name__})"
+    with FileLock(f"{clone_into}.lock"):
+        if not (clone_into / "main.py").is_file():
+            shutil.rmtree(clone_into, ignore_errors=True)
+            command = ["git", "clone", "--quiet", "--depth", "1", "--branch", VERSION, HOME, str(clone_into)]
+            try:
+                subprocess.run(command, check=True, timeout=300, capture_output=True)
+            except (OSError, subprocess.SubprocessError) as error:
+                return (
+                    f"no ComfyUI at ~/comfy/ComfyUI or COMFYUI_PATH, and cloning {HOME} failed "
+                    f"({type(error).__name__})"
+                )
     return clone_into
 
 

@@ -82,6 +82,40 @@ def test_boxes_of_other_nodes_need_no_detector(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("Detect a video", DETECT),
+        ("Score a video", "SpatialAlign_ScoreVideo"),
+        ("Score a video", "SpatialAlign_PickBest"),
+    ],
+)
+def test_drawn_boxes_stand_for_the_whole_clip(server: Server, name: str, kind: str) -> None:
+    """Core's Create Bounding Boxes gives one frame of boxes."""
+    known = server.get("/object_info")
+    if "CreateBoundingBoxes" not in known:
+        pytest.skip("this ComfyUI draws no boxes")
+    prompt = template(server, name)
+    clip = _number(prompt, "SpatialAlign_SpriteClip")
+    sentence = "a fox is on the left of a box, then it jumps to the right of the box"
+    values: dict[str, Any] = {"images": [clip, 0], "sentence": sentence, "rule": "default"}
+    if kind == "SpatialAlign_PickBest":
+        values |= {"clips": 2}
+    inputs = {"subject": "fox", "object": "box", "keep_masks": True} if kind == DETECT else {}
+    prompt = {clip: prompt[clip], "9": {"class_type": kind, "inputs": inputs | values}}
+    prompt["8"] = {"class_type": "PreviewAny", "inputs": {"source": ["9", 0 if kind != DETECT else 3]}}
+    for number, x in (("90", 100), ("91", 300)):
+        drawn = {
+            "width": 512,
+            "height": 320,
+            "editor_state": {"__value__": [{"x": x, "y": 90, "width": 60, "height": 50}]},
+        }
+        prompt[number] = {"class_type": "CreateBoundingBoxes", "inputs": drawn}
+        prompt["9"]["inputs"][f"{'subject' if number == '90' else 'object'}_boxes"] = [number, 1]
+    text = said(server.run(prompt), prompt, kind)
+    assert "0.50" in text, text
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [
         ({}, "connect a detector from Load Detector"),

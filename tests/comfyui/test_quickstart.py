@@ -92,11 +92,11 @@ def test_cancel_takes_effect_within_a_step_and_keeps_the_work(
     while time.monotonic() < deadline and _steps_of(log) < 2:
         time.sleep(0.2)
     server.post("/interrupt", {})
-    asked = time.monotonic()
+    asked = _steps_of(log)
     entry = server.wait(number)
     assert entry["status"]["status_str"] == "error"
     assert any(kind == "execution_interrupted" for kind, _ in entry["status"]["messages"])
-    assert time.monotonic() - asked < 30
+    assert _steps_of(log) <= asked + 2
     assert list((folder / "lora" / "checkpoints").rglob("*.safetensors"))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -20,10 +22,32 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_second_time_installs_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    python = bootstrap.prepare("requirements.txt", "not-there.txt")
+    """And packages of a list that says so in its name come without what they ask for."""
+    wheel = make_wheel(root, asks_for="a-package-that-nobody-has")
+    (root / "requirements-no-deps.txt").write_text(f"{wheel}\n")
+    lists = ("requirements.txt", "requirements-no-deps.txt")
+    python = bootstrap.prepare(*lists, "not-there.txt")
     assert python.exists() and root in python.parents
+    assert subprocess.run([python, "-c", "import lonely"]).returncode == 0
     monkeypatch.setattr(bootstrap, "_install", lambda *_: pytest.fail("installed again"))
-    assert bootstrap.prepare("requirements.txt") == python
+    assert bootstrap.prepare(*lists) == python
+
+
+def make_wheel(folder: Path, asks_for: str) -> Path:
+    """The smallest package that pip installs."""
+    path, about = folder / "lonely-1.0-py3-none-any.whl", "lonely-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("lonely.py", "")
+        wheel.writestr(
+            f"{about}/METADATA",
+            f"Metadata-Version: 2.1\nName: lonely\nVersion: 1.0\nRequires-Dist: {asks_for}\n",
+        )
+        wheel.writestr(
+            f"{about}/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+        wheel.writestr(f"{about}/RECORD", "")
+    return path
 
 
 def test_changed_requirements_are_installed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

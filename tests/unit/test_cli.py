@@ -125,12 +125,12 @@ def test_score_file_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         ("evaluate {run}", "score the videos first"),
         ("quickstart --run {run} --seeds 0", "held out seeds must be at least 1"),
         ("quickstart --run {run} --model nowhere", "There is no model folder nowhere"),
-        ("quickstart --run {broken}", "Cannot write into the run folder"),
+        ("quickstart --run {broken}", "is a file, but a run is a folder"),
         ("prompts {run} --changes LX", "Unknown relation change 'LX'"),
         ("prompts {run} --subjects ,", "subjects"),
         ("prompts {run} --count 0", "at least one prompt"),
         ("prompts {run} --file {empty}/none.csv", "none.csv"),
-        ("prompts {broken}/run --count 1", "Cannot write into the run folder"),
+        ("prompts {broken}/run --count 1", "is a file, but a run is a folder"),
     ],
 )
 def test_mistakes_get_one_sentence(

@@ -6,8 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
-from spatialalign_core.draw_marks import OBJECT, SUBJECT, font, wrapped
+from spatialalign_core import draw_marks
+from spatialalign_core.detect.base import Detection
+from spatialalign_core.detect.others import with_others
+from spatialalign_core.draw import annotate
+from spatialalign_core.draw_marks import OBJECT, SUBJECT, Labels, enlarged, font, readable, wrapped
 from spatialalign_core.draw_tracks import Drawing, draw_tracks
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.relations import RelationChange
@@ -163,3 +168,59 @@ def test_a_track_of_another_clip() -> None:
 def test_long_reasons_are_broken_and_cut(words, lines, expected) -> None:
     width = max(font(16).getlength(line) for line in ("one two three", "four five six…")) + 1
     assert wrapped(words, font(16), width, lines) == expected
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (150, 0), (0, 130), (150, 130)])
+@pytest.mark.parametrize("nouns", [("fox", "box"), ("cyclist in a yellow raincoat", "wooden park bench")])
+def test_labels_of_one_place_stay_apart_and_inside(corner: tuple[int, int], nouns: tuple[str, str]) -> None:
+    image = Image.new("RGB", (200, 160))
+    draw = ImageDraw.Draw(image)
+    labels = Labels(image.size, 13)
+    areas = [labels.beside(draw, (*corner, corner[0] + 50, corner[1] + 30), noun, SUBJECT) for noun in nouns]
+    for x0, y0, x1, y1 in areas:
+        assert 0 <= x0 < x1 <= 200 and 0 <= y0 < y1 <= 160
+    (_, top, _, bottom), (_, other_top, _, other_bottom) = areas
+    left_of = areas[0][2] <= areas[1][0] or areas[1][2] <= areas[0][0]
+    assert left_of or bottom <= other_top or other_bottom <= top
+
+
+@pytest.mark.parametrize(("colours", "hard"), [(4, True), (4096, False)])
+def test_footage_is_enlarged_without_blocks(colours: int, hard: bool) -> None:
+    frame = np.random.default_rng(0).integers(0, colours, (64, 96, 3)).astype(np.uint8)
+    frame[..., 1:] = 0 if hard else frame[..., 1:]
+    large = np.asarray(enlarged(frame, (384, 256)))
+    assert bool((large[::4, ::4] == large[3::4, 3::4]).all()) is hard
+
+
+def test_every_find_is_drawn_where_there_is_more_than_one() -> None:
+    track = replace(_track(), frame_reasons=(None, "more than one fox was found", None, None))
+    other = np.array([150.0, 10.0, 190.0, 40.0])
+    found = [
+        [Detection("fox", box, 0.9), *([Detection("fox", other, 0.5)] if index < 2 else [])]
+        for index, box in enumerate(track.subject_boxes)
+    ]
+    drawn = with_others(track, found)
+    assert [each.tolist() for each in drawn.subject_others] == [[], [other.tolist()], [], []]
+    pictures = list(draw_tracks(_frames(track), drawn, None, PLAIN))
+    assert [_has(picture[12:36, 186:190], SUBJECT) for picture in pictures] == [False, True, False, False]
+    assert [_has(p[12:36, 186:190], SUBJECT) for p in annotate(_frames(track), drawn, 1)] == [
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_the_cause_at_the_end_of_a_long_reason_is_not_cut() -> None:
+    words = (
+        "too much was found in 33 of 36 frames; at most 7 may be so (mostly: more than one cyclist was found)"
+    )
+    assert " ".join(wrapped(words, font(13), 176)) == words
+    assert "".join(wrapped("狐" * 90, font(13), 176)) == "狐" * 90
+
+
+def test_words_without_letters_get_a_plain_word(monkeypatch) -> None:
+    monkeypatch.setattr(draw_marks, "_SYSTEM_FONTS", ())
+    font.cache_clear()
+    assert [readable(each, "subject") for each in ("狐狸", "fox")] == ["subject", "fox"]
+    font.cache_clear()

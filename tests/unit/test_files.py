@@ -12,7 +12,16 @@ import pytest
 from safetensors import SafetensorError
 
 from spatialalign_core.errors import SpatialAlignError
-from spatialalign_core.files import atomic_path, atomic_write, contained, fingerprint, safe_name
+from spatialalign_core.files import (
+    atomic_path,
+    atomic_write,
+    check_writable,
+    contained,
+    fingerprint,
+    linked,
+    name_fault,
+    safe_name,
+)
 from spatialalign_core.relations import Relation, RelationChange
 
 
@@ -113,6 +122,65 @@ def test_contained_refuses(tmp_path: Path, parts: tuple[str, ...]) -> None:
 def test_a_sibling_with_the_same_beginning_is_outside(tmp_path: Path) -> None:
     with pytest.raises(SpatialAlignError):
         contained(tmp_path / "run", "../run2/x")
+
+
+def test_links_that_stand_in_a_folder_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "loras").symlink_to(tmp_path / "disk", target_is_directory=True)
+    place = linked(tmp_path / "loras", "a name.safetensors")
+    check_writable(place, "the LoRA")
+    atomic_write(place, "x")
+    assert os.listdir(tmp_path / "disk") == ["a name.safetensors"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "a/../../b", "/etc", "a/b", "a\\b", "\\\\host\\x", "C:x", "c:\\x", "a\0b"]
+)
+def test_names_that_leave(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SpatialAlignError, match="leads outside"):
+        linked(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        " ",
+        "CON",
+        "nul.txt",
+        "aux",
+        "Com1.x",
+        "a.",
+        "a ",
+        " a",
+        "a:b",
+        "a|b",
+        "what?",
+        "a*",
+        "a\nb",
+        "x" * 201,
+    ],
+)
+def test_names_that_some_system_forbids(name: str) -> None:
+    assert name_fault(name)
+
+
+@pytest.mark.parametrize("name", ["my run", "猫", "🐈 1", "console", "v1.2", "a'b", "x" * 200])
+def test_good_names(name: str) -> None:
+    assert name_fault(name) is None
+
+
+@pytest.mark.parametrize("kind", ["folder", "under a file", "link to nowhere"])
+def test_a_place_that_cannot_be_written_is_told_before(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "loras" / "x"
+    if kind == "folder":
+        place.mkdir(parents=True)
+    elif kind == "under a file":
+        place.parent.write_text("")
+    else:
+        place.parent.symlink_to(tmp_path / "unplugged")
+    with pytest.raises(SpatialAlignError, match="Cannot write"):
+        check_writable(place, "the LoRA")
 
 
 @pytest.mark.parametrize("text", ["1043_TL", "testLRFBT_LR_0", "a-b.c"])

@@ -275,6 +275,22 @@ def test_the_shim_does_not_leak(dino) -> None:
     assert set(dir(BertModel(small))) == before
 
 
+def test_the_wrapped_bert_says_what_transformers_own_says() -> None:
+    warper = pytest.importorskip("groundingdino.models.GroundingDINO.bertwarper")
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
+        hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8, vocab_size=50
+    )
+    torch.manual_seed(0)
+    bert = BertModel(config).eval()
+    words, allowed = torch.randint(1, 50, (2, 6)), torch.tensor([[1] * 6, [1, 1, 1, 0, 0, 0]])
+    with torch.no_grad():
+        expected = bert(words, attention_mask=allowed).last_hidden_state
+        found = warper.BertModelWarper(give_back_methods(bert))(words, attention_mask=allowed)
+    assert (found["last_hidden_state"] - expected).abs().max() < 1e-6
+
+
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 3)])
 def test_the_shims_mask(shape: tuple[int, ...]) -> None:
     """0 where it may look, the least number of the type where not, with a place for the heads."""

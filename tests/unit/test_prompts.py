@@ -22,12 +22,13 @@ from spatialalign_core.prompts import (
 )
 from spatialalign_core.relations import CHANGES, RelationChange
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+# Thirty rows in our own words, laid out as the published table of thirty.
+TABLE = Path(__file__).parents[1] / "data" / "published_columns.csv"
 
 HEADER = "type,prompt_id,animal,object,scene,initial_SR,final_SR,prompt"
 ROW = (
-    'LR,testLRFBT_LR_0,rabbit,stone,"On a grassy field with wildflowers,",on the left of,to the right of,'
-    '"On a grassy field with wildflowers, a rabbit is on the left of a stone, then the rabbit jumps to the right of'
+    'LR,testLRFBT_LR_0,rabbit,stone,"On a hill above a quiet town,",on the left of,to the right of,'
+    '"On a hill above a quiet town, a rabbit is on the left of a stone, then the rabbit jumps to the right of'
     ' the stone."'
 )
 EVAL30 = f"{HEADER}\n{ROW}\n"
@@ -68,15 +69,13 @@ def test_what_a_row_says(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the published prompts are not here")
-@pytest.mark.parametrize(("name", "count"), [("eval120.csv", 120), ("eval30.csv", 30)])
-def test_the_whole_published_files(tmp_path: Path, name: str, count: int) -> None:
-    prompts = read_prompts(DATA / name)
-    assert len(prompts) == count
-    write_prompts(tmp_path / name, prompts)
-    assert read_prompts(tmp_path / name) == prompts
-    assert cells((tmp_path / name).read_text(encoding="utf-8")) == cells(
-        (DATA / name).read_text(encoding="utf-8")
+def test_a_whole_table_comes_back_cell_for_cell(tmp_path: Path) -> None:
+    prompts = read_prompts(TABLE)
+    assert Counter(prompt.change for prompt in prompts) == dict.fromkeys(CHANGES, 5)
+    write_prompts(tmp_path / "out.csv", prompts)
+    assert read_prompts(tmp_path / "out.csv") == prompts
+    assert cells((tmp_path / "out.csv").read_text(encoding="utf-8")) == cells(
+        TABLE.read_text(encoding="utf-8")
     )
 
 
@@ -91,6 +90,16 @@ def test_the_whole_published_files(tmp_path: Path, name: str, count: int) -> Non
         HEADER.replace(",", ";").encode()
         + b"\nLR;testLRFBT_LR_0;rabbit;stone;s;on the left of;to the right of;text\n",
         EVAL30.replace("on the left of,to the right of", "left,to the right side of").encode(),
+        f"sep=;\n{EVAL30.replace(',', ';')}".encode(),
+        f"SEP=\t\r\n{EVAL30.replace(',', chr(9))}".encode(),
+        EVAL30.replace(",", "\t").encode("utf-16"),
+        EVAL30.replace(HEADER, HEADER.upper()).encode(),
+        EVAL30.replace("initial_SR,final_SR", 'Initial SR,"Final SR"').encode(),
+        f"\n,,,\n{EVAL30}".encode(),
+        f"Table 1\n{EVAL30}".encode(),
+        f"{EVAL30},,,,,,,\n\n;;\n,,,,,,,\n".replace(";;\n", "").encode(),
+        (HEADER + ",,\n" + ROW + ",,\n").encode(),
+        EVAL30.replace("rabbit", "rabbit").replace("text", "café").encode("cp1252"),
     ],
     ids=[
         "byte order mark",
@@ -100,6 +109,16 @@ def test_the_whole_published_files(tmp_path: Path, name: str, count: int) -> Non
         "spaces",
         "semicolons",
         "short",
+        "sep",
+        "sep with tabs",
+        "Unicode text of Excel",
+        "capitals",
+        "spaces in names",
+        "empty rows first",
+        "a title row",
+        "empty rows last",
+        "empty columns last",
+        "western",
     ],
 )
 def test_files_as_people_save_them(tmp_path: Path, data: bytes) -> None:
@@ -127,7 +146,10 @@ def test_files_as_people_save_them(tmp_path: Path, data: bytes) -> None:
         (f"{EVAL30}LR,b,cat,box,s,on the left of,to the right of,In a park, a cat\n", 3, "more cells"),
         (f'{EVAL30}LR,"b,cat\n', 3, "not a CSV table"),
         (f"{HEADER},split\n{ROW},exam\n", 2, "split 'exam' is unknown"),
-        (EVAL30.encode("utf-16"), 1, "not UTF-8"),
+        (f"sep=;\n{EVAL30}LR;b\n".replace(",", ";"), 3, "fewer cells"),
+        (f"\n\n{EVAL30}LR,b,cat\n", 5, "fewer cells"),
+        (f"{HEADER},Scene\n{ROW},x\n", 1, "'scene' is there twice"),
+        (EVAL30.replace("rabbit", "兎").encode("gbk", "replace").replace(b"?", b"\xcd\xc3"), 2, "not UTF-8"),
         (EVAL30.encode() + b"\xff\xfe\n", 3, "not UTF-8"),
     ],
 )
@@ -138,6 +160,13 @@ def test_bad_files_name_file_and_row(tmp_path: Path, data: str | bytes, row: int
         read_prompts(path)
     message = str(caught.value)
     assert message.startswith(f"{path}, row {row}: ") and words in message, message
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
+def test_a_spreadsheet_by_mistake(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "in.csv").write_bytes(start + b"\0" * 99)
+    with pytest.raises(SpatialAlignError, match="export it as 'CSV UTF-8'"):
+        read_prompts(tmp_path / "in.csv")
 
 
 def test_files_without_prompts(tmp_path: Path) -> None:

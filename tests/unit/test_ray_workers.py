@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -20,27 +18,7 @@ from spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
 from spatialalign_core.prompts import build_prompts
 from spatialalign_core.run import Run
 from spatialalign_core.run.ray_workers import RayWorkers, environment, handed_out, workers_of
-
-
-class Gone(Exception):
-    """What the stand-in raises for a worker that has died."""
-
-
-class Fragile:
-    """Doubles numbers. Dies over job 7 as long as the file is missing that it leaves when it does, over 13 always."""
-
-    def __init__(self, marks: Path, real: bool = False) -> None:
-        self.marks, self.real = marks, real
-
-    def work(self, job: int) -> int:
-        if job == 13 or (job == 7 and not (self.marks / "died").exists()):
-            (self.marks / "died").touch()
-            if self.real:
-                os.kill(os.getpid(), signal.SIGKILL)
-            raise Gone("the worker is gone")
-        if job < 0:
-            raise SpatialAlignError("Negative numbers are not doubled here.")
-        return 2 * job
+from tests.fragile import Fragile, Gone
 
 
 class StandIn:

@@ -44,7 +44,7 @@ class Answers:
         self.layout = pack(f"{NAME}.spatialalign_core.run.layout").RunLayout
         self.locked = pack(f"{NAME}.spatialalign_core.run.lock").locked
         self.table = web.RouteTableDef()
-        routes.add_routes(self.table, routes.Places(lambda: root, lambda name: files.contained(root, name)))
+        routes.add_routes(self.table, routes.Places(lambda: root, lambda name: files.linked(root, name)))
 
     def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
         """Status, and the JSON or the bytes of the answer."""
@@ -155,6 +155,17 @@ def test_a_link_out_of_the_run_is_refused(answers: Answers) -> None:
         pytest.skip("no links here")
     status, answer = answers.ask("GET", "/spatialalign/video", params=VIDEO | {"seed": "8"})
     assert status == 400 and "leads outside" in answer["error"]
+
+
+def test_a_linked_run_folder_is_followed(answers: Answers) -> None:
+    moved = answers.root.parent / "another disk"
+    (answers.root / "first run").rename(moved)
+    try:
+        (answers.root / "first run").symlink_to(moved, target_is_directory=True)
+    except OSError:
+        pytest.skip("no links here")
+    assert answers.ask("GET", "/spatialalign/video", params=VIDEO)[0] == 200
+    assert answers.layout(answers.root / "first run").folder.name == "first run"  # the LoRA is named after it
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "save", "sample", "stop"])

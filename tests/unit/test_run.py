@@ -33,8 +33,8 @@ from spatialalign_core.prompts import DsrPrompt, build_prompts, retell
 from spatialalign_core.relations import RelationChange
 from spatialalign_core.run import ALIGNED, BASE, Progress, Run
 from spatialalign_core.run.lock import locked
-from spatialalign_core.run.worker import spare_workers
-from spatialalign_core.train.settings import DEFAULT, TrainSettings
+from spatialalign_core.run.worker import make_batches, spare_workers, worth_workers
+from spatialalign_core.train.settings import DEFAULT
 
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = 4
@@ -292,7 +292,7 @@ def test_retold_sentences_never_tell_of_held_out_prompts(run: Run, model: VideoM
     prompt_id, code = told[0].split("~")
     (prompt,) = [p for p in run.prompts("train") if p.id == prompt_id]
     assert before[told[0]] == retell(prompt, RelationChange.parse(code)).text
-    held_out = replace(prompt, id="judge", change=RelationChange.parse(code), split="held_out")
+    held_out = replace(retell(prompt, RelationChange.parse(code)), id="judge", split="held_out")
     run.write_prompts([*run.prompts(), held_out])
     assert texts().keys() == before.keys() - {told[0]}
 
@@ -400,27 +400,49 @@ def test_no_more_workers_than_the_memory_has_room_for(
     assert spare_workers(model) == workers
 
 
+@pytest.mark.parametrize(("start", "batches"), [(float("inf"), []), (0, [2])])
+def test_little_work_starts_no_workers(
+    finished: Path,
+    model: VideoModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start: float,
+    batches: list[int],
+) -> None:
+    """One batch is made here first; only when the rest takes longer than a process needs to start do they get it."""
+    handed: list[int] = []
+
+    def here(model: VideoModel, batches: Any, settings: Any, lora: Any, strength: Any, *others: Any) -> Any:
+        handed.append(len(batches))
+        return make_batches(model, batches, settings)
+
+    monkeypatch.setattr("spatialalign_core.run.worker._START_SECONDS", start)
+    monkeypatch.setattr("spatialalign_core.run.stages.spare_workers", lambda _: 2)
+    monkeypatch.setattr("spatialalign_core.run.stages.generate_in_workers", here)
+    run = Run(tmp_path)
+    run.write_prompts(prompts())
+    work(run.generate(model, 1, batch_size=2))
+    assert handed == batches
+    names = {str(video.relative_to(tmp_path)) for video in tmp_path.rglob("*.mp4")}
+    assert len(names) == 5
+    assert all((tmp_path / each).read_bytes() == (finished / each).read_bytes() for each in names)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "workers", "worth"), [(10, 2, False), (30, 2, True), (30, 1, False), (14, 8, True)]
+)
+def test_when_workers_are_worth_their_start(seconds: float, workers: int, worth: bool) -> None:
+    assert worth_workers(seconds, workers) == worth
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
 def test_killed_training_goes_on(run: Run, model: VideoModel) -> None:
-    settings = TrainSettings(**{**vars(TRAINING), "steps": 40})
-    options = [
-        "--steps",
-        "40",
-        "--rank",
-        "2",
-        "--pairs-per-step",
-        "2",
-        "--checkpoint-every",
-        "2",
-        "--name",
-        "killed",
-    ]
-    process = _start(["train", str(run.folder), "--model", str(model.folder), *options])
+    settings = replace(DEFAULT, steps=40, rank=2, pairs_per_step=2, checkpoint_every=2)
+    options = ["--steps", "40", "--rank", "2", "--pairs-per-step", "2", "--checkpoint-every", "2"]
+    process = _start(["train", str(run.folder), "--model", str(model.folder), *options, "--name", "killed"])
     _kill_when(process, lambda: any((run.folder / "lora/checkpoints").glob("killed-*/step-*.safetensors")))
-    code = _start(["train", str(run.folder), "--model", str(model.folder), *options]).wait()
-    assert code == 0
+    assert any("going on after step" in item.message for item in work(run.train(model, settings, "killed")))
     with run.training_file.open(newline="") as file:
         assert [int(row["step"]) for row in csv.DictReader(file)] == list(range(1, settings.steps + 1))
-    code = _start(["train", str(run.folder), "--model", str(model.folder), *options[:-1], "whole"]).wait()
-    assert code == 0
+    work(run.train(model, settings, "whole"))
     assert _content(run.lora_path("killed")) == _content(run.lora_path("whole"))
