@@ -81,7 +81,9 @@ class DetectionRule:
 
     def speed(self, frames: int, fps: float | None = None) -> float:
         """Farthest way from one frame to the next, in sizes of the thing that moves. fps: None when unknown."""
-        return self.reach * max(1.0, LONG_CLIP / max(frames, 1), USUAL_FPS / (fps or USUAL_FPS))
+        return self.reach * max(
+            1.0, LONG_CLIP / max(frames, 1), min(USUAL_FPS / (fps or USUAL_FPS), _SLOWEST)
+        )
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class Picture:
 UNKNOWN = Picture()
 LONG_CLIP = 32
 USUAL_FPS = 16.0
+_SLOWEST = 4.0  # what is shown at fewer frames a second, such as one, is slow motion or a slide show
 _SMALL = 0.1  # of the picture's diagonal
 _AT_EDGE = 0.02  # of the picture's width or height
 PUBLISHED = DetectionRule("published")

@@ -10,15 +10,12 @@ from pathlib import Path
 
 from ..errors import SpatialAlignError
 from ..files import atomic_write
-<<<<<<< HEAD
 from ..score import End, Score
-=======
-from ..score import Score
 from ..tables import read_table
->>>>>>> main
 
 _PARTS = ("dsr", "initial_ssr", "final_ssr", "initial_gap", "final_gap")
-_COLUMNS = ("set", "prompt_id", "seed", "valid", "reason", *_PARTS, "scored_frames", "video", "missed")
+_COLUMNS = ("set", "prompt_id", "seed", "valid", "reason", *_PARTS, "scored_frames", "video")
+_LATER = ("missed",)  # tables of version 0.1.0 lack it
 _NONE = "none"
 
 
@@ -37,7 +34,7 @@ def write_scores(path: Path, rows: Iterable[ScoreRow]) -> None:
     """Write the table whole, sorted by set, prompt and seed. Empty cells are None; numbers read back exactly."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(_COLUMNS)
+    table.writerow((*_COLUMNS, *_LATER))
     for row in sorted(rows, key=lambda r: (r.set, r.prompt_id, r.seed)):
         score = row.score
         parts = ["" if (value := getattr(score, name)) is None else repr(value) for name in _PARTS]
@@ -86,7 +83,6 @@ def _row(record: dict[str, str]) -> ScoreRow:
     return ScoreRow(record["set"], record["prompt_id"], int(record["seed"]), score, record["video"] or "")
 
 
-<<<<<<< HEAD
 def _missed(cell: str | None) -> tuple[End, ...] | None:
     """The column `missed`; None where it is empty, or lacks as in tables of older versions."""
     words = (cell or "").split()
@@ -94,8 +90,8 @@ def _missed(cell: str | None) -> tuple[End, ...] | None:
     if unknown := set(words) - {*ends, _NONE}:
         raise ValueError(f"{sorted(unknown)[0]!r} is no end of a video")
     return tuple(end for end in ends if end in words) if words else None
-=======
+
+
 def _number(cell: str) -> float | None:
     """Spreadsheets of some countries save a decimal comma."""
     return float(cell.replace(",", ".")) if cell else None
->>>>>>> main
