@@ -122,7 +122,8 @@ def _towards(claim: str, gap: float, end: float) -> Part:
 def place_words(subject: Floats, object: Floats, noun: str) -> str:
     """Where the subject is, such as "left of the box". subject, object: xyxy boxes of some frames, (N, 4).
 
-    Where both overlap, what reaches lower in the picture stands nearer to the camera.
+    Where both overlap, what reaches lower in the picture stands nearer to the camera, and what sticks out above it is
+    behind. What lies within the object's outline is not hidden by it: a cat on a couch, or one in front of it.
     """
     values = {relation: float(np.mean(ssr(subject, object, relation))) for relation in Relation}
     below = -values[Relation.TOP]
@@ -136,6 +137,9 @@ def place_words(subject: Floats, object: Floats, noun: str) -> str:
         return f"below the {noun}"
     if values[relation] >= _SOMEWHAT:
         return f"only a little {_PLACES[relation]} the {noun}"
+    within = (subject[:, :2] >= object[:, :2]).all() and (subject[:, 2:] <= object[:, 2:]).all()
+    if within and (subject[:, 3] < object[:, 3]).all():
+        return f"on or in front of the {noun}"
     lower = float(np.mean(subject[:, 3] - object[:, 3]))
     height = float(np.mean(object[:, 3] - object[:, 1]))
     return f"{'behind' if lower < -_NEARER * height else 'in front of'} the {noun}"

@@ -95,7 +95,8 @@ HELP: dict[str, tuple[str, str]] = {
         """
         The published DSR-Score, 0 to 1: is the subject at the first relation at the start, at the last one at the end,
         and did both change. A video obeys when it has at least 0.7 and the subject starts and ends where the sentence
-        says (SSR of 0.2 or more there; on top is over the object, not only higher in the picture). A video in which too little was found is INVALID.
+        says (SSR of 0.2 or more there; on top is over the object, not only higher in the picture). A video in which too
+        little was found is INVALID.
 
         RUN scores the tracks of a run folder into scores.csv. FILE scores boxes that were detected elsewhere: one box
         of each in a frame, by the published rule of 20 counted frames,
