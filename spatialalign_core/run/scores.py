@@ -60,8 +60,10 @@ def read_scores(path: Path) -> list[ScoreRow]:
     if not path.exists():
         raise SpatialAlignError(f"There is no {path} yet; score the videos first.")
     try:
+        if not path.read_bytes().strip():
+            raise ValueError("it is empty")
         return [_row(record) for record in read_table(path, _COLUMNS)]
-    except (SpatialAlignError, ValueError) as error:
+    except (SpatialAlignError, OSError, ValueError) as error:
         raise SpatialAlignError(
             f"{path} is damaged ({error}); delete it and score the videos again."
         ) from error
