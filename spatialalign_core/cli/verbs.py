@@ -165,11 +165,18 @@ def detect(options: argparse.Namespace) -> int:
 
 def score(options: argparse.Namespace) -> int:
     """Score a run's tracks, or a file of boxes."""
-    if Path(options.target).is_dir():
-        return _score_run(options)
-    from ..score_file import score_cases_file
+    from ..detect.validity import find_rule
 
-    scores = score_cases_file(options.target)
+    rule = None if options.rule is None else find_rule(options.rule)
+    if Path(options.target).is_dir():
+        if rule is not None:
+            raise SpatialAlignError(
+                "--rule is for a file of boxes; what counts in a run is chosen by `detect --rule`."
+            )
+        return _score_run(options)
+    from ..score_file import score_file
+
+    scores = score_file(options.target, rule)
     if options.json:
         print(json.dumps(scores))
         return 0

@@ -158,7 +158,7 @@ def _of_scores() -> Iterator[str]:
         (100, 95),
         (100, 160),
     ]
-    places = [[x, y, x + 40, y + 40] for x, y in corners]
+    places = [*([x, y, x + 40, y + 40] for x, y in corners), [110, 110, 130, 130]]
     object = np.array([[100, 100, 140, 140]] * 8, dtype=np.float64)
     sure = np.full(8, 0.9)
     for change, start, end in itertools.product(CHANGES, places, places):
