@@ -134,7 +134,7 @@ def test_same_as_transformers_on_single_frames(detector: GroundingDinoDetector) 
             assert (one.noun if one.label is None else one.label) == words
 
 
-def test_mm_grounding_dino_from_its_folder(tmp_path: Path) -> None:
+def test_the_variant_of_mmdetection_from_its_folder(tmp_path: Path) -> None:
     """The same boxes, scores and words as transformers' own way with the class of MMDetection's weights."""
     fresh = make_model(0, MMGroundingDinoConfig, MMGroundingDinoForObjectDetection)
     for name, parameter in fresh.named_parameters():
