@@ -16,6 +16,11 @@ from PIL import Image
 from .display import on_black
 
 _FORMATS = ("WEBP", "GIF", "PNG")
+_PARTS, _EXACT = (
+    (1, 2, 3, 4),
+    0.1,
+)  # parts of the shortest duration to try, and the error of a duration that is let be
+_GIF_CLOCK = 10  # milliseconds to which GIF rounds durations down
 _UNTOLD = 100.0  # milliseconds of a frame without a duration, as browsers show it
 
 
@@ -33,15 +38,30 @@ def is_animated(image: Image.Image) -> bool:
 
 
 def times(image: Image.Image) -> tuple[float, list[int]]:
-    """Frames a second, and how often each stored frame is shown: the shortest duration is that of one frame."""
+    """Frames a second, and how often each stored frame is shown.
+
+    One frame lasts as long as the shortest duration, or a half, third or quarter of it where the others are then nearer
+    to whole numbers of frames. Durations are rounded by the formats (GIF: to 10 ms), so the rate comes from their sum.
+    """
     durations = []
     for index in range(_first(image), image.n_frames):  # type: ignore[attr-defined]
         image.seek(index)
         image.load()
         durations.append(float(image.info.get("duration") or _UNTOLD))
-    unit = min(durations)
-    ends = [math.floor(end / unit + 0.5) for end in np.cumsum(durations)]
-    return 1000 / unit, [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    lost = _GIF_CLOCK if image.format == "GIF" else 1
+    for parts in _PARTS:
+        units = [(min(durations) + rest) / parts for rest in range(lost)]
+        repeats = min((_repeats(durations, unit) for unit in units), key=lambda each: each[0])[1]
+        unit = sum(durations) / sum(repeats)
+        if all(abs(often * unit / each - 1) < _EXACT for often, each in zip(repeats, durations, strict=True)):
+            break
+    return 1000 * sum(repeats) / sum(durations), repeats
+
+
+def _repeats(durations: list[float], unit: float) -> tuple[float, list[int]]:
+    """How many units each duration is, at least 1; before it, by how much they are off in all."""
+    repeats = [max(1, math.floor(each / unit + 0.5)) for each in durations]
+    return sum(abs(often * unit - each) for often, each in zip(repeats, durations, strict=True)), repeats
 
 
 def frames(image: Image.Image, repeats: list[int]) -> Iterator[np.ndarray]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +25,17 @@ from .display import orientation, rgb, smaller_size, square_size, turned
 from .errors import SpatialAlignError, is_out_of_memory
 
 _SAME_SHAPE = 0.02  # difference of two ratios of width to height that still count as the same
+_EXACT = 1e-6  # frames by which a computed time may be off
 _FASTEST = 1000  # frames a second; a rate from here on is the clock of the file, not that of its frames
 _WHOLE = 0.8  # share of the announced pictures from which a file counts as whole: players drop some in trimmed clips
+_RUN_UP = 10  # seconds before a start from which to decode: some files have no index and are entered too late
 _NO_VIDEOS = ("tty", "bin", "adf", "idf", "xbin")  # FFmpeg would draw the letters of a text
 _STILL_BRANDS = ("avif", "heic", "heix", "mif1", "heim", "heis")
+_DAMAGE = (
+    *(av.error.FFmpegError, OSError, EOFError, ValueError),
+    *(SyntaxError, LookupError, struct.error, zlib.error, Image.DecompressionBombError),  # Pillow's
+)
+"""What libraries raise for damaged files."""
 _BESIDE = (
     "attached_pic",
     "timed_thumbnails",
@@ -84,7 +93,8 @@ def _opened(stack: contextlib.ExitStack, place: Path | io.BytesIO, name: str, pa
         if not animated.is_animated(image):
             raise SpatialAlignError(_picture(name))
         fps, repeats = animated.times(image)
-        return _taken(_guarded(animated.frames(image, repeats), name), fps, sum(repeats), part)
+        shown = _guarded(animated.frames(image, repeats), name)
+        return _taken(shown, name, fps, sum(repeats), part)
     container = stack.enter_context(av.open(_source(place)))
     kind = container.format.name
     if kind == "image2" or kind.endswith("_pipe"):
@@ -145,9 +155,9 @@ def _measured(source: str | io.BytesIO, index: int) -> tuple[int, float]:
 def _shown(container: Any, stream: Any, name: str, part: Part, fps: float) -> Iterator[np.ndarray]:
     shape: tuple[int, int] | None = None  # width and height of every frame, upright
     begin, end = _span(stream, part)
-    if part.start:
+    if begin is not None and part.start > _RUN_UP:
         with contextlib.suppress(av.error.FFmpegError):  # a raw stream is decoded from its start
-            container.seek(begin, stream=stream)
+            container.seek(begin - int(_RUN_UP / stream.time_base), stream=stream)
     seen = packets = last = 0
     for packet in container.demux(stream):
         packets += packet.size > 0
@@ -166,14 +176,12 @@ def _shown(container: Any, stream: Any, name: str, part: Part, fps: float) -> It
                 shape = smaller_size(*upright, part.short_side)
             elif abs(upright[0] * shape[1] / (upright[1] * shape[0]) - 1) > _SAME_SHAPE:
                 raise SpatialAlignError(
-                    f"The pictures of the video {name} change their shape: frame {seen} is {upright[0]} x {upright[1]}, "
-                    f"those before it {shape[0]} x {shape[1]}; cut it into one video for each shape."
+                    f"The pictures of the video {name} change their shape: frame {seen} is {upright[0]} x "
+                    f"{upright[1]}, those before it {shape[0]} x {shape[1]}; cut it into one video for each shape."
                 )
             yield turned(rgb(frame, *(shape[::-1] if turn[0] else shape)), *turn)
     if not seen and part.start:
-        raise SpatialAlignError(
-            f"The video {name} ends before second {part.start:g}; choose an earlier start."
-        )
+        raise SpatialAlignError(_ended(name, part))
     if not seen:
         raise SpatialAlignError(_damaged(name))
     wanted = _announced(container, stream, fps)
@@ -199,12 +207,14 @@ def _announced(container: Any, stream: Any, fps: float) -> int:
     return round((container.duration or 0) / av.time_base * fps)
 
 
-def _taken(frames: Iterator[np.ndarray], fps: float, count: int, part: Part) -> Clip:
+def _taken(frames: Iterator[np.ndarray], name: str, fps: float, count: int, part: Part) -> Clip:
     """A part of an animation, whose frames are evenly spaced."""
-    first = int(np.ceil(part.start * fps - 1e-6))
-    last = int(np.ceil((part.start + part.duration) * fps - 1e-6)) if part.duration else count
+    first = int(np.ceil(part.start * fps - _EXACT))
+    last = min(count, int(np.ceil((part.start + part.duration) * fps - _EXACT))) if part.duration else count
+    if first >= last:
+        raise SpatialAlignError(_ended(name, part))
     chosen = (frame for index, frame in enumerate(frames) if first <= index < last)
-    return Clip(fps, max(0, min(count, last) - first), (_resized(frame, part.short_side) for frame in chosen))
+    return Clip(fps, last - first, (_resized(frame, part.short_side) for frame in chosen))
 
 
 def _resized(frame: np.ndarray, short_side: int) -> np.ndarray:
@@ -226,14 +236,7 @@ def _told(name: str) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise SpatialAlignError(f"The video {name} may not be read; change its permissions.") from error
-    except (
-        av.error.FFmpegError,
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        Image.DecompressionBombError,
-    ) as error:
+    except _DAMAGE as error:
         if is_out_of_memory(error):
             raise
         raise SpatialAlignError(_damaged(name)) from error
@@ -242,6 +245,10 @@ def _told(name: str) -> Iterator[None]:
 def _source(place: Path | io.BytesIO) -> str | io.BytesIO:
     """What libraries open; bytes each time afresh, since every reader moves its own place in them."""
     return str(place) if isinstance(place, Path) else io.BytesIO(place.getvalue())
+
+
+def _ended(name: str, part: Part) -> str:
+    return f"The video {name} ends before second {part.start:g}; choose an earlier start."
 
 
 def _damaged(name: str) -> str:

@@ -14,8 +14,12 @@ from . import animated
 from .errors import SpatialAlignError
 
 SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .qt .mkv .webm .avi .mpg .mpeg .mpe .m2v .ts .mts .m2ts .vob .wmv .asf .flv .f4v .3gp .3g2 .ogv "
-    ".ogm .mxf .y4m .mjpg .mjpeg .dv .h264 .264 .h265 .265 .hevc .avifs".split()
+    (
+        *(".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"),
+        *(".mpe", ".m2v", ".ts", ".mts", ".m2ts", ".vob", ".wmv", ".asf", ".flv"),
+        *(".f4v", ".3gp", ".3g2", ".ogv", ".ogm", ".mxf", ".y4m", ".mjpg", ".mjpeg"),
+        *(".dv", ".h264", ".264", ".h265", ".265", ".hevc", ".avifs"),
+    )
 )
 """Names of video files."""
 _PICTURES = frozenset((".gif", ".webp", ".png", ".apng"))  # videos where they are animated
@@ -51,19 +55,23 @@ def find_videos(named: Iterable[Path]) -> Sources:
             found = _chosen(matches, repr(str(path)), path.suffix.lower(), skipped)
         else:
             raise SpatialAlignError(f"There is no video at {path}; check the path or make the video again.")
-        twice = [each for each in found if videos.setdefault(each.resolve(), each) != each]
-        skipped += _about(twice, "Taken once though named twice")
+        skipped += _about(
+            [each for each in found if each.resolve() in videos], "Taken once though named twice"
+        )
+        for each in found:
+            videos.setdefault(each.resolve(), each)
     return Sources(tuple(videos.values()), tuple(skipped))
 
 
 def _chosen(paths: Iterable[Path], where: str, asked: str, skipped: list[str]) -> list[Path]:
     """What is a video by its name, or has the suffix that was asked for."""
     videos, folders, others, stills = [], [], [], []
+    known = SUFFIXES | _PICTURES | ({asked} if asked else set())
     for path in sorted(paths, key=_natural):
         suffix = path.suffix.lower()
         if path.is_dir():
             folders.append(path)
-        elif path.name.startswith(".") or suffix not in SUFFIXES | _PICTURES | {asked}:
+        elif path.name.startswith(".") or suffix not in known:
             others.append(path)  # macOS keeps hidden "._clip.mp4" files beside clips
         elif suffix in _PICTURES and not _moves(path):
             stills.append(path)

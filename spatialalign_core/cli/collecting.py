@@ -47,8 +47,8 @@ def collect(options: argparse.Namespace) -> None:
         print(f"{run.video_path('base', parsed.prompt.id, seed)}: {outcome}")
     if failed:
         raise SpatialAlignError(
-            f"{len(failed)} of {len(sources.videos)} videos were not collected, for the reasons above; the others are in "
-            f"{run.folder}."
+            f"{len(failed)} of {len(sources.videos)} videos were not collected, for the reasons above; the others "
+            f"are in {run.folder}."
         )
 
 

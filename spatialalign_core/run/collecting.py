@@ -73,7 +73,7 @@ def collect_sample(
     if isinstance(frames, np.ndarray):  # looking at them costs less than writing them
         digest = hashlib.sha256()
         for frame in frames:
-            digest.update(np.ascontiguousarray(frame))
+            digest.update(np.ascontiguousarray(frame).data)
         if sample_state(video, fingerprint_of(frames.shape, digest.hexdigest())) == "whole":
             return "there already"
     digest, count, shape = hashlib.sha256(), 0, (0, 0, 3)
@@ -81,7 +81,7 @@ def collect_sample(
         with atomic_path(video) as temporary, VideoWriter(temporary, fps) as writer:
             for frame in frames:
                 picture = np.ascontiguousarray(frame)
-                digest.update(picture)
+                digest.update(picture.data)
                 writer.add(picture)
                 count, shape = count + 1, picture.shape
             if not count:
@@ -135,7 +135,8 @@ def _place(layout: RunLayout, prompt: DsrPrompt, seed: int) -> Path:
 
 def _moving(frames: Iterable[np.ndarray], file: Path) -> Iterator[np.ndarray]:
     count = 0
-    for count, frame in enumerate(frames, start=1):
+    for frame in frames:
+        count += 1
         yield frame
     if count == 1:
         raise SpatialAlignError(
