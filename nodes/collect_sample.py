@@ -12,12 +12,12 @@ from ..spatialalign_core.best import split_clips
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
-from ..spatialalign_core.video import to_uint8_frames
 from . import widgets
 from .pictures import frames_of, shown
 from .places import run_folder, working_in
 from .sentences import understood
 from .sockets import CATEGORY, PromptsSocket, RunSocket, RunSoFar
+from .video_input import frames_and_rate
 
 
 class CollectSample(io.ComfyNode):
@@ -104,9 +104,8 @@ class CollectSample(io.ComfyNode):
     ) -> io.NodeOutput:
         run = Run(_folder(run_folder))
         prompt = _prompt(prompts, sentence)
-        parts = None if video is None else video.get_components()
-        if parts is not None and images is None:
-            frames, fps = to_uint8_frames(parts.images), float(parts.frame_rate)
+        if video is not None and images is None:
+            frames, fps = frames_and_rate(video)
         else:
             frames = frames_of(images, video, "Collect Sample")
         batch = split_clips(frames, clips)

@@ -10,6 +10,7 @@ from comfy_api.latest import io, ui
 
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.video import to_uint8_frames
+from .video_input import frames_and_rate
 
 _COLUMNS = 5
 
@@ -32,7 +33,7 @@ def frames_of(images: torch.Tensor | None, video: Any | None, node: str) -> np.n
     """
     if (images is None) == (video is None):
         raise SpatialAlignError(f"Connect either images or a video to {node}, one of the two.")
-    return to_uint8_frames(images if images is not None else video.get_components().images)
+    return to_uint8_frames(images) if images is not None else frames_and_rate(video)[0]
 
 
 def shown(cls: type[io.ComfyNode], text: str, image: torch.Tensor | None = None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ..spatialalign_core.score import Score
 from ..spatialalign_core.score_view import score_view
 from ..spatialalign_core.tracks import Track
 from ..spatialalign_core.video import write_video
+from .video_input import rate
 
 _KEY = "spatialalign_score"
 _FPS = 8.0  # of frames that come without a rate of their own
@@ -46,7 +47,7 @@ def shrunk(picture: np.ndarray, count: int) -> np.ndarray:
 
 def rate_of(video: Any | None) -> float | None:
     """Frames a second of a connected video."""
-    return None if video is None else float(video.get_components().frame_rate)
+    return None if video is None else rate(video)
 
 
 def _saved(pictures: Iterable[np.ndarray], fps: float) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,8 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from .errors import SpatialAlignError
 from .files import atomic_path
+from .host_memory import free_host_memory
+from .video_file import WHOLE, Part, open_clip
 
 SHORT_SIDE = 240
 """Clips with a smaller short side are enlarged when written: players blur tiny clips and yuv420p halves their
@@ -21,80 +24,86 @@ colour."""
 
 _QUALITY = "12"  # x264's crf: visually lossless, so detectors see in the file what the model drew
 _MOST_ANNOUNCED = 1 << 33  # bytes of pictures that a file's header is believed to hold
+_ALWAYS_TRIED = 1 << 28  # bytes that are asked for without a look at what is free
 _BT709 = 1  # the number of BT.709 in matrix, primaries and transfer alike (ITU-T H.273)
 _LIMITED_RANGE = 1
 
 
 def write_video(path: str | Path, frames: np.ndarray, fps: float) -> None:
-    """Write an H.264 (yuv420p) mp4, whole or not at all.
+    """Write an H.264 (yuv420p) mp4, whole or not at all; see `VideoWriter`.
 
-    frames: uint8 (F, H, W, 3) RGB, F >= 1. fps: frames a second, above 0. A clip whose short side is under
-    `SHORT_SIDE` is enlarged by a whole factor without smoothing (64 x 96 becomes 256 x 384); odd sizes get
-    one repeated row or column. ValueError for other shapes or types, SpatialAlignError when the place cannot
-    be written.
+    frames: uint8 (F, H, W, 3) RGB, F >= 1. ValueError for other shapes or types, SpatialAlignError when the place
+    cannot be written.
     """
     frames = np.asarray(frames)
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
         raise ValueError(f"A video needs uint8 frames (F, H, W, 3), got {frames.dtype} {frames.shape}.")
+    check_rate(fps)
+    with atomic_path(path) as temporary, VideoWriter(temporary, fps) as writer:
+        for image in frames:
+            writer.add(image)
+
+
+def check_rate(fps: float) -> None:
+    """SpatialAlignError for an impossible number of frames a second."""
     if not (math.isfinite(fps) and fps > 0):
         raise SpatialAlignError(
             f"A video needs more than 0 frames a second, got {fps}; set fps to 16, for example."
         )
-    with atomic_path(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        stream: Any = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-        height, width = _even(_enlarged(frames[0])).shape[:2]
+
+
+class VideoWriter(contextlib.AbstractContextManager["VideoWriter"]):
+    """Writes an mp4 frame by frame.
+
+    fps: frames a second, above 0. A clip whose short side is under `SHORT_SIDE` is enlarged by a whole factor without
+    smoothing (64 x 96 becomes 256 x 384); odd sizes get one repeated row or column.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self._container: Any = av.open(str(path), "w", format="mp4")
+        self._stream: Any = self._container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        self._begun = False
+
+    def add(self, image: np.ndarray) -> None:
+        """The next frame, uint8 (H, W, 3) RGB, of the same size as the first."""
+        picture = np.ascontiguousarray(_even(_enlarged(image)))
+        if not self._begun:
+            self._begin(*picture.shape[:2])
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame = frame.reformat(
+            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        self._container.mux(self._stream.encode(frame))
+
+    def _begin(self, height: int, width: int) -> None:
+        stream, self._begun = self._stream, True
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.options = {"crf": _QUALITY, "preset": "veryfast"}
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED_RANGE
-        for image in frames:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(_even(_enlarged(image))), format="rgb24")
-            frame = frame.reformat(
-                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-            )
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        try:
+            if kind is None and self._begun:
+                self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
 
 
-def read_video(path: str | Path) -> tuple[np.ndarray, float]:
-    """All frames of a video file, uint8 (F, H, W, 3) RGB, and its frames a second.
+def read_video(source: str | Path | io.BytesIO, part: Part = WHOLE) -> tuple[np.ndarray, float]:
+    """All frames of a video file as it is shown, uint8 (F, H, W, 3) RGB, and its frames a second.
 
-    SpatialAlignError naming the file when it is missing, empty, damaged or holds no picture.
+    Errors as `open_clip`; also SpatialAlignError when the frames do not fit into the memory.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise SpatialAlignError(f"There is no video at {path}; check the path or make the video again.")
-    if path.stat().st_size == 0:
-        raise SpatialAlignError(f"The video {path} is empty (0 bytes); make or copy it again.")
-    damaged = f"The video {path} cannot be read, it is damaged or not a video; make or copy it again."
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise SpatialAlignError(
-                    f"The file {path} holds no pictures, only sound or data; choose a video file."
-                )
-            stream = container.streams.video[0]
-            frames = np.empty((0, 0, 0, 3), dtype=np.uint8)
-            count = 0
-            for frame in container.decode(stream):
-                if frame.is_corrupt:
-                    raise SpatialAlignError(damaged)
-                picture = frame.to_ndarray(format="rgb24")
-                if count == len(frames):  # once only, where the file says how many there are
-                    frames = _roomier(frames[:count], picture.shape, stream.frames)
-                if picture.shape != frames.shape[1:]:
-                    raise SpatialAlignError(damaged)
-                frames[count] = picture
-                count += 1
-            fps = float(stream.average_rate or stream.guessed_rate or 0)
-        if not count or fps <= 0:
-            raise SpatialAlignError(damaged)
-        return frames[:count], fps
-    except PermissionError as error:
-        raise SpatialAlignError(f"The video {path} may not be read; change its permissions.") from error
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise SpatialAlignError(damaged) from error
+    with open_clip(source, part) as clip:
+        frames, count = np.empty((0, 0, 0, 3), dtype=np.uint8), 0
+        for picture in clip.frames:
+            if count == len(frames):  # once only, where the file says how many there are
+                frames = _roomier(frames[:count], picture.shape, clip.count, source)
+            frames[count] = picture
+            count += 1
+        return frames[:count], clip.fps
 
 
 def read_stills(path: str | Path, count: int) -> list[np.ndarray]:
@@ -102,15 +111,13 @@ def read_stills(path: str | Path, count: int) -> list[np.ndarray]:
 
     Holds no more than these in memory where the file says how long it is. Errors as `read_video`.
     """
-    path = Path(path)
-    with contextlib.suppress(av.error.FFmpegError, OSError, ValueError), av.open(str(path)) as container:
-        length = container.streams.video[0].frames if container.streams.video else 0
-        wanted = _evenly(length, count)
-        pictures = enumerate(container.decode(video=0)) if length else iter(())
-        found = [frame.to_ndarray(format="rgb24") for index, frame in pictures if index in wanted]
-        if length and len(found) == len(wanted):
+    with open_clip(path) as clip:
+        wanted = _evenly(clip.count, count)
+        pictures = enumerate(clip.frames) if clip.count else iter(())
+        found = [picture.copy() for index, picture in pictures if index in wanted]
+        if clip.count and len(found) == len(wanted):
             return found
-    frames, _ = read_video(path)  # which also says what is wrong with it
+    frames, _ = read_video(path)
     return [frames[index] for index in sorted(_evenly(len(frames), count))]
 
 
@@ -139,13 +146,22 @@ def to_uint8_frames(images: Any) -> np.ndarray:
     return np.rint(np.clip(np.nan_to_num(array, nan=0.0), 0.0, 1.0) * 255).astype(np.uint8)
 
 
-def _roomier(frames: np.ndarray, shape: tuple[int, ...], announced: int) -> np.ndarray:
+def _roomier(frames: np.ndarray, shape: tuple[int, ...], announced: int, source: object) -> np.ndarray:
     """The same frames with room for more: as many as the file announces, or half as many again.
 
     A list of pictures and the array made of it would hold a long clip twice.
     """
-    believable = announced if announced * math.prod(shape) <= _MOST_ANNOUNCED else 0
-    larger = np.empty((max(believable, len(frames) * 3 // 2, len(frames) + 16), *shape), dtype=np.uint8)
+    size = math.prod(shape)
+    believable = announced if announced * size <= max(_MOST_ANNOUNCED, free_host_memory()) else 0
+    count = max(believable, len(frames) * 3 // 2, len(frames) + 16)
+    needed = max(count, announced) * size
+    if needed > free_host_memory() and needed > _ALWAYS_TRIED:
+        raise SpatialAlignError(
+            f"The video {source} does not fit into the memory: its {max(count, announced)} frames of {shape[1]} x "
+            f"{shape[0]} need {needed / 2**30:.1f} GiB, and {free_host_memory() / 2**30:.1f} GiB are free. Take a part "
+            "of it or a smaller copy: `collect` on the command line has --start, --duration and --short-side."
+        )
+    larger = np.empty((count, *shape), dtype=np.uint8)
     larger[: len(frames)] = frames if len(frames) else 0
     return larger
 

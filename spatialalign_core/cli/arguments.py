@@ -102,9 +102,12 @@ def _videos(parser: argparse.ArgumentParser, steps: str) -> None:
 def _collect(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     add = parser.add_argument
-    add("videos", nargs="+", type=paths.written, metavar="VIDEO", help="video files")
+    add("videos", nargs="+", type=paths.written, metavar="VIDEO", help="files, folders, or patterns")
     add("--sentence", required=True, metavar="TEXT", help="what they were asked to show")
     add("--seed", type=int, default=0, metavar="N", help="number of the first; the others follow (default 0)")
+    add("--start", type=float, default=0.0, metavar="SECONDS", help="leave out what comes before (default 0)")
+    add("--duration", type=float, default=0.0, metavar="SECONDS", help="take only so much (default: all)")
+    add("--short-side", type=int, metavar="PIXELS", help="make larger videos so small (default: as they are)")
 
 
 def _detect(parser: argparse.ArgumentParser) -> None:

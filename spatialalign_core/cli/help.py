@@ -57,8 +57,15 @@ HELP: dict[str, tuple[str, str]] = {
         `detect`, `score`, `pairs` and `train` go on from them. Their latents are encoded by `pairs`, with the model
         that is to learn; all videos of a run must be of one size and length.
 
+        VIDEO is a file, a folder (all videos that lie in it, by name) or a pattern in quotes; what is skipped is told.
+        Also animated WebP, GIF and PNG. Videos are taken as players show them: turned as the phone was held, with
+        square pixels. A video that cannot be read keeps its seed and is told, the others are taken.
+
         Examples:
           collect runs/own clip1.mp4 clip2.mp4 --sentence "a cat is on the left of a box, then it jumps on top of it"
+          collect runs/own clips --sentence "..."                       all videos of the folder
+          collect runs/own "clips/*.mp4" --sentence "..."
+          collect runs/own phone.mov --start 12 --duration 5 --short-side 480 --sentence "..."
           collect runs/own clip9.mp4 --seed 9 --sentence "..."
         """,
     ),

@@ -20,6 +20,7 @@ from ..errors import SpatialAlignError, StopRequested, full_memory_sentence, is_
 from ..files import why_not
 from .arguments import build_parser
 from .chosen import generate_settings, load_model, train_settings, workers_of_options
+from .collecting import collect
 from .console import TERMINAL, Console, Stopped, drive, stopped
 from .reading import read
 from .training import control, rounds, train
@@ -126,21 +127,6 @@ def generate(options: argparse.Namespace) -> int:
         GenerateOptions(options.memory, compile=options.compile),
     )
     return drive(stage, run.folder / "samples" / options.set)
-
-
-def collect(options: argparse.Namespace) -> None:
-    """Take videos of another program into a run."""
-    from ..run import Run
-    from ..sentence import parse_sentence
-    from ..video import read_video
-
-    parsed = parse_sentence(options.sentence)
-    if parsed.prompt is None:
-        raise SpatialAlignError(" ".join(parsed.not_understood))
-    run = Run(options.run)
-    for seed, video in enumerate(options.videos, start=options.seed):
-        outcome = run.collect(parsed.prompt, seed, *read_video(video))
-        print(f"{run.video_path('base', parsed.prompt.id, seed)}: {outcome}")
 
 
 def detect(options: argparse.Namespace) -> int:

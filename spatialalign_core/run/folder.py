@@ -8,7 +8,7 @@ made again with a warning. So a stage can be stopped or killed at any instant, a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,9 @@ from ..progress import Progress
 from ..prompts import Combination, DsrPrompt, write_prompts
 from ..train.ranks import ALONE, Ranks
 from ..train.settings import TrainSettings
+from ..video_file import WHOLE, Part
 from .choosing import choose, rule
-from .collecting import Collected, collect_sample, with_prompt
+from .collecting import Collected, collect_file, collect_sample, with_prompt
 from .comparing import Side, compare_stage
 from .encoders import ModelEncoder, last_export
 from .held_out import HeldOutCheck, look
@@ -77,12 +78,17 @@ class Run(RunLayout):
         and seed is replaced. SpatialAlignError for one that Generate made, and as `video.write_video`.
         """
         with self._writing():
-            known = self.prompts() if self.prompts_file.exists() else []
-            prompts = with_prompt(known, prompt)
-            outcome = collect_sample(self, prompt, seed, frames, fps, latents)
-            if len(prompts) > len(known):
-                write_prompts(self.prompts_file, prompts)
-            return outcome
+            return self._with_its_prompt(
+                prompt, lambda: collect_sample(self, prompt, seed, frames, fps, latents)
+            )
+
+    def collect_file(self, prompt: DsrPrompt, seed: int, file: str | Path, part: Part = WHOLE) -> Collected:
+        """The same with a video file, as it is shown, or a part of it. Needs the memory of a few frames only.
+
+        Errors as `collect` and `video_file.open_clip`, also for a file with one frame.
+        """
+        with self._writing():
+            return self._with_its_prompt(prompt, lambda: collect_file(self, prompt, seed, Path(file), part))
 
     def generate(
         self,
@@ -298,6 +304,14 @@ class Run(RunLayout):
         model loads."""
         for name in ("", *names):
             check_folder(self.folder / name, name or "the run")
+
+    def _with_its_prompt(self, prompt: DsrPrompt, work: Callable[[], Collected]) -> Collected:
+        known = self.prompts() if self.prompts_file.exists() else []
+        prompts = with_prompt(known, prompt)
+        outcome = work()
+        if len(prompts) > len(known):
+            write_prompts(self.prompts_file, prompts)
+        return outcome
 
     def _collected_prompts(self) -> list[DsrPrompt]:
         if not self.prompts_file.exists():

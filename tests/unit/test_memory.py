@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from spatialalign_core import host_memory
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import VideoModel
 from spatialalign_core.models.families.wan import Wan21
@@ -281,8 +282,8 @@ def test_limits_of_control_groups(
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "groups").write_text(groups)
-    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
-    monkeypatch.setattr(memory, "_GROUPS_OF_PROCESS", tmp_path / "groups")
+    monkeypatch.setattr(host_memory, "_GROUPS", tmp_path)
+    monkeypatch.setattr(host_memory, "_GROUPS_OF_PROCESS", tmp_path / "groups")
     found = memory.free_memory(torch.device("cpu"))
     assert found == free if free is not None else found > 2**20
 
