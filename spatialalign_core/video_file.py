@@ -74,7 +74,7 @@ def open_clip(source: str | Path | io.BytesIO, part: Part = WHOLE) -> Iterator[C
     missing, empty, damaged, cut short, no video, or when the shape of its pictures changes.
     """
     place = Path(source) if isinstance(source, (str, Path)) else source
-    name = str(place) if isinstance(place, Path) else "in memory"
+    name = str(place) if isinstance(place, Path) else "<bytes>"
     if isinstance(place, Path):
         if not place.is_file():
             raise SpatialAlignError(f"There is no video at {place}; check the path or make the video again.")

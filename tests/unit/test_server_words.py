@@ -201,7 +201,8 @@ def _of_exports() -> Iterator[str]:
 @functools.cache
 def _sentences() -> set[str]:
     written = [text for file in _FILES for text in _strings(file)]
-    written += [text for text in _strings("video.py", errors=True) if not text.startswith(_PICTURES)]
+    for file in ("video.py", "video_file.py"):
+        written += [text for text in _strings(file, errors=True) if not text.startswith(_PICTURES)]
     mostly = [
         text[:-1] + " (mostly: the 8 was not found)"
         for text in written
