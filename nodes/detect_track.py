@@ -105,8 +105,9 @@ class DetectTrack(io.ComfyNode):
         finder, mask_tracker = watched(
             loaded.detector, loaded.mask_tracker, cls.hidden.unique_id, len(frames)
         )
+        rate = rate_of(video)
         with loaded.in_use():
-            track = detect_track(finder, frames, *words, find_rule(rule), keep_masks, mask_tracker)
+            track = detect_track(finder, frames, *words, find_rule(rule), keep_masks, mask_tracker, rate)
         track = with_others(track, finder.found)
         text = describe_track(track) + understood_text(loaded)
         prompt = understood(sentence) if sentence.strip() else None
@@ -119,7 +120,7 @@ class DetectTrack(io.ComfyNode):
             track,
             None if prompt is None else prompt.change,
             score,
-            rate_of(video),
+            rate,
         )
         return io.NodeOutput(
             track,

@@ -16,11 +16,13 @@ from ..spatialalign_core.detect.validity import find_rule
 from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import obeys, score_track
+from ..spatialalign_core.summary import asked_for
 from . import external_detections, widgets
 from .driving import WatchedDetector, WatchedTracker
 from .external_detections import External, understood_text
 from .pictures import frames_of, shown, strip, to_image
-from .sentences import understood
+from .score_chart import rate_of
+from .sentences import remarks, understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector
 
 _NAME = "Pick Best"
@@ -102,20 +104,24 @@ class PickBest(io.ComfyNode):
         }
         scores, read = [], ""
         bar = comfy.utils.ProgressBar(sum(map(len, videos)), node_id=cls.hidden.unique_id)
-        for each, external in zip(videos, External.of_clips(_NAME, given, [*map(len, videos)]), strict=True):
+        rates = [rate_of(each) for each in video] if video else [None] * len(videos)
+        of_clips = External.of_clips(_NAME, given, [*map(len, videos)])
+        for each, rate, external in zip(videos, rates, of_clips, strict=True):
             loaded = external.detector(
                 _NAME, words, each, (box_format or [AUTO])[0], detector[0] if detector else None
             )
             finder = WatchedDetector(loaded.detector, bar)
             mask_tracker = None if loaded.mask_tracker is None else WatchedTracker(loaded.mask_tracker)
             with loaded.in_use():
-                track = detect_track(finder, each, *words, find_rule(rule[0]), mask_tracker=mask_tracker)
+                track = detect_track(
+                    finder, each, *words, find_rule(rule[0]), mask_tracker=mask_tracker, fps=rate
+                )
             scores.append(score_track(track, prompt.change))
             read = understood_text(loaded)
         best = pick_best(scores)
         dsr = scores[best].dsr
         table = score_table(scores, best, prompt)
-        text = f"{best_words(scores, best, prompt)}\n{table}{read}"
+        text = f"{asked_for(prompt)}\n{best_words(scores, best, prompt)}\n{table}{read}{remarks(sentence[0])}"
         rows = [(line, strip(each)) for line, each in zip(table.splitlines(), videos, strict=True)]
         picture = to_image(contact_sheet(rows))
         return io.NodeOutput(

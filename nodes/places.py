@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePath
@@ -26,6 +27,7 @@ from ..spatialalign_core.detect.loading import DETECTORS, MASK_TRACKERS, is_name
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.files import atomic_path, check_writable, fingerprint, linked, name_fault, safe_name
 from ..spatialalign_core.models.loading import BUNDLED
+from ..spatialalign_core.models.original_folders import is_model_folder
 
 _NO_FILE = "none"
 NO_LORA = "none"
@@ -46,10 +48,14 @@ def runs_folder() -> Path:
 def run_folder(name: str) -> Path:
     """Folder of a run: output/spatialalign/<name>. SpatialAlignError for anything but a plain name."""
     plain = name.strip()
-    if plain.startswith(".") or (name_fault(plain) and not _there(plain)):
+    if not plain or plain.startswith(".") or re.search(r"[/\\\x00]", plain):
         raise SpatialAlignError(
             f"run_folder must be a plain name such as 'my run', without '..' or slashes, and not {name!r}; "
             "it lies in ComfyUI's output folder under 'spatialalign'."
+        )
+    if name_fault(plain) and not _there(plain):
+        raise SpatialAlignError(
+            f"{name!r} cannot name the run_folder, because {name_fault(plain)}; choose another name."
         )
     return linked(runs_folder(), plain)
 
@@ -122,13 +128,13 @@ def _listed(name: str) -> Path:
 
 
 def model_names() -> list[str]:
-    """Bundled models, then the folders in diffusers layout under models/diffusers."""
+    """Bundled models, then folders under models/diffusers: in diffusers layout, or as their authors publish them."""
     found = [
         folder.name
         for root in folder_paths.get_folder_paths("diffusers")
         if Path(root).is_dir()
         for folder in sorted(Path(root).iterdir())
-        if (folder / "model_index.json").is_file()
+        if folder.is_dir() and is_model_folder(folder)
     ]
     return [*BUNDLED, *(name for name in dict.fromkeys(found) if name not in BUNDLED)]
 
@@ -139,7 +145,7 @@ def model_folder(name: str) -> str | Path:
         return name
     # Only what the listing found, so that no path gets in; links that the artist made in models/ are welcome.
     for root in folder_paths.get_folder_paths("diffusers") if name in model_names() else ():
-        if (Path(root) / name / "model_index.json").is_file():
+        if (Path(root) / name).is_dir() and is_model_folder(Path(root) / name):
             return Path(root) / name
     raise SpatialAlignError(
         f"There is no model {name!r}; put a folder in diffusers layout into models/diffusers, or choose 'pocket'."

@@ -19,7 +19,7 @@ from .driving import watched
 from .external_detections import External, understood_text
 from .pictures import frames_of, shown, to_image
 from .score_chart import chart_of, rate_of, shrunk
-from .sentences import understood
+from .sentences import remarks, understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector
 
 _NAME = "Score Video"
@@ -93,11 +93,12 @@ class ScoreVideo(io.ComfyNode):
         finder, mask_tracker = watched(
             loaded.detector, loaded.mask_tracker, cls.hidden.unique_id, len(frames)
         )
+        rate = rate_of(video)
         with loaded.in_use():
-            track = detect_track(finder, frames, *words, find_rule(rule), mask_tracker=mask_tracker)
+            track = detect_track(finder, frames, *words, find_rule(rule), mask_tracker=mask_tracker, fps=rate)
         track = with_others(track, finder.found)
         score = score_track(track, prompt.change)
-        text = describe_score(prompt, track, score) + understood_text(loaded)
+        text = describe_score(prompt, track, score) + understood_text(loaded) + remarks(sentence)
         annotated = annotate(frames, track)
         previews = (shrunk(picture, len(annotated)) for picture in annotated)
         return io.NodeOutput(
@@ -107,5 +108,5 @@ class ScoreVideo(io.ComfyNode):
             to_image(annotated),
             text,
             obeys(score),
-            ui={**shown(cls, text), **chart_of(previews, track, prompt.change, score, rate_of(video))},
+            ui={**shown(cls, text), **chart_of(previews, track, prompt.change, score, rate)},
         )

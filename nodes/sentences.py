@@ -13,3 +13,8 @@ def understood(sentence: str) -> DsrPrompt:
     if parsed.prompt is None:
         raise SpatialAlignError(" ".join(parsed.not_understood))
     return parsed.prompt
+
+
+def remarks(sentence: str) -> str:
+    """What of an understood sentence plays no part in the score: a line for each remark, none without any."""
+    return "".join(f"\n{remark}" for remark in parse_sentence(sentence).not_understood)

@@ -64,9 +64,16 @@ def missing_download(name: str) -> Download | None:
 
 
 def tokenizer_folders() -> dict[str, Path]:
-    """Tokenizers that come with ComfyUI, for text encoders whose files hold none."""
+    """Tokenizers that come with ComfyUI or another pack, for text encoders whose files hold none."""
     root = Path(comfy.model_management.__file__).parent
+    # UMT5's comes with Kijai's wrapper, whose text encoder files hold none.
+    wrapped = [
+        place
+        for nodes in folder_paths.get_folder_paths("custom_nodes")
+        for place in sorted(Path(nodes).glob("*[wW]an[vV]ideo[wW]rapper*/configs/T5_tokenizer"))
+    ]
     return {
+        **({"umt5": wrapped[0]} if wrapped else {}),
         "t5": root / "text_encoders" / "t5_tokenizer",
         "llama": root / "text_encoders" / "llama_tokenizer",
         "clip-l": root / "sd1_tokenizer",

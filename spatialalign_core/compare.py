@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Literal
 
 from .detect.base import Detector, MaskTracker
@@ -12,6 +13,7 @@ from .models.base import GenerateSettings, VideoModel
 from .progress import Progress
 from .run import Run, Side
 from .run.comparing import check_sides
+from .train.lora import check_lora
 
 Part = Literal["generate", "detect", "score", "compare"]
 
@@ -47,20 +49,18 @@ def compare(
     run.prompts(plan.split)
     settings = plan.settings or model.defaults
     for side in (a, b):
-        yield (
-            "generate",
-            run.generate(
-                model,
-                plan.seeds,
-                plan.split,
-                side.set,
-                settings,
-                plan.batch_size,
-                side.lora,
-                side.strength,
-                workers,
-            ),
+        videos = run.generate(
+            model,
+            plan.seeds,
+            plan.split,
+            side.set,
+            settings,
+            plan.batch_size,
+            side.lora,
+            side.strength,
+            workers,
         )
+        yield "generate", _after_check(model, b.lora, videos) if side is a else videos
         yield (
             "detect",
             run.detect(detector, side.set, plan.split, plan.rule, plan.seeds, mask_tracker=mask_tracker),
@@ -68,3 +68,10 @@ def compare(
         yield "score", run.score(side.set, plan.split, plan.seeds)
     about = {"model": model.folder.name, **asdict(settings)}
     yield "compare", run.compare(a, b, plan.tau, plan.split, plan.seeds, settings=about)
+
+
+def _after_check(model: VideoModel, lora: Path | None, videos: Iterator[Progress]) -> Iterator[Progress]:
+    """The first side's videos; that the second side's LoRA does not fit is told before hours of work."""
+    if lora is not None:
+        check_lora(model, lora)
+    yield from videos

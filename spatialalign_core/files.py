@@ -133,6 +133,35 @@ def check_writable(target: Path, what: str) -> None:
             probe.unlink(missing_ok=True)
 
 
+def check_folder(folder: Path, what: str) -> None:
+    """Find out before long work whether `what` can be written into `folder`, there or to be made; makes nothing.
+
+    SpatialAlignError when the folder is read-only, the disk full, or a file stands in its place.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    probe = there / f".{uuid.uuid4().hex[:12]}.probe"
+    try:
+        probe.write_bytes(bytes(1 << 16))
+    except OSError as error:
+        why = why_not(error)
+        if why is None:
+            raise
+        raise SpatialAlignError(f"Cannot write {what} into {folder}: {why}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def last_step(done: str) -> Iterator[None]:
+    """Around the last write of long work: an error also says what is done already, a whole sentence."""
+    try:
+        yield
+    except (SpatialAlignError, OSError) as error:
+        why = str(error) if isinstance(error, SpatialAlignError) else f"{why_not(error) or error}."
+        raise SpatialAlignError(f"{why} {done}") from error
+
+
 def safe_name(text: str) -> str:
     """A file or folder name for any text: plain names stay as they are, others get a hash against collisions."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text)[:_LONGEST_NAME].strip(".") or "_"

@@ -24,6 +24,9 @@ GOOD = 0.7
 """The published threshold of the DSR-Score, as in accuracy@0.7."""
 END_SSR = 0.2
 """SSR at the start, or at the end, below which the subject is not where the sentence says."""
+_ENDS = 3  # frames that the score looks at on either end
+_OVER = 0.25  # share of the narrower width from which one thing is over or under the other
+_CLEARER = 0.05  # SSR by which another relation must be ahead to be the one that is seen
 
 End = Literal["initial_ssr", "final_ssr"]
 
@@ -34,7 +37,8 @@ Floats = NDArray[np.float64]
 class Score:
     """DSR-Score of one video and its four parts; all of them None when the video is INVALID, with the reason.
 
-    dsr is in 0..1; initial_ssr, final_ssr, initial_gap and final_gap are in -1..1.
+    dsr is in 0..1; initial_ssr, final_ssr, initial_gap and final_gap are in -1..1. missed: which ends are not where the
+    sentence says, as the boxes show it, see `missed_ends`; None where only the numbers are known.
     """
 
     valid: bool
@@ -45,6 +49,7 @@ class Score:
     initial_gap: float | None
     final_gap: float | None
     scored_frames: int
+    missed: tuple[End, ...] | None = None
 
 
 def ssr(subject_boxes: ArrayLike, object_boxes: ArrayLike, relation: Relation) -> Floats:
@@ -111,10 +116,11 @@ def score_tracks(
         _padded(first for first, _ in sequences), _padded(last for _, last in sequences)
     )
     scores = []
-    for track, numbers, count in zip(tracks, parts, counts, strict=True):
+    for track, change, numbers, count in zip(tracks, changes, parts, counts, strict=True):
         needed = least_frames(PUBLISHED_MIN_FRAMES, track.frames) if min_frames is None else min_frames
         reason = track.reason or _too_few(int(count), needed, track.frames)
-        scores.append(_score(reason, numbers, int(count)))
+        missed = None if reason else _missed(track, change)
+        scores.append(_score(reason, numbers, int(count), missed))
     return scores
 
 
@@ -166,13 +172,63 @@ def obeys(score: Score, tau: float = GOOD) -> bool:
 
 
 def missed_ends(score: Score) -> tuple[End, ...]:
-    """Which ends of a video are not where the sentence says; none of one without a score."""
+    """Which ends of a video are not where the sentence says; none of one without a score.
+
+    An end is right with an SSR of `END_SSR` or more there, and if that relation is the one that is seen, see
+    `is_seen`. Of scores without their boxes the SSR alone decides.
+    """
+    if score.missed is not None:
+        return score.missed
     ends: tuple[tuple[End, float | None], ...] = (
         ("initial_ssr", score.initial_ssr),
         ("final_ssr", score.final_ssr),
     )
     # Turned round, so that NaN counts as missed.
     return tuple(end for end, value in ends if value is not None and not value >= END_SSR)
+
+
+def _missed(track: Track, change: RelationChange) -> tuple[End, ...]:
+    frames = np.flatnonzero(_counted_frames(track))
+    # From the end inwards: the first of these frames is the outermost.
+    ends: tuple[tuple[End, Relation, NDArray[np.int64]], ...] = (
+        ("initial_ssr", change.initial, frames[:_ENDS]),
+        ("final_ssr", change.final, frames[::-1][:_ENDS]),
+    )
+    missed = []
+    for end, relation, at in ends:
+        subject, object = track.subject_boxes[at], track.object_boxes[at]
+        values = ssr(subject, object, relation)
+        # What is quick is only at the very end where it begins or stops; the mean of three frames is on the way.
+        if not max(values.mean(), values[0]) >= END_SSR or not is_seen(subject, object, relation):
+            missed.append(end)
+    return tuple(missed)
+
+
+def is_seen(subject_boxes: ArrayLike, object_boxes: ArrayLike, relation: Relation) -> bool:
+    """Whether a relation is the one that a person would name, in some frames, (N, 4) xyxy boxes each.
+
+    SSR calls everything that is higher in the picture "on top", such as what stands farther away. On top is what is
+    over the object: their widths overlap by a quarter of the narrower one, and between them is no more room than both
+    are high on average. What is over it, and more so than beside it, is not on its left or right, and the other way
+    round.
+    """
+    subject, object = (np.asarray(boxes, dtype=np.float64) for boxes in (subject_boxes, object_boxes))
+    means = {each: float(np.mean(ssr(subject, object, each))) for each in Relation}
+    over = is_over(subject, object)
+    if relation == Relation.TOP:
+        beside = max(means[Relation.LEFT], means[Relation.RIGHT])
+        return over and means[relation] >= beside - _CLEARER
+    return not over or means[relation] >= means[Relation.TOP] - _CLEARER
+
+
+def is_over(subject_boxes: ArrayLike, object_boxes: ArrayLike) -> bool:
+    """Whether the subject is over the object rather than only higher in the picture; boxes as for `is_seen`."""
+    subject, object = (np.asarray(boxes, dtype=np.float64) for boxes in (subject_boxes, object_boxes))
+    common = np.minimum(subject[:, 2], object[:, 2]) - np.maximum(subject[:, 0], object[:, 0])
+    narrower = np.minimum(subject[:, 2] - subject[:, 0], object[:, 2] - object[:, 0])
+    room = object[:, 1] - subject[:, 3]
+    height = (subject[:, 3] - subject[:, 1] + object[:, 3] - object[:, 1]) / 2
+    return bool(np.mean(common) >= _OVER * np.mean(narrower) and np.mean(room) <= np.mean(height))
 
 
 def obey_share(scores: Sequence[Score], tau: float = GOOD) -> float:
@@ -217,8 +273,8 @@ def _too_few(count: int, needed: int, frames: int) -> str | None:
     return f"only {count} of {frames} frames count; at least {needed} are needed"
 
 
-def _score(reason: str | None, numbers: Floats, count: int) -> Score:
+def _score(reason: str | None, numbers: Floats, count: int, missed: tuple[End, ...] | None) -> Score:
     if reason is not None:
         return Score(False, reason, None, None, None, None, None, count)
     dsr, initial, final, initial_gap, final_gap = numbers.tolist()
-    return Score(True, None, dsr, initial, final, initial_gap, final_gap, count)
+    return Score(True, None, dsr, initial, final, initial_gap, final_gap, count, missed)

@@ -1,10 +1,12 @@
-"""Scores for a file of boxes that somebody else detected: the layout of the published reference cases.
+"""Scores for a file of boxes that somebody else detected, in the layout of the published reference cases.
 
     {"width": 832, "height": 480, "cases": [{"id": ..., "relation": "LR", "subject": "cat", "object": "box",
      "frames": [{"frame": 0, "boxes": {"cat": [x0, y0, x1, y1], "box": [...]}}, ...]}, ...]}
 
 Boxes are xyxy pixels, y down. A frame lists the labels that were found; a missing label or a null box is an object
 that was not found, any other label is ignored. Frames count in the order of their numbers.
+
+A file with all detections of each frame has another layout, see `clips_file`.
 """
 
 from __future__ import annotations
@@ -17,10 +19,29 @@ from typing import Any
 
 import numpy as np
 
+from .clips_file import read_clips, score_clips
+from .detect import DEFAULT, Detection, DetectionRule, detect_track
+from .detect.given import GivenDetector
 from .errors import SpatialAlignError
 from .relations import RelationChange
-from .score import Floats, counted, obeys, score_published
+from .score import Floats, Score, counted, obeys, score_published, score_tracks
 from .tracks import Track
+
+
+def score_file(path: str | Path, rule: DetectionRule | None = None) -> list[dict[str, Any]]:
+    """Scores of all cases, or of all sentences on all clips, of a file in either layout.
+
+    rule: None means the rule that the layout is for: `published` for cases, `default` for clips. Rows as in
+    `score_cases_file` and `clips_file.score_clips`. SpatialAlignError for anything that cannot be read.
+    """
+    data = _read_json(path)
+    if "clips" in data and "cases" not in data:
+        return score_clips(read_clips(data, path), rule or DEFAULT)
+    if rule is None or rule.mode == "published":
+        return score_cases_file(path)
+    cases = [(name, _by_rule(track, rule), change) for name, track, change in read_cases(path)]
+    scores = score_tracks([track for _, track, _ in cases], [change for _, _, change in cases])
+    return [_row(name, score) for (name, _, _), score in zip(cases, scores, strict=True)]
 
 
 def score_cases_file(path: str | Path) -> list[dict[str, Any]]:
@@ -32,24 +53,35 @@ def score_cases_file(path: str | Path) -> list[dict[str, Any]]:
     """
     cases = read_cases(path)
     scores = score_published([track for _, track, _ in cases], [change for _, _, change in cases])
-    return [
-        {"id": name} | asdict(score) | {"obeys": obeys(score)}
-        for (name, _, _), score in zip(cases, scores, strict=True)
+    return [_row(name, score) for (name, _, _), score in zip(cases, scores, strict=True)]
+
+
+def _row(name: str, score: Score) -> dict[str, Any]:
+    return {"id": name} | asdict(score) | {"obeys": obeys(score)}
+
+
+def _by_rule(track: Track, rule: DetectionRule) -> Track:
+    """The boxes of a case as detections, judged by `rule`."""
+    limit = np.nanmax(np.concatenate([track.subject_boxes, track.object_boxes, np.ones((1, 4))]), axis=0)
+    width, height = (
+        round(max(side, far)) for side, far in zip((track.width, track.height), limit[2:], strict=True)
+    )
+    boxes = {track.subject: track.subject_boxes, track.object: track.object_boxes}
+    found = [
+        [Detection(noun, box[frame], 1.0) for noun, box in boxes.items() if np.isfinite(box[frame]).all()]
+        for frame in range(track.frames)
     ]
+    frames = np.broadcast_to(np.uint8(0), (track.frames, height, width, 3))
+    return detect_track(GivenDetector(found), frames, track.subject, track.object, rule) if found else track
 
 
 def read_cases(path: str | Path) -> list[tuple[str, Track, RelationChange]]:
     """Id, track and relation change of every case in the file. SpatialAlignError as in `score_cases_file`."""
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise SpatialAlignError(f"Cannot read the score file {path}: {error.strerror or error}.") from error
-    except (ValueError, RecursionError) as error:
-        raise SpatialAlignError(f"The score file {path} is not valid JSON: {error}.") from error
-    cases = data.get("cases") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or not isinstance(cases, list):
+    data = _read_json(path)
+    cases = data.get("cases")
+    if not isinstance(cases, list):
         raise SpatialAlignError(
-            f"The score file {path} has no list named 'cases'; see `score --help` for the layout."
+            f"The score file {path} has no list named 'cases' or 'clips'; see `score --help` for the layout."
         )
     result = []
     for index, case in enumerate(cases):
@@ -59,6 +91,17 @@ def read_cases(path: str | Path) -> list[tuple[str, Track, RelationChange]]:
             name = case.get("id", f"number {index + 1}") if isinstance(case, dict) else f"number {index + 1}"
             raise SpatialAlignError(f"Case {name} of the score file {path}: {error}") from error
     return result
+
+
+def _read_json(path: str | Path) -> dict[str, Any]:
+    """The object in the file; an empty one where there is something else, so that its keys are missed by name."""
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise SpatialAlignError(f"Cannot read the score file {path}: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise SpatialAlignError(f"The score file {path} is not valid JSON: {error}.") from error
+    return data if isinstance(data, dict) else {}
 
 
 def _read_case(case: Any, data: Mapping[str, Any]) -> tuple[str, Track, RelationChange]:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from .relations import Relation, RelationChange
-from .score import END_SSR, GOOD, Floats, Score, missed_ends, obeys, ssr, ssr_sequences
+from .score import END_SSR, GOOD, End, Floats, Score, is_over, missed_ends, obeys, ssr, ssr_sequences
 from .tracks import Track
 
 Answer = Literal["yes", "partly", "no"]
@@ -16,7 +16,7 @@ Answer = Literal["yes", "partly", "no"]
 _SIDES = {Relation.LEFT: "left", Relation.RIGHT: "right", Relation.TOP: "on top"}
 _GOALS = {Relation.LEFT: "to the left", Relation.RIGHT: "to the right", Relation.TOP: "on top"}
 _PLACES = {Relation.LEFT: "left of", Relation.RIGHT: "right of", Relation.TOP: "on top of"}
-# SSR of a place. Below the second an end is told as wrong, and no video with such an end obeys.
+# SSR of a place: clearly there, and only a little.
 _CLEARLY, _SOMEWHAT = 0.5, END_SSR
 _MUCH, _LITTLE = 0.25, 0.1  # gap: half of how far an SSR moved; 1 is from one side all the way to the other
 _ENDS = 3  # frames that the score looks at on either end
@@ -77,20 +77,20 @@ def score_parts(track: Track, change: RelationChange, score: Score) -> list[Part
     began, stopped = frames[:_ENDS], frames[-_ENDS:]
     start, end = _SIDES[change.initial], _SIDES[change.final]
     return [
-        _place("initial_ssr", f"starts {start}", "starts", score.initial_ssr, track, began),
+        _place("initial_ssr", f"starts {start}", "starts", score, track, began),
         _away(f"leaves {_leaving(change.initial)}", score.initial_gap, score.initial_ssr),
         _towards(f"goes {_GOALS[change.final]}", score.final_gap, float(last[stopped[-1]])),
-        _place("final_ssr", f"ends {end}", "stops", score.final_ssr, track, stopped),
+        _place("final_ssr", f"ends {end}", "stops", score, track, stopped),
     ]
 
 
-def _place(name: str, claim: str, verb: str, value: float, track: Track, frames: np.ndarray) -> Part:
-    if value >= _CLEARLY:
+def _place(name: End, claim: str, verb: str, score: Score, track: Track, frames: np.ndarray) -> Part:
+    value = getattr(score, name)
+    missed = name in missed_ends(score)
+    if value >= _CLEARLY and not missed:
         return Part(name, claim, "yes", "", value)
     where = place_words(track.subject_boxes[frames], track.object_boxes[frames], track.object)
-    if value >= _SOMEWHAT:
-        return Part(name, claim, "partly", f"it {verb} {where}", value)
-    return Part(name, claim, "no", f"it {verb} {where}", value)
+    return Part(name, claim, "no" if missed else "partly", f"it {verb} {where}", value)
 
 
 def _away(claim: str, gap: float, start: float) -> Part:
@@ -122,16 +122,24 @@ def _towards(claim: str, gap: float, end: float) -> Part:
 def place_words(subject: Floats, object: Floats, noun: str) -> str:
     """Where the subject is, such as "left of the box". subject, object: xyxy boxes of some frames, (N, 4).
 
-    Where both overlap, what reaches lower in the picture stands nearer to the camera.
+    Where both overlap, what reaches lower in the picture stands nearer to the camera, and what sticks out above it is
+    behind. What lies within the object's outline is not hidden by it: a cat on a couch, or one in front of it.
     """
     values = {relation: float(np.mean(ssr(subject, object, relation))) for relation in Relation}
+    below = -values[Relation.TOP]
+    if not is_over(subject, object):
+        # Only higher in the picture, perhaps farther away.
+        del values[Relation.TOP]
     relation = max(values, key=lambda each: values[each])
     if values[relation] >= _CLEARLY:
         return f"{_PLACES[relation]} the {noun}"
-    if -values[Relation.TOP] >= _CLEARLY:
+    if below >= _CLEARLY:
         return f"below the {noun}"
     if values[relation] >= _SOMEWHAT:
         return f"only a little {_PLACES[relation]} the {noun}"
+    within = (subject[:, :2] >= object[:, :2]).all() and (subject[:, 2:] <= object[:, 2:]).all()
+    if within and (subject[:, 3] < object[:, 3]).all():
+        return f"on or in front of the {noun}"
     lower = float(np.mean(subject[:, 3] - object[:, 3]))
     height = float(np.mean(object[:, 3] - object[:, 1]))
     return f"{'behind' if lower < -_NEARER * height else 'in front of'} the {noun}"

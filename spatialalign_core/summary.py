@@ -13,19 +13,24 @@ from .tracks import Track
 def describe_score(prompt: DsrPrompt, track: Track, score: Score) -> str:
     """What was asked, what was seen and how that scores; some short lines."""
     change = prompt.change
-    asked = (
-        f"Asked for: the {prompt.subject} {change.initial.place} the {prompt.object}, "
-        f"then {change.final.goal} the {prompt.object}."
-    )
     if score.dsr is None:
-        return f"{asked}\nNo score: {score.reason}.\n{_frames(track, score)}"
+        return f"{asked_for(prompt)}\nNo score: {score.reason}.\n{_frames(track, score)}"
     lines = [
-        asked,
+        asked_for(prompt),
         f"{verdict_words(score, change, prompt.object)} (the line is {GOOD}).",
         *(f"{part}." for part in map(_sentence, score_parts(track, change, score))),
         _frames(track, score),
     ]
     return "\n".join(lines)
+
+
+def asked_for(prompt: DsrPrompt) -> str:
+    """What was understood of the prompt, in one line."""
+    change = prompt.change
+    return (
+        f"Asked for: the {prompt.subject} {change.initial.place} the {prompt.object}, "
+        f"then {change.final.goal} the {prompt.object}."
+    )
 
 
 def describe_track(track: Track) -> str:

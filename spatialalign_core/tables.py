@@ -69,8 +69,10 @@ def read_table(path: str | Path, columns: Sequence[str]) -> list[dict[str, str]]
         raise SpatialAlignError(
             f"{path}, row {number + 1 - hidden}: this is not a CSV table ({error}); save it as 'CSV UTF-8' again."
         ) from error
-    if header is None:
-        _checked(path, *(first or (1, [])), columns)
+    if header is None and first is None:
+        raise SpatialAlignError(f"{path} is empty; it needs a header with {', '.join(columns)}.")
+    if header is None and first is not None:
+        _checked(path, *first, columns)
     return rows
 
 

@@ -22,15 +22,51 @@ PICKLED = (".pth", ".pt", ".ckpt", ".bin")
 WEIGHT_FILES = SAFETENSORS + PICKLED
 _LONGEST_HEADER = 100_000_000
 _SAMPLE = 1 << 16
-_WRAPPERS = ("model", "state_dict", "model_state_dict")
+_WRAPPERS = ("model", "state_dict", "model_state_dict", "module", "lora_state_dict", "weights")
+"""Under which trainers put the weights beside other things, one within the other in any order."""
+
+_PART = re.compile(
+    r"(.+)-(\d{5})-of-(\d{5})(\.safetensors)", re.I
+)  # how diffusers and transformers cut large files
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
+def parts_of(path: Path) -> list[Path]:
+    """The files of a model that is cut into several, by any of them; else the file alone.
+
+    SpatialAlignError when one is missing.
+    """
+    cut = _PART.fullmatch(path.name)
+    if cut is None:
+        return [path]
+    stem, _, count, suffix = cut.groups()
+    parts = [path.with_name(f"{stem}-{number:05d}-of-{count}{suffix}") for number in range(1, int(count) + 1)]
+    missing = [part.name for part in parts if not part.is_file()]
+    if missing:
+        raise SpatialAlignError(
+            f"{path} is one of {len(parts)} parts of a model, and {len(missing)} of them are missing ({missing[0]}); "
+            "copy or download them into the same folder."
+        )
+    return parts
+
+
+def first_part(path: Path) -> Path:
+    """The first file of a model that is cut into several, which stands for all; else the file itself."""
+    cut = _PART.fullmatch(path.name)
+    return path if cut is None else path.with_name(f"{cut[1]}-00001-of-{cut[3]}{cut[4]}")
+
+
+def is_later_part(path: Path) -> bool:
+    """Whether the file is a part of a model but not its first one, which may be missing."""
+    return path != (first := first_part(path)) and first.is_file()
+
+
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Key -> shape of every tensor in a weight file, without loading them. SpatialAlignError for a damaged file."""
+    """Key -> shape of every tensor in a weight file and its other parts, without loading them. SpatialAlignError for
+    a damaged file."""
     if path.suffix.lower() in SAFETENSORS:
-        return _safetensors_shapes(path)
+        return {key: shape for part in parts_of(path) for key, shape in _safetensors_shapes(part).items()}
     return {key: tuple(value.shape) for key, value in _unpickle(path, "meta").items()}
 
 
@@ -69,8 +105,9 @@ def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, 
 
 
 def weights_fingerprint(path: Path) -> str:
-    """Tells two weight files, or two folders of them, apart by sizes, headers and ends, and a folder by its JSON."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    """Tells two weight files with all their parts, or two folders of them, apart by sizes, headers and ends, and a
+    folder by its JSON."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else parts_of(path)
     parts: list[tuple[str, int, bytes]] = []
     for file in files:
         size = file.stat().st_size
@@ -127,14 +164,17 @@ def _unpickle(path: Path, device: str) -> dict[str, Any]:
     except Exception as error:  # a file of another kind can fail anywhere in the reader
         check_memory(error, path)
         raise _damaged(path, error) from error
-    for wrapper in _WRAPPERS:
-        if isinstance(loaded, dict) and isinstance(loaded.get(wrapper), dict):
-            loaded = loaded[wrapper]
+    while isinstance(loaded, dict) and (inner := _inner(loaded)) is not None:
+        loaded = inner
     if not isinstance(loaded, dict):
         raise SpatialAlignError(
             f"{path} holds a {type(loaded).__name__}, not weights; choose a checkpoint file."
         )
     return _bare({str(key): value for key, value in loaded.items() if isinstance(value, torch.Tensor)})
+
+
+def _inner(loaded: dict[Any, Any]) -> dict[Any, Any] | None:
+    return next((loaded[name] for name in _WRAPPERS if isinstance(loaded.get(name), dict)), None)
 
 
 def _bare(weights: dict[str, Any]) -> dict[str, Any]:

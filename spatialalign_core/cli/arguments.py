@@ -151,6 +151,11 @@ def _score(parser: argparse.ArgumentParser) -> None:
         "target", type=paths.written, metavar="RUN|FILE", help="a run folder, or a JSON file of boxes"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list")
+    parser.add_argument(
+        "--rule",
+        help="how boxes of a FILE become a video that counts: published or default, see `detect --help` (default: "
+        "published for cases, default for clips)",
+    )
     _set(parser)
     _split(parser)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import SpatialAlignError
+from .console import TERMINAL
 
 if TYPE_CHECKING:
     from ..models.base import GenerateSettings, VideoModel
@@ -46,7 +47,14 @@ def load_model(options: argparse.Namespace) -> VideoModel:
     from ..models.quiet import quiet_libraries
 
     quiet_libraries()
-    return load_video_model(options.model, options.device, expert=options.expert)
+    return told(load_video_model(options.model, options.device, expert=options.expert))
+
+
+def told(model: VideoModel) -> VideoModel:
+    """The model, after printing which files it was put together from, and what was left out or decided in doubt."""
+    if "\n" in model.description or model.folder.is_file():
+        print(model.description, file=TERMINAL)
+    return model
 
 
 def workers_of_options(options: argparse.Namespace) -> int | RayWorkers | None:

@@ -102,14 +102,19 @@ HELP: dict[str, tuple[str, str]] = {
         """
         The published DSR-Score, 0 to 1: is the subject at the first relation at the start, at the last one at the end,
         and did both change. A video obeys when it has at least 0.7 and the subject starts and ends where the sentence
-        says (SSR of 0.2 or more there). A video in which too little was found is INVALID.
+        says (SSR of 0.2 or more there; on top is over the object, not only higher in the picture). A video in which too
+        little was found is INVALID.
 
-        RUN scores the tracks of a run folder into scores.csv. FILE scores boxes that were detected elsewhere, by the
-        published rule of 20 counted frames:
+        RUN scores the tracks of a run folder into scores.csv. FILE scores boxes that were detected elsewhere: one box
+        of each in a frame, by the published rule of 20 counted frames,
           {"cases": [{"id": "a", "relation": "LR", "subject": "cat", "object": "box",
                       "frames": [{"frame": 0, "boxes": {"cat": [x0, y0, x1, y1], "box": [...]}}, ...]}, ...]}
-        --json prints [{id, valid, reason, dsr, initial_ssr, final_ssr, initial_gap, final_gap, scored_frames,
-        obeys}, ...].
+        or everything that a detector found in each frame, by the rule default (--rule published for the other):
+          {"clips": [{"id": "a", "width": 854, "height": 480, "fps": 24, "subject": "cat", "object": "box",
+                      "subject_detections": [[[x1, y1, x2, y2, score], ...], ...], "object_detections": [...],
+                      "sentences": [{"change": "LR"}, ...]}, ...]}
+        --json prints [{id, valid, reason, dsr, initial_ssr, final_ssr, initial_gap, final_gap, scored_frames, ...,
+        obeys}, ...]; id is "<clip>/<change>" for clips.
 
         Examples:
           score runs/first

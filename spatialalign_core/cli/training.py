@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import SpatialAlignError
-from .chosen import generate_settings, load_model, train_settings, workers_of_options
+from .chosen import generate_settings, load_model, told, train_settings, workers_of_options
 from .console import drive
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def train(options: argparse.Namespace) -> int:
     settings = train_settings(options)
     run.lora_path(options.name)  # a name that cannot be one and missing pairs are told before a model loads
     pairs = load_pairs(run.pairs_folder)
+    run.check_places("lora")
     device = device_of_launcher(
         torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     )
@@ -81,9 +82,11 @@ def _load_for_training(options: argparse.Namespace, device: torch.device, whole:
 
     quiet_libraries()
     if whole:
-        return load_video_model(options.model, device, expert=options.expert)
-    return load_video_model(
-        options.model, "cpu", usual_dtype(device), expert=options.expert, transformer_only=True
+        return told(load_video_model(options.model, device, expert=options.expert))
+    return told(
+        load_video_model(
+            options.model, "cpu", usual_dtype(device), expert=options.expert, transformer_only=True
+        )
     )
 
 
@@ -106,7 +109,9 @@ def rounds(options: argparse.Namespace) -> int:
     from ..run.rounds import RoundSettings
 
     run = Run(options.run)
-    run.prompts("held_out")  # missing prompts are told before a model loads
+    run.prompts("held_out")  # missing prompts and read-only places are told before a model loads
+    run.lora_path(options.name)
+    run.check_places("samples", "tracks", "pairs", "lora", "rounds")
     settings = RoundSettings(
         options.rounds,
         options.patience,

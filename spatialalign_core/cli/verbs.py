@@ -111,7 +111,8 @@ def generate(options: argparse.Namespace) -> int:
     from ..run import Run
 
     run = Run(options.run)
-    run.prompts(options.split)  # a missing prompt set is told before a model loads
+    run.prompts(options.split)  # a missing prompt set and a read-only place are told before a model loads
+    run.check_places("samples")
     model = load_model(options)
     stage = run.generate(
         model,
@@ -142,6 +143,7 @@ def detect(options: argparse.Namespace) -> int:
         if not isinstance(workers, RayWorkers):
             raise SpatialAlignError("Detection takes no number of workers; write ray, or ray:16.")
         workers = replace(workers, detector=options.detector)
+    run.check_places("tracks")
     detector = load_detector(options.detector)
     stage = run.detect(detector, options.set, options.split, rule, keep_masks=options.masks, workers=workers)
     return drive(stage, run.folder / "tracks" / options.set)
@@ -149,11 +151,18 @@ def detect(options: argparse.Namespace) -> int:
 
 def score(options: argparse.Namespace) -> int:
     """Score a run's tracks, or a file of boxes."""
-    if Path(options.target).is_dir():
-        return _score_run(options)
-    from ..score_file import score_cases_file
+    from ..detect.validity import find_rule
 
-    scores = score_cases_file(options.target)
+    rule = None if options.rule is None else find_rule(options.rule)
+    if Path(options.target).is_dir():
+        if rule is not None:
+            raise SpatialAlignError(
+                "--rule is for a file of boxes; what counts in a run is chosen by `detect --rule`."
+            )
+        return _score_run(options)
+    from ..score_file import score_file
+
+    scores = score_file(options.target, rule)
     if options.json:
         print(json.dumps(scores))
         return 0
@@ -202,6 +211,7 @@ def pairs(options: argparse.Namespace) -> int:
         for name, winner, loser in rulings:
             _rule_pair(run, name, winner, loser, keep)
     run.choose_pairs(settings, options.split)  # a missing score table is told before a model loads
+    run.check_places("pairs")
     code = drive(run.export_pairs(load_model(options), settings, options.split), run.pairs_folder)
     if code == 0:
         print(run.choose_pairs(settings, options.split).explanation)
@@ -226,6 +236,8 @@ def evaluate(options: argparse.Namespace) -> int:
     from ..run import Run
 
     run = Run(options.run)
+    run.prompts(options.split)
+    run.check_places()
     code = drive(run.evaluate(options.tau, options.split, options.seeds, options.bootstrap), run.report_html)
     if code == 0:
         print(json.dumps(_result(run.report_json)))
@@ -248,6 +260,7 @@ def compare(options: argparse.Namespace) -> int:
     a, b = side(options.lora_a, options.strength_a), side(options.lora_b, options.strength_b)
     check_sides(a, b)  # mistakes are told before a model loads
     run.prompts(options.split)
+    run.check_places("samples", "tracks", "comparisons")
     plan = ComparePlan(options.split, options.seeds, options.tau, options.batch, rule=find_rule(options.rule))
     detector = load_detector(options.detector)
     console = Console()

@@ -1,7 +1,9 @@
 """Of everything that was found: one box a thing, and of several things of one noun the one to follow.
 
-The thing to follow is a path through the frames with at most one detection a frame. Its worth is what it shows, big and
-sure detections, less what it would take to move like that; the best path is found by dynamic programming (Viterbi).
+A thing is a path through the frames with at most one detection a frame. The worth of a path is how sure its detections
+are, less what it would take to move like that; the best path is found by dynamic programming (Viterbi), the next one in
+what it leaves over. Of paths that are about as well detected the biggest is followed: a person in front, not one
+far behind. A big one that is detected now and then, and not surely, is no match for a small one that is.
 """
 
 from __future__ import annotations
@@ -14,20 +16,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Detection
-from .validity import DetectionRule
+from .validity import UNKNOWN, DetectionRule, Picture
 
 Floats = NDArray[np.float64]
 
 _SAME = 0.7  # IoU from which two boxes of one noun are one thing
 _SAME_PLACE = 0.9  # IoU from which two boxes of different nouns are one thing
 _MOST = 8  # candidates of a noun in a frame that are looked at, the surest first
-_STRAY = 0.1  # what moving by one's own size costs, next to 1 for a big sure detection: the nearer one is preferred
-_GROWTH = 0.35  # change of size, in powers of e, that costs nothing,
+_STRAY = (
+    0.1  # what moving by one's own size costs, next to 1 for a sure detection: the nearer one is preferred
+)
+_BIGGER = (
+    0.25  # power of the size in a detection's worth: of two that are about as sure the bigger is preferred
+)
+_GROWTH = 0.35  # change of size, in powers of e, that costs nothing from frame to frame,
+_SLOWLY = 0.1  # share of it that is added by each frame between two,
 _FADING = 0.9  # how much of its size a thing keeps at least from frame to frame
 _TOO_MUCH = 0.2  # and what more of it is a leap
 _LEAP = 0.25  # share of the clip that must be gained for a path to leap
+_AS_WELL = 0.5  # share of the best path's worth, and
+_AS_SURELY = 0.8  # of its mean confidence, from which a bigger thing is followed instead,
+_RIVAL = 0.35  # and share of the followed one's from which it leaves in doubt which is meant
 _AS_BIG = 0.75  # share of the followed one's size, and
 _AS_SURE = 0.5  # share of its confidence, from which another of its kind is as good a candidate
+_COVERED = 0.8  # share of the smaller box from which two nouns may be one thing, where one of them
+_LESS_SURE = 0.9  # is less sure than the same noun elsewhere
 
 
 def suppress(found: Sequence[Sequence[Detection]]) -> list[list[Detection]]:
@@ -134,21 +147,25 @@ def candidates(found: Sequence[Sequence[Detection]], noun: str) -> Candidates:
     return Candidates(boxes, confidences, index)
 
 
-def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
-    """Which candidate to follow in each frame, (F,), -1 for none of them.
+def best_path(
+    things: Candidates, rule: DetectionRule, picture: Picture = UNKNOWN
+) -> tuple[NDArray[np.int64], float]:
+    """Which candidate to follow in each frame, (F,), -1 for none of them; and the worth of that path.
 
     A step within the rule's reach costs next to nothing, beyond it quickly as much as a leap, which has to gain a
-    quarter of the clip; so does a sudden change of size. Through a gap the reach grows with its length.
+    quarter of the clip; so does a sudden change of size, unless the picture's edge cuts off what is smaller. Through a
+    gap the reach grows with its length.
     """
     frames, width = things.index.shape
     path = np.full(frames, -1, dtype=np.int64)
     there = things.index >= 0
     if not there.any():
-        return path
+        return path, 0.0
     sizes, centres = things.sizes, things.centres
-    worth = things.confidences * np.minimum(1.0, sizes / np.quantile(sizes[there], 0.9))
+    worth = things.confidences * np.minimum(1.0, sizes / np.quantile(sizes[there], 0.9)) ** _BIGGER
     worth = np.where(there, worth, -np.inf)
-    speed, window = rule.speed(frames), rule.gap(frames) + 1
+    cut = picture.cut(things.boxes)
+    speed, window = rule.speed(frames, picture.fps), rule.gap(frames) + 1
     leap = max(1.5, _LEAP * frames)
 
     value = np.full((frames, width), -np.inf)
@@ -171,12 +188,15 @@ def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
             steps = (frame - at)[:, None]
             own = usual[at, which][:, None]
             way = np.linalg.norm(centres[at, which][:, None] - centres[frame], axis=-1)
-            way = way / np.sqrt(own * sizes[frame])
-            growth = np.abs(np.log(own / sizes[frame]))
-            cost = leap * (
-                np.maximum(0.0, way / (speed * steps) - 1) + np.maximum(0.0, growth - _GROWTH) / _TOO_MUCH
+            size = np.sqrt(own * sizes[frame])
+            growth = np.log(sizes[frame] / own)
+            part = np.where(growth > 0, cut[at, which][:, None], cut[frame])
+            growth = np.where(part, 0.0, np.abs(growth))
+            grown = np.maximum(0.0, growth - _GROWTH * (1 + _SLOWLY * (steps - 1))) / _TOO_MUCH
+            too_far = np.maximum(0.0, way / (speed * np.maximum(size * steps, picture.small)) - 1)
+            reached = (
+                value[at, which][:, None] - leap * np.minimum(too_far + grown, 1.0) - _STRAY * way / size
             )
-            reached = value[at, which][:, None] - np.minimum(cost, leap) - _STRAY * way
             reached = np.where(np.isnan(reached), -np.inf, reached)
             better = reached.max(0) > 0.0
             value[frame] = np.where(better, reached.max(0), 0.0)
@@ -185,29 +205,37 @@ def best_path(things: Candidates, rule: DetectionRule) -> NDArray[np.int64]:
             usual[frame] = np.maximum(sizes[frame], _FADING * earlier)
         value[frame] += worth[frame]
     place = int(value.argmax())
+    best = float(value.flat[place])
     while place >= 0:
         path[place // width] = place % width
         place = int(before.flat[place])
-    return path
+    return path, best
 
 
-def _filled_up(things: Candidates, path: NDArray[np.int64], rule: DetectionRule) -> NDArray[np.int64]:
-    """The path with candidates in its gaps that one of the gap's ends can have moved to.
+def _filled_up(
+    things: Candidates, path: NDArray[np.int64], rule: DetectionRule, picture: Picture
+) -> NDArray[np.int64]:
+    """The path with candidates in its gaps that one of the gap's ends can have moved to, or on the way between them.
 
     The best path may leave a few frames out to make the way between two places look slower than it was.
     """
     path, frames = path.copy(), len(path)
-    speed, sizes, centres = rule.speed(frames), things.sizes, things.centres
+    speed, sizes, centres = rule.speed(frames, picture.fps), things.sizes, things.centres
     at = np.flatnonzero(path >= 0)
     for start, end in itertools.pairwise(at.tolist()):
+        step = (centres[end, path[end]] - centres[start, path[start]]) / (end - start)
         for last, inside in ((start, range(start + 1, end)), (end, range(end - 1, start, -1))):
             for frame in inside:
                 if path[frame] >= 0 or not (things.index[frame] >= 0).any():
                     continue
                 here = last, path[last]
                 way = np.linalg.norm(centres[frame] - centres[here], axis=-1)
-                growth = np.abs(np.log(sizes[frame] / sizes[here]))
-                near = (way <= speed * abs(frame - last) * sizes[here]) & (growth <= 3 * _GROWTH)
+                far = speed * max(abs(frame - last) * sizes[here], picture.small)
+                same = np.abs(np.log(sizes[frame] / sizes[here])) <= 3 * _GROWTH
+                # What is flung is soon beyond any reach, but on its way to where it is seen next.
+                between = centres[start, path[start]] + (frame - start) * step
+                on_its_way = np.linalg.norm(centres[frame] - between, axis=-1) <= far + np.linalg.norm(step)
+                near = ((way <= far) | on_its_way) & same
                 if near.any():
                     path[frame] = int(np.where(near, way, np.inf).argmin())
                     last = frame
@@ -229,35 +257,90 @@ class Followed:
     elsewhere: NDArray[np.bool_]
 
 
-def follow(found: Sequence[Sequence[Detection]], noun: str, rule: DetectionRule) -> Followed:
-    """The most consistent thing of that noun, and whether there is a rival to it."""
+def follow(
+    found: Sequence[Sequence[Detection]],
+    noun: str,
+    rule: DetectionRule,
+    picture: Picture = UNKNOWN,
+    other_boxes: Floats | None = None,
+) -> Followed:
+    """The most consistent thing of that noun, and whether there is a rival to it.
+
+    other_boxes: (F, 4) of the other noun's thing. A less sure find in its very place is that thing under a wrong name.
+    """
     things = candidates(found, noun)
-    path = _filled_up(things, best_path(things, rule), rule)
+    paths = _paths(things, rule, picture)
+    if not paths:
+        boxes, confidences, picks = _along(things, np.full(len(found), -1, dtype=np.int64))
+        none = np.zeros(len(found), dtype=bool)
+        return Followed(picks, boxes, confidences, none, none.copy())
+    path, worth = paths.pop(_leading(things, paths))
     boxes, confidences, picks = _along(things, path)
     seen = path >= 0
     rival, elsewhere = np.zeros_like(seen), np.zeros_like(seen)
-    if seen.any():
-        left = things
-        for _ in range(things.index.shape[1]):
-            left = _without(left, path)
-            path = best_path(left, rule)
-            other = path >= 0
-            if not other.any():
-                break
-            # What flashes up for a moment is no thing.
-            other &= lasting(other, rule.gap(len(seen)) + 1)
-            if not other.any():
-                continue
-            other_boxes, other_confidences, _ = _along(left, path)
-            size = np.median(box_size(other_boxes[other])) / np.median(box_size(boxes[seen]))
-            sure = np.mean(other_confidences[other]) / np.maximum(np.mean(confidences[seen]), 1e-9)
-            if size >= _AS_BIG and sure >= _AS_SURE:
-                together = other & seen
-                if together.sum() > 0.2 * other.sum():
-                    rival |= together
-                else:
-                    elsewhere |= other & ~seen
+    for each, its_worth in paths:
+        # What flashes up for a moment is no thing.
+        other = lasting(each >= 0, rule.gap(len(seen)) + 1)
+        if not other.any():
+            continue
+        its_boxes, its_confidences, _ = _along(things, each)
+        size = np.median(box_size(its_boxes[other])) / np.median(box_size(boxes[seen]))
+        sure = np.mean(its_confidences[other]) / np.maximum(np.mean(confidences[seen]), 1e-9)
+        if size < _AS_BIG or sure < _AS_SURE:
+            continue
+        if (
+            sure < _LESS_SURE
+            and other_boxes is not None
+            and _same_place(its_boxes[other], other_boxes[other])
+        ):
+            continue
+        together = other & seen
+        if together.sum() <= 0.2 * other.sum():
+            elsewhere |= other & ~seen
+        elif its_worth >= _RIVAL * worth:
+            rival |= together
     return Followed(picks, boxes, confidences, rival, elsewhere)
+
+
+_Path = tuple[NDArray[np.int64], float]
+
+
+def _paths(things: Candidates, rule: DetectionRule, picture: Picture) -> list[_Path]:
+    """The best path, the best one through what it leaves over, and so on; each with its worth."""
+    paths: list[_Path] = []
+    left = things
+    for _ in range(things.index.shape[1] + 1):
+        path, worth = best_path(left, rule, picture)
+        if not (path >= 0).any():
+            break
+        path = _filled_up(left, path, rule, picture)
+        paths.append((path, worth))
+        left = _without(left, path)
+    return paths
+
+
+def _leading(things: Candidates, paths: Sequence[_Path]) -> int:
+    """Which path to follow: the first, or a bigger thing that is about as well detected beside it."""
+    first = paths[0][0] >= 0
+    least = _AS_SURELY * np.nanmean(_along(things, paths[0][0])[1])
+    sizes = []
+    for path, worth in paths:
+        seen = path >= 0
+        boxes, confidences, _ = _along(things, path)
+        beside = (seen & first).sum() > 0.5 * seen.sum()
+        as_well = worth >= _AS_WELL * paths[0][1] and np.nanmean(confidences) >= least
+        sizes.append(float(np.median(box_size(boxes[seen]))) if beside and as_well else 0.0)
+    return int(np.argmax(sizes))
+
+
+def _same_place(boxes: Floats, others: Floats) -> bool:
+    """Whether two things cover each other in most of the frames in which both are seen, (N, 4), (N, 4)."""
+    both = np.isfinite(others[:, 0])
+    low = np.maximum(boxes[both, :2], others[both, :2])
+    high = np.minimum(boxes[both, 2:], others[both, 2:])
+    smaller = np.minimum(box_size(boxes[both]), box_size(others[both])) ** 2
+    covered = np.clip(high - low, 0, None).prod(-1) >= _COVERED * smaller
+    return bool(len(covered)) and bool(covered.mean() > 0.5)
 
 
 def lasting(there: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import SpatialAlignError
 from ..weight_files import WEIGHT_FILES, read_shapes
 from .checkpoints import recognise_shapes
+from .other_models import OTHER_FOLDERS, other_model
 
 # ComfyUI's names for the folders under models/ that are searched.
 FOLDER_NAMES = ("grounding-dino", "sams", "sam2")
@@ -32,6 +33,7 @@ class Kind:
 
 _FOLDERS = {
     "grounding-dino": Kind("GroundingDINO", (DETECTOR,)),
+    "mm-grounding-dino": Kind("MM GroundingDINO", (DETECTOR,)),
     "sam2_video": Kind("SAM 2", (MASK_TRACKER, SEGMENTER)),
     "sam2": Kind("SAM 2 for single pictures", (SEGMENTER,)),
     "sam": Kind("SAM", (SEGMENTER,)),
@@ -119,6 +121,8 @@ def _recognise_folder(folder: Path) -> Kind:
         found = json.loads(config.read_text(encoding="utf-8"))["model_type"]
     except (OSError, ValueError, KeyError, TypeError):
         raise SpatialAlignError(f"{config} is damaged; copy or download the folder again.") from None
+    if found in OTHER_FOLDERS:
+        raise SpatialAlignError(f"{folder} holds {OTHER_FOLDERS[found]}.")
     if found not in _FOLDERS:
         raise SpatialAlignError(
             f"{folder} holds a {found!r} model, which is neither a GroundingDINO nor a SAM; choose another folder."
@@ -138,7 +142,9 @@ def _recognise_file(file: Path) -> Kind:
         known = ", ".join(WEIGHT_FILES)
         raise SpatialAlignError(f"{file} is no weight file; choose a folder or a file that ends in {known}.")
     shapes = read_shapes(file)
-    kind = recognise_shapes(shapes)
+    kind, other = recognise_shapes(shapes), other_model(shapes)
+    if other is not None:
+        raise SpatialAlignError(f"{file} holds {other}.")
     if kind is None and _is_transformers(shapes):
         raise SpatialAlignError(
             f"{file} is the weights of a model in transformers' layout and needs its config.json beside it; "

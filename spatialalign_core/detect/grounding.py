@@ -24,11 +24,15 @@ from .pretrained import load_pretrained
 
 BOX_THRESHOLD, TEXT_THRESHOLD = 0.4, 0.3  # the published ones
 _PIXELS = {"cuda": 1 << 24, "cpu": 1 << 18}  # of a batch after resizing, where its size is not given
-_MODEL_TYPE = "grounding-dino"
+# config.json's model_type -> transformers' class. MMDetection's has other weights and the same inputs and outputs.
+_CLASSES = {
+    "grounding-dino": "GroundingDinoForObjectDetection",
+    "mm-grounding-dino": "MMGroundingDinoForObjectDetection",
+}
 
 
 class GroundingDinoDetector:
-    """Finds nouns with a GroundingDinoForObjectDetection and its processor.
+    """Finds nouns with a GroundingDinoForObjectDetection, or MMGroundingDinoForObjectDetection, and its processor.
 
     device: where the model is brought. dtype: of the sums; default float16 on CUDA, else float32. batch_size: frames at
     a time; default as many as 0.26 million pixels hold (CUDA: 16 million). It is halved when memory runs out.
@@ -182,7 +186,7 @@ class GroundingDinoDetector:
 def _load(path: Path) -> tuple[Any, Any]:
     import json
 
-    from transformers import GroundingDinoForObjectDetection, GroundingDinoProcessor
+    import transformers
 
     if not path.is_dir():
         raise SpatialAlignError(
@@ -195,13 +199,18 @@ def _load(path: Path) -> tuple[Any, Any]:
         raise SpatialAlignError(
             f"{path} has no readable config.json, so it is no GroundingDINO in transformers' layout; choose another."
         ) from None
-    if kind != _MODEL_TYPE:
+    if kind not in _CLASSES:
         raise SpatialAlignError(
-            f"{path} holds a {kind!r} model, not a {_MODEL_TYPE!r} one; choose another folder."
+            f"{path} holds a {kind!r} model, not one of {', '.join(_CLASSES)}; choose another folder."
+        )
+    if not hasattr(transformers, _CLASSES[kind]):
+        raise SpatialAlignError(
+            f"{path} holds a {kind!r} model, which transformers {transformers.__version__} does not know; update "
+            "transformers in ComfyUI's environment, or use a grounding-dino folder."
         )
     try:
-        processor = GroundingDinoProcessor.from_pretrained(path, local_files_only=True)
-        model = load_pretrained(GroundingDinoForObjectDetection, path)
+        processor = transformers.GroundingDinoProcessor.from_pretrained(path, local_files_only=True)
+        model = load_pretrained(getattr(transformers, _CLASSES[kind]), path)
     except Exception as error:  # a wrong file can fail in any of three libraries
         check_memory(error, path)
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

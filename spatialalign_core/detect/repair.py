@@ -2,7 +2,8 @@
 
 Real things do not leap across the picture from one frame to the next, do not change places with each other, and do not
 go out like a lamp in the middle of the picture. Where a track does, either the video is wrong or the detector is, and
-neither gives a score to trust.
+neither gives a score to trust. But a ball that is kicked flies on, what is behind the other thing is hidden, and what
+comes back just where it has to be by then may only have been missed.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .candidates import box_size, iou
-from .validity import DetectionRule, first_run_of, video_reason
+from .validity import UNKNOWN, DetectionRule, Picture, first_run_of, video_reason
 
 Floats = NDArray[np.float64]
 
 _WHOLE = 0.8  # share of a thing's usual area from which it is seen whole
 _EDGE = 0.25  # nearer to the picture's edge than this many sizes it may have walked in or out
 _SWAPPED = 0.5  # IoU with the other's last box from which two have changed places
+_HIDDEN = 0.5  # share of a box inside the other's from which the other may hide it
+_FASTER = 1.5  # than just before or after, and in the same direction: no leap, but fast motion
+_ASTRAY = 1.0  # sizes that something may be off its own motion after it was not found for a while
+_RESIZED = 0.45  # change of size, in powers of e, that it may have had by then
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +58,12 @@ class Repaired:
     reason: str | None
 
 
-def repair(sights: Mapping[str, Sight], width: int, height: int, rule: DetectionRule) -> Repaired:
+def repair(sights: Mapping[str, Sight], picture: Picture, rule: DetectionRule) -> Repaired:
     """Fill the short gaps of subject and object and judge the clip; sights by noun, the subject first."""
     frames = len(next(iter(sights.values())).boxes)
     filled, bridged = {}, np.zeros(frames, dtype=bool)
     for noun, sight in sights.items():
-        filled[noun], gaps = bridge(sight, rule)
+        filled[noun], gaps = bridge(sight, rule, picture)
         bridged |= gaps
     reasons = _frame_reasons(filled)
     counts = [reason is None for reason in reasons]
@@ -67,15 +72,15 @@ def repair(sights: Mapping[str, Sight], width: int, height: int, rule: Detection
     reason = (
         video_reason(counts, crowded, first_run_of(counts, scaled.min_run), reasons, scaled)
         or _swap(sights)
-        or _leap(sights, rule)
+        or _leap(sights, rule, picture)
         or _elsewhere(sights, rule)
-        or _blink(sights, width, height, rule)
-        or _unseen_end(counts, rule)
+        or _blink(sights, rule, picture)
+        or _unseen_end(sights, counts, rule)
     )
     return Repaired(filled, bridged & np.array(counts, dtype=bool), reasons, reason)
 
 
-def bridge(sight: Sight, rule: DetectionRule) -> tuple[Sight, NDArray[np.bool_]]:
+def bridge(sight: Sight, rule: DetectionRule, picture: Picture = UNKNOWN) -> tuple[Sight, NDArray[np.bool_]]:
     """The sight with gaps of up to `rule.gap` frames filled by straight lines, and which frames those are.
 
     A gap is left open when the way across it is beyond the rule's reach. Confidences there are the lower of both ends'.
@@ -87,7 +92,9 @@ def bridge(sight: Sight, rule: DetectionRule) -> tuple[Sight, NDArray[np.bool_]]
     for start, end in itertools.pairwise(at):
         if not 1 < end - start <= rule.gap(frames) + 1:
             continue
-        if _sizes_moved(sight.boxes[start], sight.boxes[end]) > rule.speed(frames) * (end - start):
+        size = float(box_size(sight.boxes[[start, end]]).max())
+        way = np.linalg.norm(_centres(sight.boxes[end]) - _centres(sight.boxes[start]))
+        if way > rule.speed(frames, picture.fps) * max(size * (end - start), picture.small):
             continue
         inside = np.arange(start + 1, end)
         part = ((inside - start) / (end - start))[:, None]
@@ -144,24 +151,40 @@ def _swap(sights: Mapping[str, Sight]) -> str | None:
     return _between(f"the {subject} and the {object} change places", before, after, crossed & ~stayed)
 
 
-def _leap(sights: Mapping[str, Sight], rule: DetectionRule) -> str | None:
+def _leap(sights: Mapping[str, Sight], rule: DetectionRule, picture: Picture) -> str | None:
     """Leaps of one relative to the other, so that a panning or cutting camera that keeps both is none."""
     (subject, one), (object, other) = sights.items()
     frames = len(one.boxes)
     at = np.flatnonzero(one.seen & other.seen)
+    if len(at) < 2:
+        return None
     before, after = at[:-1], at[1:]
-    reach = rule.speed(frames) * (after - before)
-    centres = [(sight.boxes[:, :2] + sight.boxes[:, 2:]) / 2 for sight in (one, other)]
+    centres = [_centres(sight.boxes) for sight in (one, other)]
     relative = centres[0] - centres[1]
-    sizes = [_usual_size(sight.boxes[at])[:-1] for sight in (one, other)]
+    sizes = np.stack([_usual_size(sight.boxes[at])[:-1] for sight in (one, other)])
     own = [np.linalg.norm(c[after] - c[before], axis=-1) for c in centres]
     who = np.where(own[0] >= own[1], 0, 1)
-    way = np.linalg.norm(relative[after] - relative[before], axis=-1) / np.where(who == 0, *sizes)
+    # What a thing is placed by may be much bigger than itself: half way past a man is no leap of his racket.
+    size = np.maximum(np.where(who == 0, *sizes), sizes.mean(0))
+    velocity = (relative[after] - relative[before]) / (after - before)[:, None]
+    speed = np.linalg.norm(velocity, axis=-1)
+    reach = rule.speed(frames, picture.fps) * np.maximum(size, picture.small)
+    leaps = speed > np.maximum(reach, _FASTER * _pace_around(velocity))
     for index, noun in enumerate((subject, object)):
-        reason = _between(f"the {noun} jumps", before, after, (way > reach) & (who == index))
+        reason = _between(f"the {noun} jumps", before, after, leaps & (who == index))
         if reason:
             return reason
     return None
+
+
+def _pace_around(velocity: Floats) -> Floats:
+    """How fast it goes in the same direction just before or after each step, (N, 2) -> (N,); 0 where it turns."""
+    speed = np.linalg.norm(velocity, axis=-1)
+    straight = (velocity[1:] * velocity[:-1]).sum(-1) > 0.7 * speed[1:] * speed[:-1]
+    pace = np.zeros(len(speed))
+    pace[1:] = np.where(straight, speed[:-1], 0.0)
+    pace[:-1] = np.maximum(pace[:-1], np.where(straight, speed[1:], 0.0))
+    return pace
 
 
 def _usual_size(boxes: Floats) -> Floats:
@@ -179,32 +202,79 @@ def _elsewhere(sights: Mapping[str, Sight], rule: DetectionRule) -> str | None:
     return None
 
 
-def _blink(sights: Mapping[str, Sight], width: int, height: int, rule: DetectionRule) -> str | None:
-    """Gaps longer than `rule.blink`, with the whole thing seen on both sides of it and far from the picture's edge."""
-    for noun, sight in sights.items():
+def _blink(sights: Mapping[str, Sight], rule: DetectionRule, picture: Picture) -> str | None:
+    """Gaps longer than `rule.blink`, with the whole thing seen on both sides of it and far from the picture's edge.
+
+    Unless the other thing may hide it, or it comes back where it has to be by then: see `DetectionRule.missed`.
+    """
+    for (noun, sight), other in zip(sights.items(), reversed(list(sights.values())), strict=True):
         at = np.flatnonzero(sight.seen)
         if not len(at):
             continue
         boxes = sight.boxes
         areas = box_size(boxes) ** 2
+        hidden = _hidden(sight, other, rule)
         margin = _EDGE * np.median(box_size(boxes[at]))
-        room = np.concatenate([boxes[:, :2], np.array([width, height]) - boxes[:, 2:]], axis=1)
+        size = np.array([picture.width or np.inf, picture.height or np.inf])
+        room = np.concatenate([boxes[:, :2], size - boxes[:, 2:]], axis=1)
         inside = room.min(axis=1) >= margin
-        for start, end in itertools.pairwise(at):
-            if end - start - 1 <= rule.blink(len(boxes)):
+        for start, end in itertools.pairwise(at.tolist()):
+            missing = end - start - 1
+            if missing <= rule.blink(len(boxes)) or not (inside[start] and inside[end]):
                 continue
             usual = [np.median(areas[at[at <= start][-8:]]), np.median(areas[at[at >= end][:8]])]
-            whole = areas[start] >= _WHOLE * usual[0] and areas[end] >= _WHOLE * usual[1]
-            if whole and inside[start] and inside[end]:
+            if areas[start] < _WHOLE * usual[0] or areas[end] < _WHOLE * usual[1]:
+                continue
+            if missing <= rule.missed(len(boxes)) and _where_it_has_to_be(boxes, at, start, end):
+                continue
+            if missing - hidden[start + 1 : end].sum() > rule.blink(len(boxes)):
                 return f"the {noun} vanishes in frame {start + 2} and is back in frame {end + 1}"
     return None
 
 
-def _unseen_end(counts: Sequence[bool], rule: DetectionRule) -> str | None:
+def _where_it_has_to_be(boxes: Floats, at: NDArray[np.int64], start: int, end: int) -> bool:
+    """Whether it is after a gap as big as before, and in a place that its motion before or after leads to, or rest."""
+    sizes = box_size(boxes[[start, end]])
+    if abs(np.log(sizes[0] / sizes[1])) > _RESIZED:
+        return False
+    way = _centres(boxes[end]) - _centres(boxes[start])
+    led = [np.zeros(2)]
+    for around in (at[at <= start][-4:], at[at >= end][:4]):
+        if len(around) > 1:
+            moved = _centres(boxes[around[-1]]) - _centres(boxes[around[0]])
+            led.append(moved / (around[-1] - around[0]) * (end - start))
+    return bool(min(np.linalg.norm(way - each) for each in led) <= _ASTRAY * sizes.max())
+
+
+def _hidden(sight: Sight, other: Sight, rule: DetectionRule) -> NDArray[np.bool_]:
+    """Frames in which it is not seen and the other thing may be in front of it, (F,).
+
+    Between two sightings it is taken to move straight on, before and after all of them to rest; the other thing to be
+    where it was seen nearest in time, not too long ago.
+    """
+    hidden = np.zeros(len(sight.boxes), dtype=bool)
+    at, others, frames = np.flatnonzero(sight.seen), np.flatnonzero(other.seen), np.flatnonzero(~sight.seen)
+    if not len(at) or not len(others) or not len(frames):
+        return hidden
+    boxes = np.stack([np.interp(frames, at, sight.boxes[at, side]) for side in range(4)], axis=1)
+    apart = np.abs(others[None] - frames[:, None])
+    screen = other.boxes[others[apart.argmin(1)]]
+    low, high = np.maximum(boxes[:, :2], screen[:, :2]), np.minimum(boxes[:, 2:], screen[:, 2:])
+    inside = np.clip(high - low, 0, None).prod(-1) >= _HIDDEN * box_size(boxes) ** 2
+    hidden[frames] = inside & (apart.min(1) <= rule.unseen(len(hidden)))
+    return hidden
+
+
+def _unseen_end(sights: Mapping[str, Sight], counts: Sequence[bool], rule: DetectionRule) -> str | None:
     at = np.flatnonzero(counts)
     frames = len(counts)
-    for missing, end in ((int(at[0]), "first"), (frames - 1 - int(at[-1]), "last")):
-        if missing > rule.unseen(frames):
+    one, other = sights.values()
+    hidden = _hidden(one, other, rule) | _hidden(other, one, rule)
+    for missing, out, end in (
+        (int(at[0]), slice(0, at[0]), "first"),
+        (frames - 1 - int(at[-1]), slice(at[-1] + 1, None), "last"),
+    ):
+        if missing - hidden[out].sum() > rule.unseen(frames):
             most = rule.unseen(frames)
             return f"the {end} {missing} of {frames} frames do not show both; at most {most} may be missing"
     return None
@@ -219,6 +289,6 @@ def _between(
     return f"{words} between frame {before[first] + 1} and frame {after[first] + 1}"
 
 
-def _sizes_moved(before: Floats, after: Floats) -> float:
-    way = np.linalg.norm((after[:2] + after[2:] - before[:2] - before[2:]) / 2)
-    return float(way / max(box_size(before), box_size(after)))
+def _centres(boxes: Floats) -> Floats:
+    result: Floats = (boxes[..., :2] + boxes[..., 2:]) / 2
+    return result

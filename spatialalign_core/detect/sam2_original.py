@@ -16,6 +16,7 @@ import torch
 from ..errors import SpatialAlignError
 from ..weight_files import Shapes, read_weights
 from .checkpoints import recognise_shapes
+from .other_models import other_model
 
 # What the shapes do not tell, by the width of the first stage: heads, global attention, window sizes.
 _HIERA: dict[int, dict[str, Any]] = {
@@ -82,7 +83,9 @@ def load_original(path: Path) -> tuple[Any, Any]:
 
     weights = read_weights(path)
     shapes = {key: tuple(value.shape) for key, value in weights.items()}
-    kind = recognise_shapes(shapes)
+    kind, other = recognise_shapes(shapes), other_model(shapes)
+    if other is not None:
+        raise SpatialAlignError(f"{path} holds {other}.")
     if kind is None or kind.family != "sam2":
         raise SpatialAlignError(
             f"{path} is not a SAM 2 checkpoint; choose one, such as sam2.1_hiera_tiny.pt."

@@ -20,6 +20,7 @@ from ..errors import SpatialAlignError
 from ..files import fingerprint
 from ..weight_files import Shapes, count, read_weights, weights_fingerprint
 from .checkpoints import recognise_shapes
+from .other_models import other_model
 from .sam import Boxes, Masks
 
 _MEAN = (123.675, 116.28, 103.53)
@@ -41,13 +42,21 @@ class OriginalSam:
         file = Path(path)
         weights = read_weights(file)
         shapes = {key: tuple(value.shape) for key, value in weights.items()}
-        kind = recognise_shapes(shapes)
+        kind, other = recognise_shapes(shapes), other_model(shapes)
+        if other is not None:
+            raise SpatialAlignError(f"{file} holds {other}.")
         if kind is None or kind.family != "sam":
             raise SpatialAlignError(
                 f"{file} is not a SAM checkpoint; choose one, such as sam_vit_b_01ec64.pth."
             )
         try:
             model = build_sam(shapes)
+            more = [key for key in weights if key not in model.state_dict()]
+            if more:
+                raise SpatialAlignError(
+                    f"{file} holds {len(more)} weights that a SAM does not have, {more[0]} first, so it is another "
+                    "model made from it; choose a SAM, such as sam_vit_b_01ec64.pth."
+                )
             model.load_state_dict(weights)
         except (KeyError, IndexError, RuntimeError, TypeError, ZeroDivisionError) as error:
             first = str(error).strip().splitlines()[0]

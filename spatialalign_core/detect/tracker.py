@@ -14,7 +14,7 @@ from .base import Detection, Detector, MaskTracker
 from .candidates import follow, suppress
 from .masks import mask_boxes, without_specks
 from .repair import Sight, best_run, repair
-from .validity import PUBLISHED, DetectionRule, judge
+from .validity import PUBLISHED, DetectionRule, Picture, judge
 
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
@@ -39,14 +39,16 @@ def detect_track(
     rule: DetectionRule = PUBLISHED,
     keep_masks: bool = False,
     mask_tracker: MaskTracker | None = None,
+    fps: float | None = None,
 ) -> Track:
     """Find subject and object in every frame and judge which frames, and whether the video, count.
 
     frames: uint8 RGB (F, H, W, 3). rule: `DEFAULT` follows the most consistent thing of each noun, `PUBLISHED` takes
     the surest in each frame and counts frames with exactly one of each; its numbers are for 81 frames and are scaled to
     the clip. mask_tracker: follows both from their best frame (published: the first run's first) through the clip, and
-    boxes become the extents of its masks, by `DEFAULT` without specks. SpatialAlignError for frames of another shape,
-    for the same noun twice, and for a noun that the detector does not know.
+    boxes become the extents of its masks, by `DEFAULT` without specks. fps: frames per second, where they are known; at
+    few of them `DEFAULT` takes a long way between two frames for what it is. SpatialAlignError for frames of another
+    shape, for the same noun twice, and for a noun that the detector does not know.
     """
     if frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
         raise SpatialAlignError(f"A video must be frames x height x width x 3 colours, got {frames.shape}.")
@@ -59,13 +61,14 @@ def detect_track(
         for each in detector.detect(frames, (subject, object))
     ]
     look = _published if rule.mode == "published" else _consistent
-    seen = look(found, (subject, object), rule, (height, width) if want_masks else None)
+    picture = Picture(width, height, fps)
+    seen = look(found, (subject, object), rule, picture, (height, width) if want_masks else None)
     if mask_tracker is not None and seen.seed is not None:
         seen = _through_masks(mask_tracker, frames, seen, keep_masks, exact=rule.mode == "published")
     bridged: tuple[bool, ...] = ()
     frame_reasons, reason, sights = seen.frame_reasons, seen.reason, seen.sights
     if rule.mode == "default":
-        repaired = repair(sights, width, height, rule)
+        repaired = repair(sights, picture, rule)
         frame_reasons, reason, sights = repaired.frame_reasons, repaired.reason, dict(repaired.sights)
         bridged = tuple(repaired.bridged.tolist())
     return Track(
@@ -89,6 +92,7 @@ def _published(
     found: list[list[Detection]],
     nouns: tuple[str, str],
     rule: DetectionRule,
+    picture: Picture,
     mask_size: tuple[int, int] | None,
 ) -> _Seen:
     """The released procedure; where a noun was found more than once, the surest gives the box to look at."""
@@ -109,12 +113,16 @@ def _consistent(
     found: list[list[Detection]],
     nouns: tuple[str, str],
     rule: DetectionRule,
+    picture: Picture,
     mask_size: tuple[int, int] | None,
 ) -> _Seen:
     found = suppress(found)
     sights, masks = {}, {}
-    for noun in nouns:
-        followed = follow(found, noun, rule)
+    first = {noun: follow(found, noun, rule, picture) for noun in nouns}
+    for noun, other in zip(nouns, reversed(nouns), strict=True):
+        followed = first[noun]
+        if followed.rival.any() or followed.elsewhere.any():
+            followed = follow(found, noun, rule, picture, first[other].boxes)
         sights[noun] = Sight(followed.boxes, followed.confidences, followed.rival, followed.elsewhere)
         picks = [all_[i] if i >= 0 else None for all_, i in zip(found, followed.picks, strict=True)]
         masks[noun] = _masks(picks, mask_size)

@@ -7,10 +7,14 @@ frames long enough to start a track from. The published numbers are for 81 frame
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import SpatialAlignError
 from ..tracks import least_frames, most_frames
@@ -45,8 +49,8 @@ class DetectionRule:
     something teleports, blinks out or is not seen at one of the two ends. Numbers of frames are for a video of 81
     frames. max_gap: longest gap that is filled. max_blink: longest time that something may be out of sight with nothing
     to hide it. max_unseen: frames that may be missing at either end. reach: how far
-    something may move from frame to frame, in its own sizes, in a clip of `LONG_CLIP` frames or more; shorter clips
-    show more of a motion between two frames.
+    something may move from frame to frame, in its own sizes, in a clip of `LONG_CLIP` frames or more, or of `USUAL_FPS`
+    frames a second or more; shorter and slower clips show more of a motion between two frames.
     """
 
     mode: Literal["published", "default"] = "default"
@@ -64,16 +68,55 @@ class DetectionRule:
         """Longest time out of sight with nothing to hide it, at least as long as a gap."""
         return max(self.gap(frames), most_frames(self.max_blink, frames))
 
+    def missed(self, frames: int) -> int:
+        """Longest time out of sight of what comes back just where it has to be by then: two blinks.
+
+        There the video may well show it, and only the detector misses it.
+        """
+        return max(self.blink(frames), most_frames(2 * self.max_blink, frames))
+
     def unseen(self, frames: int) -> int:
         """How many frames at either end may be missing."""
         return most_frames(self.max_unseen, frames)
 
-    def speed(self, frames: int) -> float:
-        """Farthest way from one frame to the next, in sizes of the thing that moves."""
-        return self.reach * max(1.0, LONG_CLIP / max(frames, 1))
+    def speed(self, frames: int, fps: float | None = None) -> float:
+        """Farthest way from one frame to the next, in sizes of the thing that moves. fps: None when unknown."""
+        return self.reach * max(
+            1.0, LONG_CLIP / max(frames, 1), min(USUAL_FPS / (fps or USUAL_FPS), _SLOWEST)
+        )
 
 
+@dataclass(frozen=True)
+class Picture:
+    """What detections are seen in: pixels, and frames per second, None where they are not known.
+
+    Without a size of the picture nothing is at its edge, and nothing is small in it.
+    """
+
+    width: float | None = None
+    height: float | None = None
+    fps: float | None = None
+
+    @property
+    def small(self) -> float:
+        """Size in pixels below which a thing moves as far as one of that size: a ball flies by many of its own."""
+        return 0.0 if not self.width or not self.height else _SMALL * math.hypot(self.width, self.height)
+
+    def cut(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which boxes touch the picture's edge, so that perhaps only a part of the thing is seen, (..., 4) -> (...)."""
+        if not self.width or not self.height:
+            return np.zeros(boxes.shape[:-1], dtype=bool)
+        size = np.array([self.width, self.height])
+        room = np.concatenate([boxes[..., :2], size - boxes[..., 2:]], axis=-1)
+        return np.asarray((room <= _AT_EDGE * np.tile(size, 2)).any(-1))
+
+
+UNKNOWN = Picture()
 LONG_CLIP = 32
+USUAL_FPS = 16.0
+_SLOWEST = 4.0  # what is shown at fewer frames a second, such as one, is slow motion or a slide show
+_SMALL = 0.1  # of the picture's diagonal
+_AT_EDGE = 0.02  # of the picture's width or height
 PUBLISHED = DetectionRule("published")
 DEFAULT = DetectionRule("default")
 RULES: dict[str, DetectionRule] = {rule.mode: rule for rule in (DEFAULT, PUBLISHED)}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from ..errors import SpatialAlignError
+
 
 def word_set(words: str) -> frozenset[str]:
     return frozenset(words.split())
@@ -134,9 +136,7 @@ _NOT_VERBS = word_set(
 @lru_cache(maxsize=8192)
 def tags(word: str) -> frozenset[str]:
     """The kinds a word may be: NOUN, VERB, ADJ, ADV; by its ending where the dictionary does not have it."""
-    from lemminflect import getAllLemmas
-
-    known = frozenset(getAllLemmas(word)) & {"NOUN", "VERB", "ADJ", "ADV", "PROPN"}
+    known = frozenset(_lemmas(word)) & {"NOUN", "VERB", "ADJ", "ADV", "PROPN"}
     if known:
         return known
     if "-" in word:
@@ -150,9 +150,7 @@ def tags(word: str) -> frozenset[str]:
 @lru_cache(maxsize=8192)
 def verb_stem(word: str) -> str:
     """The infinitive of a word that can be a verb, else ""."""
-    from lemminflect import getAllLemmas
-
-    lemmas = getAllLemmas(word, upos="VERB").get("VERB")
+    lemmas = _lemmas(word).get("VERB")
     return lemmas[0] if lemmas else ""
 
 
@@ -199,6 +197,18 @@ def describes(word: str, head: str = "", following: str = "") -> bool:
 
 
 def singular(word: str) -> str:
-    from lemminflect import getAllLemmas
+    return _lemmas(word).get("NOUN", (word,))[0]
 
-    return getAllLemmas(word, upos="NOUN").get("NOUN", (word,))[0]
+
+@lru_cache(maxsize=8192)
+def _lemmas(word: str) -> dict[str, tuple[str, ...]]:
+    """The dictionary's base forms of a word, by kind."""
+    try:
+        from lemminflect import getAllLemmas
+    except ImportError as error:
+        raise SpatialAlignError(
+            "The Python package lemminflect is missing, which reads sentences; install what requirements.txt of "
+            "SpatialAlign lists, then start again."
+        ) from error
+    result: dict[str, tuple[str, ...]] = getAllLemmas(word)
+    return result

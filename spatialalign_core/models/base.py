@@ -65,6 +65,8 @@ class Family:
     """Before the original names in a LoRA file; one that both ComfyUI and diffusers take, where there is one."""
     lora_left_alone: ClassVar[tuple[str, ...]] = ()
     """Beginnings of module names that no set means."""
+    widths: ClassVar[dict[int, str]] = {}
+    """Published sizes by the numbers that stand for a token; to say which of them a LoRA was trained on."""
     text_kinds: ClassVar[tuple[str, ...]]
     """Which text encoders it needs, as `text_encoders.recognise` calls them, in the pipeline's order."""
     masked_attention: ClassVar[bool] = False
@@ -82,9 +84,14 @@ class Family:
     def recognise(self, shapes: Shapes, name: str) -> str | None:
         """What a transformer of original key names is, for people; None where it is not of this family.
 
-        name: of its file, for families that no key or shape tells apart.
+        name: of its folder and file ("folder/file"), for families that no key or shape tells apart. SpatialAlignError
+        where the name leaves open what has to be known.
         """
         raise NotImplementedError
+
+    def doubt(self, shapes: Shapes, name: str) -> str | None:
+        """What neither weights nor name tell of a transformer of this family, as a sentence; None where it is known."""
+        return None
 
     def transformer_config(self, shapes: Shapes) -> dict[str, Any]:
         """diffusers' configuration of that transformer."""

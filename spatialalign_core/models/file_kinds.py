@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..errors import SpatialAlignError
-from ..weight_files import WEIGHT_FILES, Shapes, read_shapes
+from ..weight_files import WEIGHT_FILES, Shapes, first_part, is_later_part, parts_of, read_shapes
 from . import text_encoders
 from .families import families
 from .weights import bare_shapes
@@ -36,49 +36,63 @@ class FileKind:
 def recognise_file(path: str | Path) -> FileKind:
     """What a weight file is, from its keys and shapes alone. SpatialAlignError, in words, for one that is missing,
     damaged or of no use here."""
-    file = Path(path)
+    file = first_part(Path(path))
     if not file.is_file():
         raise SpatialAlignError(f"There is no file {file}; choose another model.")
     if file.suffix.lower() not in WEIGHT_FILES:
         raise SpatialAlignError(
             f"{file} is no weight file; choose one that ends in {', '.join(WEIGHT_FILES)}."
         )
-    stat = file.stat()
-    found = _recognise(file, stat.st_size, stat.st_mtime_ns)
+    found = _recognise_as_it_is(file)
     if found.role in (DAMAGED, OTHER):
         raise SpatialAlignError(found.title)
     return found
 
 
 def video_models(files: Mapping[str, Path]) -> list[str]:
-    """Names of the files that are video models, and of damaged ones, so that choosing one says what is wrong."""
+    """Names of the files that are video models, and of damaged ones, so that choosing one says what is wrong. One in
+    several parts is there once, by its first."""
     return [
         name
         for name, file in files.items()
         if file.is_file()
-        and _recognise(file, file.stat().st_size, file.stat().st_mtime_ns).role in (TRANSFORMER, DAMAGED)
+        and not is_later_part(file)
+        and _recognise_as_it_is(file).role in (TRANSFORMER, DAMAGED)
     ]
 
 
 def weight_files(folders: Iterable[str | Path]) -> list[Path]:
-    """Every weight file in these folders and below, by path; hidden ones left out. Missing folders are passed over."""
+    """Every weight file in these folders and below, by path; hidden ones and later parts of a file left out. Missing
+    folders are passed over."""
     found: dict[Path, None] = {}
     for folder in map(Path, folders):
         for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
             below = path.relative_to(folder).parts
-            if path.suffix.lower() in WEIGHT_FILES and not any(part.startswith(".") for part in below):
+            if (
+                path.suffix.lower() in WEIGHT_FILES
+                and not is_later_part(path)
+                and not any(part.startswith(".") for part in below)
+            ):
                 found[path] = None
     return list(found)
 
 
+def _recognise_as_it_is(file: Path) -> FileKind:
+    """Looked at again when size or time of it or of one of its parts change."""
+    try:
+        parts = parts_of(file)
+    except SpatialAlignError as error:
+        return FileKind(DAMAGED, str(error))
+    return _recognise(file, tuple((stat.st_size, stat.st_mtime_ns) for stat in map(Path.stat, parts)))
+
+
 @lru_cache(maxsize=4096)
-def _recognise(file: Path, size: int, changed: int) -> FileKind:
-    """Looked at again when size or time change."""
+def _recognise(file: Path, parts: tuple[tuple[int, int], ...]) -> FileKind:
     try:
         everything = read_shapes(file)
         shapes = bare_shapes(everything)
         for family in families():
-            title = family.recognise(shapes, file.name)
+            title = family.recognise(shapes, f"{file.parent.name}/{file.name}")
             if title:
                 return FileKind(TRANSFORMER, title, (family.name,))
         vae = bare_shapes(everything, VAE_PREFIXES)

@@ -15,7 +15,8 @@ from ..errors import SpatialAlignError, check_memory
 from ..files import fingerprint
 from .base import Family, GenerateSettings, VideoModel, networks
 from .families import families
-from .single_files import Parts, assemble, find_parts
+from .original_folders import find_transformer, search_folders
+from .single_files import Parts, assemble, family_of, find_parts
 
 POCKET_FOLDER = Path(__file__).parent.parent / "pocket" / "weights" / "wan-pocket"
 BUNDLED: dict[str, Path] = {"pocket": POCKET_FOLDER}
@@ -32,7 +33,8 @@ def load_video_model(
     tokenizers: Mapping[str, Path] | None = None,
     transformer_only: bool = False,
 ) -> VideoModel:
-    """Load a diffusers folder, a bundled model by its name ("pocket"), or a single file with those that belong to it.
+    """Load a diffusers folder, a bundled model by its name ("pocket"), a single file with those that belong to it, or
+    the folder in which a model's authors publish such files.
 
     device: default CUDA where there is one, else CPU. dtype: default bfloat16 on CUDA, float32 on CPU. expert: of two
     networks the one that is trained; where None, of a folder the first and of single files the chosen one. parts: the
@@ -46,8 +48,11 @@ def load_video_model(
         torch.device(device) if device else torch.device("cuda" if torch.cuda.is_available() else "cpu")
     )
     chosen_dtype = dtype or (torch.bfloat16 if chosen_device.type == "cuda" else torch.float32)
-    if path.is_file():
-        model = _load_files(parts or find_parts(path), chosen_dtype, tokenizers, expert)
+    transformer = path if path.is_file() else find_transformer(path)
+    if transformer is not None:
+        folders = None if path.is_file() else search_folders(path, transformer)
+        parts = parts or find_parts(transformer, folders)
+        model = _load_files(path, parts, chosen_dtype, tokenizers, expert)
     else:
         family = recognise_family(path)
         expert = _expert(family, expert)
@@ -68,13 +73,13 @@ def load_video_model(
 
 
 def _load_files(
-    parts: Parts, dtype: torch.dtype, tokenizers: Mapping[str, Path] | None, expert: str | None
+    path: Path, parts: Parts, dtype: torch.dtype, tokenizers: Mapping[str, Path] | None, expert: str | None
 ) -> VideoModel:
     made = assemble(parts, dtype, tokenizers)
     files = ", ".join(file.name for file in parts.files[1:])
-    description = "\n".join([f"{made.title}, with {files}", *made.left_out])
+    description = "\n".join([f"{made.title}, with {files}", *made.notes])
     return VideoModel(
-        parts.transformer,
+        path,
         made.family,
         made.pipeline,
         made.family.defaults,
@@ -147,16 +152,20 @@ def is_whole(folder: Path) -> bool:
 
 
 def recognise_family(folder: str | Path) -> Family:
-    """The family of a model folder, without loading it. SpatialAlignError for a folder that is none."""
+    """The family of a model's folder or file, without loading it. SpatialAlignError for one that is none."""
     path = BUNDLED.get(str(folder), Path(folder))
     index = path / "model_index.json"
-    if not path.is_dir():
+    if not path.exists():
         raise SpatialAlignError(
             f"There is no model folder {path}; give a folder in diffusers layout or one of: {', '.join(BUNDLED)}."
         )
+    transformer = path if path.is_file() else find_transformer(path)
+    if transformer is not None:
+        return family_of(transformer)[0]
     if not index.exists():
         raise SpatialAlignError(
-            f"{path} has no model_index.json, so it is no diffusers model; choose the folder that holds that file."
+            f"{path} has no model_index.json, so it is no diffusers model, and holds no video model's file; choose "
+            "the folder that holds one of these."
         )
     try:
         content = json.loads(index.read_text(encoding="utf-8"))

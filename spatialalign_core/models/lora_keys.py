@@ -1,39 +1,20 @@
-"""LoRA files of any style and the layers they mean.
+"""Updates of a network's layers under the names of LoRA files, and back.
 
-Read are the original names (ComfyUI), kohya's `lora_unet_`, diffusers' and PEFT's, and LoHa and LoKr beside plain
-LoRA; written are plain LoRAs under the original names. A LoRA on a fused layer (a qkv projection) is a LoRA on each of
-its parts and back, without loss.
+Written are plain LoRAs under the original names (ComfyUI). A LoRA on a fused layer (a qkv projection) is a LoRA on each
+of its parts and back, without loss. `lora_changes` reads files.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import SpatialAlignError
 from .base import Family
-from .lora_kinds import KINDS, low_rank
+from .lora_parts import canonical
 from .names import Place, swap_halves
-
-_KEY = re.compile(
-    r"(.+?)\.(lora_A|lora_down|lora\.down|lora_B|lora_up|lora\.up)(?:\.(?!weight$)[^.]+)?\.weight"
-)
-_OTHER_KEY = re.compile(rf"(.+?)\.({KINDS})")
-_PREFIXES = (
-    "base_model.model.",
-    "model.diffusion_model.",
-    "diffusion_model.",
-    "transformer.",
-    "unet.",
-    "lora_unet_",
-    "lora_transformer_",
-    "lycoris_",
-)
 
 
 @dataclass(frozen=True)
@@ -85,71 +66,6 @@ def to_native(family: Family, updates: Mapping[str, Update], rows: Mapping[str, 
     }
 
 
-def read_updates(
-    family: Family, state: Mapping[str, Tensor], metadata: Mapping[str, str], rows: Mapping[str, int]
-) -> dict[str, Update]:
-    """A LoRA file of any style -> updates of diffusers' layers.
-
-    rows: see `linear_rows`. SpatialAlignError for a key that no layer of the model has, and for kinds of files that
-    are no plain LoRA.
-    """
-    layers = _layers(family, rows)
-    down, up, alpha, ranks = _sorted(state)
-    updates: dict[str, Update] = {}
-    whole_scale = _scale_in(metadata)
-    for module in down | up:
-        parts, swapped = layers.get(_canonical(module), ((), False))
-        if not parts:
-            raise SpatialAlignError(f"the model has no layer for {module!r}")
-        if module not in down or module not in up:
-            raise SpatialAlignError(f"it holds only one half of {module!r}")
-        rank = down[module].shape[0]
-        scale = alpha[module] / ranks.get(module, rank) if module in alpha else whole_scale
-        whole = up[module] * scale
-        sizes = [rows[part] for part in parts]
-        if down[module].ndim != 2 or whole.shape != (sum(sizes), rank):
-            raise SpatialAlignError(f"its {module!r} is for a layer of another size")
-        if swapped:
-            whole = swap_halves(whole)
-        for part, rows_of_part in zip(parts, whole.split(sizes), strict=True):
-            update = _trimmed(Update(down[module], rows_of_part), len(parts) > 1)
-            if update is not None:
-                updates[part] = update
-    return updates
-
-
-def _sorted(
-    state: Mapping[str, Tensor],
-) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, float], dict[str, float]]:
-    """down, up and alpha by the module names of the file, and what an alpha is divided by where not by the rank."""
-    down: dict[str, Tensor] = {}
-    up: dict[str, Tensor] = {}
-    alpha: dict[str, float] = {}
-    ranks: dict[str, float] = {}
-    others: dict[str, dict[str, Tensor]] = {}
-    for key, value in state.items():
-        if match := _KEY.fullmatch(key):
-            (down if match[2].endswith(("A", "down")) else up)[match[1]] = value.float()
-        elif match := _OTHER_KEY.fullmatch(key):
-            others.setdefault(match[1], {})[match[2]] = value.float()
-        elif key.endswith(".alpha"):
-            alpha[key.removesuffix(".alpha")] = float(value)
-        else:
-            raise SpatialAlignError(
-                f"it holds {key!r}, which is no plain LoRA weight and cannot be applied here"
-            )
-    for module, parts in others.items():
-        try:
-            down[module], up[module], rank = low_rank(parts)
-        except SpatialAlignError as error:
-            raise SpatialAlignError(f"of its {module!r}: {error}") from None
-        if rank is None:
-            alpha.pop(module, None)
-        else:
-            ranks[module] = rank
-    return down, up, alpha, ranks
-
-
 def to_diffusers(updates: Mapping[str, Update]) -> dict[str, Tensor]:
     """Updates -> the keys that every pipeline's `load_lora_weights` of diffusers takes."""
     return {
@@ -183,42 +99,14 @@ def _stack(found: Mapping[int, Update], sizes: list[int]) -> Update:
     return Update(torch.cat([update.down for update in found.values()]), torch.cat(ups, dim=1))
 
 
-def _trimmed(update: Update, part: bool) -> Update | None:
-    """Without the ranks that do nothing; None for a part of a fused layer that has no others."""
-    used = update.up.abs().amax(dim=0) > 0
-    if not bool(used.any()):
-        return None if part else update
-    return Update(update.down[used], update.up[:, used])
-
-
-def _layers(family: Family, rows: Mapping[str, int]) -> dict[str, tuple[tuple[str, ...], bool]]:
+def layers_by_name(family: Family, rows: Mapping[str, int]) -> dict[str, tuple[tuple[str, ...], bool]]:
     """Canonical name -> diffusers' layers that it means, and whether their halves are swapped; all spellings."""
     layers: dict[str, tuple[tuple[str, ...], bool]] = {}
     for module in rows:
         place = family.names.place(module)
         if all(part in rows for part in place.parts):
             for native in (place.native, *family.names.other_spellings(place.native)):
-                layers[_canonical(native)] = (place.parts, place.halves_swapped)
+                layers[canonical(native)] = (place.parts, place.halves_swapped)
     return layers | {
-        _canonical(module): ((module,), False) for module in rows if _canonical(module) not in layers
+        canonical(module): ((module,), False) for module in rows if canonical(module) not in layers
     }
-
-
-def _canonical(module: str) -> str:
-    """Without prefixes, and with kohya's one sign between words."""
-    before = None
-    while before != module:
-        before = module
-        for prefix in _PREFIXES:
-            module = module.removeprefix(prefix)
-    return module.replace(".", "_")
-
-
-def _scale_in(metadata: Mapping[str, str]) -> float:
-    """alpha / rank where diffusers or PEFT wrote both into the file's metadata, else 1."""
-    try:
-        config = json.loads(metadata["lora_adapter_metadata"])
-        config = {key.rpartition(".")[2]: value for key, value in config.items()}
-        return float(config["lora_alpha"]) / float(config["r"])
-    except (KeyError, ValueError, TypeError, ZeroDivisionError):
-        return 1.0

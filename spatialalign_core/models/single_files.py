@@ -3,7 +3,6 @@ the pipeline they make. Nothing asks the hub: sizes come from shapes, constants 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +12,12 @@ import torch
 
 from ..errors import SpatialAlignError
 from ..files import fingerprint
-from ..weight_files import read_shapes, weights_fingerprint
-from . import text_encoders
+from ..weight_files import first_part, read_shapes, weights_fingerprint
+from . import experts, text_encoders
 from .base import Family
 from .families import families
 from .file_kinds import TRANSFORMER, VAE, VAE_PREFIXES, FileKind, recognise_file, weight_files
+from .tokenizers import has_tokenizer
 from .weights import bare_shapes, empty, fill, read_plain, rows_of
 
 # Where ComfyUI keeps them, beside each other.
@@ -47,13 +47,13 @@ class Parts:
 
 @dataclass
 class Assembled:
-    """A pipeline of single files. left_out: how many weights of each file are of no use, with the first of them."""
+    """A pipeline of single files. notes: sentences on what was left out, and on what was decided in doubt."""
 
     family: Family
     pipeline: Any
     title: str
     expert: str | None
-    left_out: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def folders_beside(path: Path) -> list[Path]:
@@ -74,7 +74,8 @@ def find_parts(
 
     SpatialAlignError when one is missing or of another kind.
     """
-    family, _ = _family_of(path)
+    path = first_part(path)
+    family, _ = family_of(path)
     files = weight_files(folders_beside(path) if folders is None else folders)
     vae = vae or _first(
         files, family.name[:3], lambda kind: kind.role == VAE and family.name in kind.families
@@ -103,17 +104,18 @@ def assemble(parts: Parts, dtype: torch.dtype, tokenizers: Mapping[str, Path] | 
     """
     import diffusers
 
-    family, title = _family_of(parts.transformer)
+    family, title = family_of(parts.transformer)
     made = Assembled(family, None, title, None)
     components: dict[str, Any] = {"scheduler": family.scheduler(title)}
     files = [parts.transformer]
     if family.experts:
         assert parts.other_expert is not None
-        expert = _expert_of(parts.transformer, family)
+        expert = _expert_of(parts.transformer)
         made.expert = family.experts[expert]
         files.insert(1 - expert, parts.other_expert)
     for name, file in zip(("transformer", "transformer_2"), files, strict=False):
         components[name] = _transformer(file, family, dtype, made)
+    made.notes += _doubts(parts, family)
     components["vae"] = _vae(parts.vae, family, dtype, made)
     for index, file in enumerate(parts.text_encoders):
         suffix = "" if index == 0 else f"_{index + 1}"
@@ -145,21 +147,38 @@ def _vae(file: Path, family: Family, dtype: torch.dtype, made: Assembled) -> Any
     return network
 
 
+def _doubts(parts: Parts, family: Family) -> list[str]:
+    path, other = parts.transformer, parts.other_expert
+    doubt = family.doubt(bare_shapes(read_shapes(path)), f"{path.parent.name}/{path.name}")
+    if other is not None and not experts.is_named_as_partner(path, other):
+        doubt = f"{other.name} is taken for the other network of {path.name}; no name is more like it."
+    return [doubt] if doubt else []
+
+
 def _note(made: Assembled, file: Path, left_out: Sequence[str]) -> None:
     if left_out:
         some = ", ".join(left_out[:2]) + (", ..." if len(left_out) > 2 else "")
-        made.left_out.append(
+        made.notes.append(
             f"{len(left_out)} weights of {file.name} that the model does not have were left out: {some}"
         )
 
 
-def _family_of(path: Path) -> tuple[Family, str]:
+def family_of(path: Path) -> tuple[Family, str]:
+    """The family of a video model's file, and what the file is, for people. SpatialAlignError for another file."""
     kind = recognise_file(path)
     if kind.role != TRANSFORMER:
         raise SpatialAlignError(
             f"{path.name} is {_a(kind.title)}, not a video model; choose the video model's file."
         )
     return next(each for each in families() if each.name == kind.families[0]), kind.title
+
+
+def transformer_config(path: Path) -> dict[str, Any]:
+    """diffusers' configuration of a video model's file, with its `_class_name`."""
+    family, _ = family_of(path)
+    return family.transformer_config(bare_shapes(read_shapes(path))) | {
+        "_class_name": family.transformer_class
+    }
 
 
 def _text_encoder(
@@ -178,46 +197,52 @@ def _text_encoder(
     if len(given) >= len(family.text_kinds):
         kinds = " and ".join(f"{file.name} is {_a(recognise_file(file).title)}" for file in given)
         raise SpatialAlignError(f"{family.title} needs a {title}, but {kinds}; choose another text encoder.")
-    found = _first(files, wanted[:4], lambda kind: kind.kind == wanted and kind.width == width)
+    fitting = [
+        file
+        for file in _hinted(files, wanted[:4])
+        if (found_kind := _kind_or_none(file)) and (found_kind.kind, found_kind.width) == (wanted, width)
+    ]
+    # T5's tokenizer comes with ComfyUI, UMT5's does not: a file that has it goes before one that would have to find it.
+    found = next((file for file in fitting if has_tokenizer(file, wanted)), fitting[0] if fitting else None)
     if found is None:
         raise _missing(path, family, title, "models/text_encoders")
     return found
 
 
 def _partner(path: Path, family: Family, files: Sequence[Path], given: Path | None) -> Path | None:
-    """The file of the other expert: the one given, the one named alike, or the first of that kind."""
+    """The file of the other expert: the one given, or the one named alike. Others are not guessed at."""
     if not family.experts:
         return None
-    mine = _expert_of(path, family)
+    mine = _expert_of(path)
     others = [
         file
         for file in ([given] if given else files)
         if (kind := _kind_or_none(file)) and family.name in kind.families and kind.role == TRANSFORMER
-        and _expert_of(file, family) != mine
+        and _expert_of(file) != mine
     ]  # fmt: skip
-    if not others:
-        raise _missing(path, family, f"network for {family.experts[1 - mine]}", "models/diffusion_models")
-    plain = _without_expert(path.name, family)
-    return min(
-        others, key=lambda file: (_without_expert(file.name, family) != plain, file.parent != path.parent)
+    found = given if given in others else experts.find_partner(path, others)
+    if found is not None:
+        return found
+    what = f"network for {family.experts[1 - mine]}"
+    there = f" There is {others[0].name}; if it belongs to it, give it that name." if others else ""
+    raise SpatialAlignError(
+        f"{path.name} is {_a(family.title)} and needs its {what}, {experts.partner_name(path)}, which was not found; "
+        f"put the file into models/diffusion_models or beside it.{there}"
     )
 
 
-def _expert_of(path: Path, family: Family) -> int:
-    words = [re.sub(r"[ _-]", "", expert) for expert in family.experts]
-    return next(i for i, word in enumerate(words) if word in re.sub(r"[ _-]", "", path.name.lower()))
-
-
-def _without_expert(name: str, family: Family) -> str:
-    plain = re.sub(r"[ _-]", "", name.lower())
-    for expert in family.experts:
-        plain = plain.replace(expert.replace(" ", ""), "")
-    return plain
+def _expert_of(path: Path) -> int:
+    """0 for high noise, 1 for low: the pipeline's order."""
+    return 0 if experts.HIGH in experts.experts_in(f"{path.parent.name}/{path.name}") else 1
 
 
 def _first(files: Iterable[Path], hint: str, fits: Callable[[FileKind], bool]) -> Path | None:
-    hinted = sorted(files, key=lambda file: hint not in file.name.lower())
-    return next((file for file in hinted if (kind := _kind_or_none(file)) and fits(kind)), None)
+    return next((file for file in _hinted(files, hint) if (kind := _kind_or_none(file)) and fits(kind)), None)
+
+
+def _hinted(files: Iterable[Path], hint: str) -> list[Path]:
+    """Those with the hint in their names first."""
+    return sorted(files, key=lambda file: hint not in file.name.lower())
 
 
 def _kind_or_none(file: Path) -> FileKind | None:

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import SpatialAlignError
 from ..weight_files import Shapes, count
+from .tokenizers import SPIECE, load_tokenizer
+from .wan_text_names import with_usual_names
 from .weights import empty, fill, read_plain
 
 TITLES = {
@@ -29,6 +30,7 @@ _ROPE_THETA = 500_000.0  # Llama 3
 
 def recognise(shapes: Shapes) -> str | None:
     """One of TITLES by key names; None when it is no text encoder that a family needs."""
+    shapes = with_usual_names(shapes)
     if "encoder.block.0.layer.1.DenseReluDense.wi_0.weight" in shapes:
         # Only UMT5 has a position table in every block.
         every = (
@@ -48,6 +50,7 @@ def recognise(shapes: Shapes) -> str | None:
 def width_of(shapes: Shapes) -> int:
     """Channels of its states."""
     tables = (*_SHARED, "text_model.embeddings.token_embedding.weight", "model.embed_tokens.weight")
+    shapes = with_usual_names(shapes)
     return next((shapes[name][1] for name in tables if name in shapes), 0)
 
 
@@ -58,8 +61,8 @@ def load_text_encoder(
 
     SpatialAlignError for a file that is damaged, not whole, or has no tokenizer.
     """
-    state = read_plain(path, dtype, PREFIXES)
-    vocabulary = state.pop("spiece_model", None)
+    state = with_usual_names(read_plain(path, dtype, PREFIXES))
+    vocabulary = state.pop(SPIECE, None)
     if kind == "llama":  # the part that makes text is not needed
         state = {name.removeprefix("model."): value for name, value in state.items() if "lm_head" not in name}
     network = empty(lambda: _MAKERS[kind](state))
@@ -72,60 +75,6 @@ def load_text_encoder(
     if hasattr(network, "tie_weights"):
         network.tie_weights()
     return network, load_tokenizer(path, kind, vocabulary, tokenizers)
-
-
-def load_tokenizer(path: Path, kind: str, vocabulary: Tensor | None, tokenizers: Mapping[str, Path]) -> Any:
-    """From the bytes of a sentencepiece model inside the file where it has them, else from its folder."""
-    if vocabulary is not None:
-        return SentencePieceTokenizer(bytes(vocabulary.tolist()))
-    folder = tokenizers.get(kind)
-    if folder is None or not folder.is_dir():
-        raise SpatialAlignError(
-            f"The tokenizer of {path.name} was not found: the file holds none, and neither does "
-            f"{folder or 'the installation'}; take ComfyUI's own file of this text encoder, or a folder in "
-            "diffusers layout."
-        )
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # of several libraries
-        raise SpatialAlignError(
-            f"The tokenizer in {folder} could not be read ({str(error).splitlines()[0][:160]}); "
-            "install ComfyUI's files again."
-        ) from error
-
-
-class SentencePieceTokenizer:
-    """What pipelines ask of a tokenizer, on a sentencepiece model that lies inside a weight file: T5's end mark (1)
-    after the text, zeros after that."""
-
-    model_max_length = 512
-    _END, _PAD = 1, 0
-
-    def __init__(self, model: bytes) -> None:
-        import sentencepiece
-
-        try:
-            self._model = sentencepiece.SentencePieceProcessor(model_proto=model)
-        except Exception as error:  # sentencepiece raises its own
-            raise SpatialAlignError(
-                f"The tokenizer inside the text encoder's file is damaged ({error}); download the file again."
-            ) from error
-
-    def __call__(
-        self, texts: str | list[str], max_length: int | None = None, padding: Any = False, **_: Any
-    ) -> Any:
-        """input_ids and attention_mask (B, L); L is `max_length` with padding="max_length", else the longest text."""
-        from transformers import BatchEncoding
-
-        limit = max_length or self.model_max_length
-        batch = [texts] if isinstance(texts, str) else texts
-        rows = [[*self._model.encode(text)[: limit - 1], self._END] for text in batch]
-        length = limit if padding == "max_length" else max(map(len, rows))
-        ids = torch.tensor([row + [self._PAD] * (length - len(row)) for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])
-        return BatchEncoding({"input_ids": ids, "attention_mask": mask})
 
 
 def _t5_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:

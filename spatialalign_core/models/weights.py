@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import SpatialAlignError
-from ..weight_files import PICKLED, Shapes, read_shapes, read_weights
+from ..weight_files import PICKLED, Shapes, parts_of, read_shapes, read_weights
 
 # ComfyUI's two ways to write scaled fp8: the scale lies beside the weight under one of these names.
 _SCALES = (".scale_weight", ".weight_scale")
@@ -49,9 +50,11 @@ def read_plain(path: Path, dtype: torch.dtype, prefixes: tuple[str, ...] = _PREF
         return _plain(path, dict(bare(read_weights(path), prefixes)), dtype)
     read_shapes(path)  # says plainly what is wrong
     try:
-        with safe_open(path, framework="pt") as file:
-            names = dict(bare({key: key for key in file.keys()}, prefixes))  # noqa: SIM118
-            return _plain(path, _Lazy(names, file.get_tensor), dtype)
+        with contextlib.ExitStack() as opened:
+            files = [opened.enter_context(safe_open(part, framework="pt")) for part in parts_of(path)]
+            owner = {key: file for file in files for key in file.keys()}  # noqa: SIM118
+            names = dict(bare({key: key for key in owner}, prefixes))
+            return _plain(path, _Lazy(names, lambda key: owner[key].get_tensor(key)), dtype)
     except (SafetensorError, OSError) as error:
         raise SpatialAlignError(f"{path} is damaged ({error}); copy or download it again.") from error
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import SpatialAlignError
 from ..evaluate import Evaluation, ScoredSample, evaluate, paired
-from ..files import atomic_write, content_digest, safe_name
+from ..files import atomic_write, content_digest, last_step, safe_name
 from ..progress import Progress
 from ..report.picture import save_picture
 from ..score import obeys
@@ -110,9 +110,12 @@ def compare_stage(
         "texts": {one.prompt.id: one.prompt.text for one, _ in pairs},
     }
     yield Progress("compare", 1, 2, "drawing the picture")
-    save_picture(found.picture, evaluation, pairs, names)
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
-    atomic_write(found.folder / "comparison.json", text + "\n")
+    with last_step(
+        f"The videos of both sides are made and scored; they lie in {layout.folder}. Compare again to go on."
+    ):
+        save_picture(found.picture, evaluation, pairs, names)
+        atomic_write(found.folder / "comparison.json", text + "\n")
     yield Progress("compare", 2, 2, _verdict(evaluation, names), path=found.picture)
 
 

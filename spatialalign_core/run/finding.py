@@ -33,12 +33,13 @@ def find(
     """Write the track; returns a warning where the video cannot be read, which makes an INVALID one."""
     warning = None
     try:
-        frames, _ = read_video(job.video)
+        frames, fps = read_video(job.video)
     except SpatialAlignError as error:
         warning = f"Set aside as INVALID: {error}"
         track = _empty_track(job, str(error))
     else:
-        track = detect_track(detector, frames, job.subject, job.object, rule, keep_masks, mask_tracker)
+        words = job.subject, job.object
+        track = detect_track(detector, frames, *words, rule, keep_masks, mask_tracker, fps=fps)
     write_track(job.path, track, job.fingerprint)
     return warning
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..detect.base import Detector, MaskTracker
 from ..detect.validity import PUBLISHED, DetectionRule
 from ..errors import SpatialAlignError
+from ..files import check_folder
 from ..models.base import GenerateSettings, VideoModel
 from ..pairs import PairSelection, PairSettings, load_pairs
 from ..plan import USUAL, GenerateOptions
@@ -297,6 +298,12 @@ class Run(RunLayout):
         """
         with self._writing():
             yield from compare_stage(self, a, b, tau, split, seeds, bootstrap, settings or {})
+
+    def check_places(self, *names: str) -> None:
+        """SpatialAlignError when one of these folders of the run ("samples", "lora" ...) cannot be written, before a
+        model loads."""
+        for name in ("", *names):
+            check_folder(self.folder / name, name or "the run")
 
     def _with_its_prompt(self, prompt: DsrPrompt, work: Callable[[], Collected]) -> Collected:
         known = self.prompts() if self.prompts_file.exists() else []

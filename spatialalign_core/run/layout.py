@@ -47,6 +47,9 @@ class RunLayout:
     """Paths and contents of one run folder, to read. `run.Run` adds the stages that write."""
 
     def __init__(self, folder: str | Path) -> None:
+        """SpatialAlignError for an empty name, which would be the current folder."""
+        if not str(folder).strip():
+            raise SpatialAlignError("The run folder has no name; write the path of a folder.")
         place = Path(folder).expanduser().absolute()
         # A linked run keeps the name that it is listed under; only ".." needs the disk.
         self.folder = place.resolve() if ".." in place.parts else place

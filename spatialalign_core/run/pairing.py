@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ..errors import SpatialAlignError
-from ..files import fingerprint
+from ..files import fingerprint, last_step
 from ..pairs import PairSelection, PairSettings, export_pairs, load_pairs
 from ..progress import Progress
 from ..prompts import Combination, DsrPrompt
@@ -53,15 +53,17 @@ def pairs_stage(
     if not _are_exported(folder, selection, print_):
         yield Progress("pairs", 0, total, "encoding the prompts and copying the latents")
         ids = {pair.text_id for pair in selection.pairs}
-        export_pairs(
-            folder,
-            selection,
-            choice.texts,
-            lambda prompt_id, seed: load_latents(videos[prompt_id, seed]),
-            encoder.encode_texts({text.id: text.text for text in choice.texts if text.id in ids}),
-            print_,
-            encoder.fingerprint,
-        )
+        encoded = encoder.encode_texts({text.id: text.text for text in choice.texts if text.id in ids})
+        with last_step(f"Videos and scores are kept in {layout.folder}. Export the pairs again to go on."):
+            export_pairs(
+                folder,
+                selection,
+                choice.texts,
+                lambda prompt_id, seed: load_latents(videos[prompt_id, seed]),
+                encoded,
+                print_,
+                encoder.fingerprint,
+            )
     yield Progress("pairs", total, total, selection.explanation, path=folder)
 
 

@@ -11,6 +11,8 @@ import torch
 from ..errors import SpatialAlignError
 from ..models.base import VideoModel
 from ..models.loading import BUNDLED, recognise_family
+from ..models.original_folders import find_transformer
+from ..models.single_files import transformer_config
 from ..pairs import PairData
 from ..train.memory import free_memory, is_out_of_memory
 from ..train.plans import LADDER, PLANS, find_plan
@@ -74,7 +76,9 @@ def all_plans(
     folder: str | Path, pairs: PairData, settings: TrainSettings, device: torch.device
 ) -> list[Estimate]:
     """What each plan would need for the model in `folder`, from fast to lean."""
-    family, config = recognise_family(folder), read_transformer_config(BUNDLED.get(str(folder), Path(folder)))
+    path = BUNDLED.get(str(folder), Path(folder))
+    family, file = recognise_family(folder), path if path.is_file() else find_transformer(path)
+    config = read_transformer_config(path) if file is None else transformer_config(file)
     shape = step_shape(pairs, device, usual_dtype(device))
     plans = [*LADDER, *(plan for plan in PLANS.values() if plan not in LADDER)]
     with _fitting(str(folder), shape):

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from ..errors import SpatialAlignError
 from ..files import atomic_write
-from ..score import Score
+from ..score import End, Score
 from ..tables import read_table
 
 _PARTS = ("dsr", "initial_ssr", "final_ssr", "initial_gap", "final_gap")
 _COLUMNS = ("set", "prompt_id", "seed", "valid", "reason", *_PARTS, "scored_frames", "video")
+_LATER = ("missed",)  # tables of version 0.1.0 lack it
+_NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def write_scores(path: Path, rows: Iterable[ScoreRow]) -> None:
     """Write the table whole, sorted by set, prompt and seed. Empty cells are None; numbers read back exactly."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(_COLUMNS)
+    table.writerow((*_COLUMNS, *_LATER))
     for row in sorted(rows, key=lambda r: (r.set, r.prompt_id, r.seed)):
         score = row.score
         parts = ["" if (value := getattr(score, name)) is None else repr(value) for name in _PARTS]
@@ -47,6 +49,7 @@ def write_scores(path: Path, rows: Iterable[ScoreRow]) -> None:
                 *parts,
                 score.scored_frames,
                 row.video,
+                "" if score.missed is None else " ".join(score.missed) or _NONE,
             ]
         )
     atomic_write(path, text.getvalue())
@@ -59,8 +62,9 @@ def read_scores(path: Path) -> list[ScoreRow]:
     try:
         return [_row(record) for record in read_table(path, _COLUMNS)]
     except (SpatialAlignError, ValueError) as error:
+        why = str(error).removeprefix(f"{path}, ").replace(f"{path} is", "it is").partition(";")[0]
         raise SpatialAlignError(
-            f"{path} is damaged ({error}); delete it and score the videos again."
+            f"{path} is damaged ({why}); delete it and score the videos again."
         ) from error
 
 
@@ -75,8 +79,18 @@ def _row(record: dict[str, str]) -> ScoreRow:
         initial_gap=initial_gap,
         final_gap=final_gap,
         scored_frames=int(record["scored_frames"]),
+        missed=_missed(record.get("missed")),
     )
     return ScoreRow(record["set"], record["prompt_id"], int(record["seed"]), score, record["video"] or "")
+
+
+def _missed(cell: str | None) -> tuple[End, ...] | None:
+    """The column `missed`; None where it is empty, or lacks as in tables of older versions."""
+    words = (cell or "").split()
+    ends: tuple[End, ...] = ("initial_ssr", "final_ssr")
+    if unknown := set(words) - {*ends, _NONE}:
+        raise ValueError(f"{sorted(unknown)[0]!r} is no end of a video")
+    return tuple(end for end in ends if end in words) if words else None
 
 
 def _number(cell: str) -> float | None:

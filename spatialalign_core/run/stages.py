@@ -15,7 +15,7 @@ from ..detect.base import Detector, MaskTracker, origin
 from ..detect.validity import DetectionRule
 from ..errors import SpatialAlignError
 from ..evaluate import Evaluation, evaluate
-from ..files import fingerprint
+from ..files import fingerprint, last_step
 from ..generate import Job
 from ..models.base import GenerateSettings, VideoModel
 from ..plan import USUAL, GenerateOptions
@@ -24,7 +24,7 @@ from ..prompts import DsrPrompt
 from ..report import write_report
 from ..score import GOOD, Score, accuracy_at, obey_share, score_tracks
 from ..tracks import Track, read_track, track_fingerprint
-from ..train.lora import apply_lora, lora_digest, remove_lora
+from ..train.lora import apply_lora, lora_digest, lora_doubt, remove_lora
 from .finding import Finding, find
 from .layout import ALIGNED, BASE, RunLayout
 from .ray_workers import RayWorkers, detect_with_ray, generate_with_ray
@@ -73,6 +73,8 @@ def generate_stage(
                 damaged.append(video)
     total = len(wanted)
     done = total - sum(item.make for item in wanted)
+    if lora is not None and (doubt := lora_doubt(lora)):
+        yield Progress("generate", done, total, doubt, warning=True)
     for video in damaged:
         text = f"{video} or its latents are damaged or incomplete; the video is made again."
         yield Progress("generate", done, total, text, warning=True)
@@ -251,9 +253,10 @@ def evaluate_stage(
     yield Progress("evaluate", 1, 2, "writing the report")
     log = layout.training_log() or None
     rounds = [asdict(each) for each in layout.finished_rounds()]
-    write_report(
-        layout.report_html, layout.report_json, evaluation, base, aligned, log, dict(settings), rounds
-    )
+    with last_step(f"The result: {_verdict(evaluation)}. The scores are kept in {layout.scores_file}."):
+        write_report(
+            layout.report_html, layout.report_json, evaluation, base, aligned, log, dict(settings), rounds
+        )
     yield Progress("evaluate", 2, 2, _verdict(evaluation), path=layout.report_html)
 
 

@@ -31,6 +31,7 @@ from ..models.loading import BUNDLED
 from ..placement import put_to_work
 from ..plan import USUAL, GenerateOptions, plan_generation
 from ..train.memory import free_memory
+from ..weight_files import WEIGHT_FILES
 from .samples import write_sample
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +57,7 @@ def spare_workers(model: VideoModel) -> int:
     goes, else this one alone."""
     if model.device.type != "cpu" or not model.folder.is_dir():
         return 1
-    size = sum(file.stat().st_size for file in model.folder.rglob("*.safetensors"))
+    size = sum(file.stat().st_size for file in model.folder.rglob("*") if file.suffix in WEIGHT_FILES)
     room = free_memory(model.device) // (_WORKER + size)
     return max(1, min(_cores(), 8, room)) if size <= _SMALL else 1
 

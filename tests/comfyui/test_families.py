@@ -37,3 +37,20 @@ def test_every_key_patches_and_the_output_is_the_same(results: list[dict[str, An
         assert each["file_difference"] < 1e-5
         assert each["diffusers_difference"] < 1e-5
         assert each["effect"] > 1e-3
+
+
+def test_lora_files_of_every_kind_change_what_they_change_in_comfyui(comfyui: Path) -> None:
+    script = Path(__file__).parent / "lora_kinds_parity.py"
+    command = [sys.executable, "-O", str(script), str(comfyui)]
+    result = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, result.stderr[-3000:]
+    found = [json.loads(line) for line in result.stdout.splitlines() if line.startswith('{"file"')]
+    assert len(found) > 40
+    for each in found:
+        if "modulation" in each["file"]:
+            # ComfyUI takes the key and leaves parameters that belong to no layer as they are; here they change.
+            assert (each["changed_there"], each["changed_here"]) == (0, 1), each
+            continue
+        assert not each["complaints"], each
+        assert each["changed_there"] == each["changed_here"] > 0, each
+        assert each["difference"] < 1e-6 < each["effect"], each

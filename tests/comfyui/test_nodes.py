@@ -116,12 +116,22 @@ def test_what_is_not_understood_is_said_in_one_sentence(
     assert message in error_of(entry)
 
 
-@pytest.mark.parametrize("name", ["../elsewhere", "..", "a/b", "/tmp/x", ""])
-def test_run_folder_stays_in_the_output_folder(server: Server, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        *((name, "must be a plain name") for name in ("../elsewhere", "..", "a/b", "a\\b", "/tmp/x", "")),
+        ("CON", "Windows keeps that name for a device"),
+        ("nul.txt", "Windows keeps that name for a device"),
+        ("first run.", "ends with a dot"),
+        ("C:run", "the character ':'"),
+        ("猫" * 90, "longer than 200 bytes"),
+    ],
+)
+def test_run_folder_stays_in_the_output_folder(server: Server, name: str, words: str) -> None:
     entry = server.wait(
         server.queue(template(server, "Quickstart", {"SpatialAlign_Generate": {"run_folder": name}}))
     )
-    assert "must be a plain name" in error_of(entry)
+    assert words in error_of(entry)
 
 
 def test_one_frame_is_not_enough_and_nothing_breaks(server: Server) -> None:

@@ -88,6 +88,7 @@ def test_score_file_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
             "initial_gap",
             "final_gap",
             "scored_frames",
+            "missed",
             "obeys",
         )
     ]

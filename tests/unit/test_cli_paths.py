@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from spatialalign_core.cli import main, paths
+from spatialalign_core.cli.verbs import VERBS
 from spatialalign_core.errors import SpatialAlignError
+from spatialalign_core.run import Run
 
 
 @pytest.fixture(autouse=True)
@@ -102,3 +104,60 @@ def test_names_or_places(tmp_path: Path, text: str, meant: str) -> None:
 def test_a_file_to_read_must_exist() -> None:
     with pytest.raises(SpatialAlignError, match="no file at"):
         paths.existing("nothing.csv")
+
+
+EVERY_VERB = {
+    "prompts": [""],
+    "generate": [""],
+    "collect": ["", "a cat is on the left of a box, then it jumps to the right of the box", "a.mp4"],
+    "detect": [""],
+    "score": [""],
+    "pairs": [""],
+    "train": [""],
+    "rounds": [""],
+    "control": ["", "pause"],
+    "evaluate": [""],
+    "compare": [""],
+    "quickstart": ["--run", ""],
+}
+
+
+@pytest.mark.parametrize("verb", EVERY_VERB)
+def test_no_verb_works_in_a_run_without_a_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    assert main([verb, *EVERY_VERB[verb]]) == 2
+    assert "The path is empty" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_verb_that_takes_a_run_is_tried() -> None:
+    assert set(VERBS) - set(EVERY_VERB) <= {"read"}  # which reads a file and has no run
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t"])
+def test_the_core_takes_no_run_without_a_name(name: str) -> None:
+    with pytest.raises(SpatialAlignError, match="run folder has no name"):
+        Run(name)
+
+
+@pytest.mark.parametrize(
+    ("blocked", "command"),
+    [
+        ("samples", "generate run"),
+        ("lora", "rounds run"),
+        ("samples", "rounds run"),
+        ("tracks", "compare run --lora-a lora.safetensors"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_a_model_loads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], blocked: str, command: str
+) -> None:
+    """A file stands where the folder is needed, which stops root too; the model is not there either."""
+    assert main(["prompts", "run", "--count", "2", "--held-out", "1"]) == 0
+    (tmp_path / "run" / blocked).write_text("mine")
+    (tmp_path / "lora.safetensors").write_bytes(b"")
+    assert main([*command.split(), "--model", "./nowhere"]) == 2
+    told = capsys.readouterr().err
+    assert f"{blocked}" in told and "a part of the path is a file" in told and "nowhere" not in told
+    assert (tmp_path / "run" / blocked).read_text() == "mine"

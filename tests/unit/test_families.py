@@ -15,10 +15,10 @@ from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.base import GenerateSettings, VideoModel, with_mask
 from spatialalign_core.models.families import families
 from spatialalign_core.models.families.hunyuan import _pack, _unpack
+from spatialalign_core.models.lora_changes import parameter_shapes, read_changes
 from spatialalign_core.models.lora_keys import (
     Update,
     linear_rows,
-    read_updates,
     resized,
     to_diffusers,
     to_native,
@@ -225,7 +225,7 @@ def test_lora_files_of_every_style(family: Any, style: str) -> None:
     network = make_transformer(family)
     rows, ours = linear_rows(network), updates_of(family, network)
     file = STYLES[style](to_native(family, ours, rows), ours, family)
-    read = read_updates(family, file, {}, rows)
+    read = read_changes(family, file, {}, parameter_shapes(network)).updates
     assert read.keys() == ours.keys()
     for name, update in ours.items():
         found = read[name]
@@ -242,7 +242,7 @@ def test_fused_layers_need_not_be_whole() -> None:
     whole = state["diffusion_model.blocks.0.attn.qkv_y.lora_B.weight"]
     assert whole.shape == (3 * 96, 6)
     assert whole[:96].abs().max() == 0
-    assert read_updates(family, state, {}, rows).keys() == ours.keys()
+    assert read_changes(family, state, {}, parameter_shapes(network)).updates.keys() == ours.keys()
 
 
 def some(*shape: int) -> torch.Tensor:
@@ -282,13 +282,13 @@ def test_other_kinds_of_changes(kind: str) -> None:
     parts, change = OTHER_KINDS[kind]
     family = FAMILIES["wan2.1"]
     file = {f"diffusion_model.blocks.0.self_attn.q.{part}": value for part, value in parts.items()}
-    read = read_updates(family, file, {}, linear_rows(make_transformer(family)))
+    read = read_changes(family, file, {}, parameter_shapes(make_transformer(family))).updates
     update = read["blocks.0.attn1.to_q"]
     expected = change(parts)
     assert (update.up @ update.down - expected).abs().max() < 1e-5 * expected.abs().max()
     lost = {key: value for key, value in file.items() if not key.endswith(("w1_b", "w2_b", "w2"))}
     with pytest.raises(SpatialAlignError, match=r"self_attn.q': it is not whole"):
-        read_updates(family, lost, {}, linear_rows(make_transformer(family)))
+        read_changes(family, lost, {}, parameter_shapes(make_transformer(family)))
 
 
 def test_scale_of_an_adapter_config() -> None:
@@ -296,7 +296,7 @@ def test_scale_of_an_adapter_config() -> None:
     network = make_transformer(family)
     ours = updates_of(family, network, "published")
     metadata = {"lora_adapter_metadata": '{"transformer.r": 3, "transformer.lora_alpha": 6}'}
-    read = read_updates(family, to_diffusers(ours), metadata, linear_rows(network))
+    read = read_changes(family, to_diffusers(ours), metadata, parameter_shapes(network)).updates
     assert all(torch.allclose(read[name].up, 2 * update.up) for name, update in ours.items())
 
 
@@ -319,7 +319,10 @@ def test_an_update_at_another_rank(rank: int) -> None:
             "no layer for 'diffusion_model.nowhere'",
         ),
         ({"blocks.0.ffn.0.lora_A.weight": torch.zeros(2, 128)}, "only one half"),
-        ({"diffusion_model.blocks.0.ffn.0.diff_b": torch.zeros(2)}, "no plain LoRA weight"),
+        (
+            {"diffusion_model.blocks.0.ffn.0.diff_b": torch.zeros(2)},
+            r"another size \(2, and this model has 32\)",
+        ),
         (
             {
                 "blocks.0.ffn.0.lora_A.weight": torch.zeros(2, 128),
@@ -340,7 +343,7 @@ def test_what_does_not_fit_is_said(tmp_path: Path, state: dict[str, torch.Tensor
     ):
         apply_lora(model, tmp_path / "l.safetensors")
     with pytest.raises(SpatialAlignError, match=words):
-        read_updates(family, state, {}, linear_rows(model.transformer))
+        read_changes(family, state, {}, parameter_shapes(model.transformer))
 
 
 def test_text_of_two_encoders_in_one_tensor() -> None:

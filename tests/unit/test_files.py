@@ -15,9 +15,11 @@ from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.files import (
     atomic_path,
     atomic_write,
+    check_folder,
     check_writable,
     contained,
     fingerprint,
+    last_step,
     linked,
     name_fault,
     safe_name,
@@ -268,3 +270,26 @@ def test_a_fingerprint_is_the_same_on_every_machine() -> None:
 def test_things_without_a_fingerprint() -> None:
     with pytest.raises(TypeError):
         fingerprint(object())
+
+
+def test_a_folder_is_checked_without_making_it(tmp_path: Path) -> None:
+    check_folder(tmp_path / "run" / "lora", "the LoRA")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "run").write_text("")
+    with pytest.raises(
+        SpatialAlignError, match=r"Cannot write the LoRA into .*run/lora: a part of the path is a file"
+    ):
+        check_folder(tmp_path / "run" / "lora", "the LoRA")
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "no space"), SpatialAlignError("the disk is full; free some space.")]
+)
+def test_a_last_step_says_what_is_done(error: Exception) -> None:
+    with (
+        pytest.raises(
+            SpatialAlignError, match=r"the disk is full; free some space.*\. The LoRA lies in here\.$"
+        ),
+        last_step("The LoRA lies in here."),
+    ):
+        raise error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +16,16 @@ from transformers import (
     GroundingDinoForObjectDetection,
     GroundingDinoImageProcessor,
     GroundingDinoProcessor,
+    MMGroundingDinoConfig,
+    MMGroundingDinoForObjectDetection,
     PreTrainedTokenizerFast,
     SwinConfig,
 )
 
 from spatialalign_core.detect.base import origin
+from spatialalign_core.detect.folders import DETECTOR, recognise
 from spatialalign_core.detect.grounding import GroundingDinoDetector
+from spatialalign_core.detect.loading import load_detector
 from spatialalign_core.detect.phrases import noun_scores, plain, read_phrases
 from spatialalign_core.errors import SpatialAlignError
 
@@ -45,8 +50,10 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def make_model(seed: int = 0) -> GroundingDinoForObjectDetection:
-    config = GroundingDinoConfig(
+def make_model(
+    seed: int = 0, config_class: Any = GroundingDinoConfig, model_class: Any = GroundingDinoForObjectDetection
+) -> Any:
+    config = config_class(
         backbone_config=SwinConfig(
             image_size=64,
             embed_dim=8,
@@ -75,7 +82,7 @@ def make_model(seed: int = 0) -> GroundingDinoForObjectDetection:
         max_text_len=32,
     )
     torch.manual_seed(seed)
-    model = GroundingDinoForObjectDetection(config)
+    model = model_class(config)
     for parameter in model.parameters():  # away from zero, so that something is found
         parameter.data += 0.05 * torch.randn_like(parameter)
     return model.eval()
@@ -125,6 +132,33 @@ def test_same_as_transformers_on_single_frames(detector: GroundingDinoDetector) 
         for one, box, words in zip(ours, expected["boxes"], expected["text_labels"], strict=True):
             np.testing.assert_allclose(one.box, box.numpy(), atol=1e-3)
             assert (one.noun if one.label is None else one.label) == words
+
+
+def test_the_variant_of_mmdetection_from_its_folder(tmp_path: Path) -> None:
+    """The same boxes, scores and words as transformers' own way with the class of MMDetection's weights."""
+    fresh = make_model(0, MMGroundingDinoConfig, MMGroundingDinoForObjectDetection)
+    for name, parameter in fresh.named_parameters():
+        if "class_embed" in name and name.endswith(".bias"):
+            parameter.data.zero_()  # untrained, it makes every score 0.01
+    fresh.save_pretrained(tmp_path)
+    make_processor().save_pretrained(tmp_path)
+    assert recognise(tmp_path, DETECTOR).title == "MM GroundingDINO"
+    detector = load_detector(tmp_path, "cpu", 0.2, 0.1)
+    assert isinstance(detector, GroundingDinoDetector) and type(detector.model) is type(fresh)
+    frames, count = pictures(3), 0
+    for frame, ours in zip(frames, detector.detect(frames, ("fox", "traffic cone")), strict=True):
+        inputs = make_processor()(images=frame, text="fox. traffic cone.", return_tensors="pt")
+        with torch.no_grad():
+            output = fresh(**inputs)
+        [expected] = make_processor().post_process_grounded_object_detection(
+            output, inputs["input_ids"], threshold=0.2, text_threshold=0.1, target_sizes=[frame.shape[:2]]
+        )
+        assert len(ours) == len(expected["boxes"])
+        count += len(ours)
+        for one, box, words in zip(ours, expected["boxes"], expected["text_labels"], strict=True):
+            np.testing.assert_allclose(one.box, box.numpy(), atol=1e-3)
+            assert (one.noun if one.label is None else one.label) == words
+    assert count > 0
 
 
 def test_text_is_encoded_once(detector: GroundingDinoDetector) -> None:

@@ -118,7 +118,7 @@ def test_listing(roots) -> None:
     [
         ("cut.safetensors", MASK_TRACKER, "cut.safetensors is damaged.*ends too early"),
         ("lora.safetensors", MASK_TRACKER, "neither a GroundingDINO nor a SAM.*begin with diffusion_model"),
-        ("owl", DETECTOR, "holds a 'owlvit' model"),
+        ("owl", DETECTOR, "holds OWL-ViT, which is not supported; use a GroundingDINO"),
         ("page.pth", SEGMENTER, "page.pth is damaged or no weight file"),
         (
             "sam_vit_b_01ec64.pth",
@@ -171,6 +171,45 @@ def test_two_hundred_files_are_quick(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said(tmp_path: Path, make, words: str) -> None:
     with pytest.raises(SpatialAlignError, match=words):
         recognise(make(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"mask_decoder.hf_token.weight": [1, 256]}, "holds SAM-HQ, which has more parts.*use SAM itself"),
+        ({"mask_decoder.compress_vit_feat.0.weight": [8, 8]}, "holds SAM-HQ"),
+        ({"mask_decoder.embedding_maskfeature.0.weight": [8, 8]}, "holds SAM-HQ"),
+        ({"image_encoder.patch_embed.seq.0.c.weight": [8, 3]}, "holds MobileSAM or a light SAM-HQ"),
+        ({"sam_mask_decoder.hf_token.weight": [1, 256]} | SAM2_TINY, "holds SAM-HQ 2.*use SAM 2 itself"),
+        ({"spatial_perceiver.latents": [8, 8]} | SAM2_TINY, "holds EdgeTAM"),
+        ({"detector.backbone.vision_backbone.trunk.pos_embed": [8, 8]}, "holds SAM 3"),
+        ({"bbox_head.cls_branches.0.bias": [1]}, "MM GroundingDINO as MMDetection saves it"),
+        ({"model.0.conv.weight": [8, 3]}, "holds a YOLO model.*use a GroundingDINO"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_files_of_other_models(tmp_path: Path, more: dict[str, list[int]], words: str, suffix: str) -> None:
+    shapes = more if len(more) > 1 or "mask_decoder" not in next(iter(more)) else SAM_VIT_B | more
+    file = (pth if suffix == ".pth" else safetensors)(tmp_path / f"model{suffix}", shapes)
+    with pytest.raises(SpatialAlignError, match=words) as told:
+        load_segmenter(file, "cpu")
+    assert "download it again" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "words"),
+    [
+        ("sam_hq", "holds SAM-HQ.*use SAM itself"),
+        ("sam3_video", "holds SAM 3.*use SAM 2"),
+        ("edgetam", "holds EdgeTAM"),
+        ("owlv2", "holds OWLv2, which is not supported; use a GroundingDINO"),
+        ("rt_detr", "finds only a fixed list of things"),
+        ("llama", "holds a 'llama' model, which is neither"),
+    ],
+)
+def test_folders_of_other_models(tmp_path: Path, model_type: str, words: str) -> None:
+    with pytest.raises(SpatialAlignError, match=words):
+        recognise(folder(tmp_path / "model", model_type))
 
 
 def test_damaged_folders(tmp_path: Path) -> None:

@@ -90,6 +90,17 @@ def test_a_sam_with_missing_weights(tiny_sam: Path, tmp_path: Path) -> None:
         OriginalSam.load(tmp_path / "less.pth")
 
 
+def test_a_model_made_from_sam(tiny_sam: Path, tmp_path: Path) -> None:
+    weights = torch.load(tiny_sam, weights_only=True)
+    for more, words in (
+        ("mask_decoder.hf_token.weight", "holds SAM-HQ"),
+        ("image_encoder.adapter.weight", r"1 weights that a SAM does not have, image_encoder\.adapter"),
+    ):
+        torch.save(weights | {more: torch.zeros(1, 32)}, tmp_path / "more.pth")
+        with pytest.raises(SpatialAlignError, match=words):
+            OriginalSam.load(tmp_path / "more.pth")
+
+
 def test_without_segment_anything(tiny_sam: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "segment_anything", None)
     with pytest.raises(SpatialAlignError, match="pip install segment-anything"):

@@ -229,6 +229,36 @@ def test_an_emptied_score_table_is_damage(run: Run) -> None:
     assert "score the other sets again too" in warning and len(run.scores()) == 5 * SEEDS
 
 
+@pytest.mark.parametrize(
+    ("stage", "target", "words"),
+    [
+        (
+            lambda run, model: run.evaluate(bootstrap=50),
+            "report.html",
+            "The result: share that obeys: 0.*scores.csv",
+        ),
+        (
+            lambda run, model: run.export_pairs(model, PairSettings(threshold=0.4, min_margin=0.01)),
+            "pairs",
+            "Videos and scores are kept in",
+        ),
+    ],
+)
+def test_a_last_step_that_fails_says_what_is_done(
+    run: Run, model: VideoModel, stage: Any, target: str, words: str
+) -> None:
+    """A folder of the artist's own stands where the last files should go."""
+    place = run.folder / target
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    place.mkdir()
+    (place / "mine.txt").write_text("mine")
+    with pytest.raises(SpatialAlignError, match=f"{target}.*choose an.*{words}"):
+        work(stage(run, model))
+    assert (place / "mine.txt").read_text() == "mine"
+
+
 def test_other_weights_or_another_rule_make_the_tracks_again(run: Run) -> None:
     other = RednessDetector()
     other.fingerprint = "redness, trained longer"  # type: ignore[attr-defined]

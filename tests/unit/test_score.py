@@ -105,6 +105,7 @@ def test_answers_have_their_keys_in_order(published: Path) -> None:
         "initial_gap",
         "final_gap",
         "scored_frames",
+        "missed",
         "obeys",
     ]
     assert all(list(answer) == keys for answer in score_cases_file(published))
@@ -160,14 +161,14 @@ def test_parts_by_hand() -> None:
     boxes = [at(-20, 0), None, at(-10, 0), at(-10, 0), [0, 0, 0, 0], at(10, 0), at(20, 0)]
     score = score_track(make_track(boxes), LR, min_frames=5)
     assert score == Score(
-        True, None, pytest.approx(0.875), pytest.approx(2 / 3), pytest.approx(1 / 3), 1.0, 1.0, 5
+        True, None, pytest.approx(0.875), pytest.approx(2 / 3), pytest.approx(1 / 3), 1.0, 1.0, 5, ()
     )
 
 
 def test_fewer_than_three_frames_are_their_own_mean() -> None:
     """r_L = 1, -.5: initial 1/4, final -1/4, both gaps 3/4; DSR 1.5/8 + 1/2."""
     score = score_track(make_track([at(-20, 0), at(10, 0)]), LR)
-    assert score == Score(True, None, pytest.approx(0.6875), 0.25, -0.25, 0.75, 0.75, 2)
+    assert score == Score(True, None, pytest.approx(0.6875), 0.25, -0.25, 0.75, 0.75, 2, ("final_ssr",))
 
 
 def test_vectorised_equals_one_by_one() -> None:

@@ -236,6 +236,9 @@ def test_ends_are_those_that_count():
         (FRONT, "in front of the stump"),
         (BEHIND, "behind the stump"),
         (BOX, "in front of the stump"),
+        ((110, 112, 132, 130), "on or in front of the stump"),
+        ((240, 20, 260, 40), "right of the stump"),  # higher in the picture, and far from being over it
+        ((145, 30, 165, 50), "only a little right of the stump"),
         (NEAR_LEFT, "only a little left of the stump"),
         ((0, 0, 40, 40), "left of the stump"),  # at the corner: left as much as on top
     ],

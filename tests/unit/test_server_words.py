@@ -158,7 +158,7 @@ def _of_scores() -> Iterator[str]:
         (100, 95),
         (100, 160),
     ]
-    places = [[x, y, x + 40, y + 40] for x, y in corners]
+    places = [*([x, y, x + 40, y + 40] for x, y in corners), [110, 110, 130, 130]]
     object = np.array([[100, 100, 140, 140]] * 8, dtype=np.float64)
     sure = np.full(8, 0.9)
     for change, start, end in itertools.product(CHANGES, places, places):
@@ -220,7 +220,7 @@ def test_every_sentence_of_the_server_is_translated_whole_and_no_pattern_is_stal
     told = {each: retell(each) for each in _sentences()}
     assert [each for each, other in told.items() if other is None] == []
     # Nothing is left of the English but names and settings.
-    names = r"LoRA|Latent|DSR|NaN|GiB|PC|min_margin|threshold|recompute|" + "|".join(
+    names = r"LoRA|Latent|DSR|NaN|GiB|PC|min_margin|threshold|recompute|mp4|`collect`|--[a-z-]+|" + "|".join(
         PLANS | {SHARDED.name: SHARDED}
     )
     left = {

@@ -10,7 +10,8 @@ import torch
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.models.file_kinds import recognise_file
 from spatialalign_core.models.loading import POCKET_FOLDER
-from spatialalign_core.models.text_encoders import TITLES, SentencePieceTokenizer, load_text_encoder
+from spatialalign_core.models.text_encoders import TITLES, load_text_encoder
+from spatialalign_core.models.tokenizers import SentencePieceTokenizer
 from tests.tiny_models import ENCODERS, encoder_state, spiece_model, to_fp8, write
 
 TOKENIZER = POCKET_FOLDER / "tokenizer"
@@ -62,7 +63,7 @@ def test_the_tokenizer_inside_a_file() -> None:
 
     model = spiece_model()
     tokenizer, processor = (
-        SentencePieceTokenizer(model),
+        SentencePieceTokenizer(model, Path("umt5.safetensors")),
         sentencepiece.SentencePieceProcessor(model_proto=model),
     )
     pieces = processor.encode("a cat is on the box")
@@ -72,5 +73,75 @@ def test_the_tokenizer_inside_a_file() -> None:
     assert tokenizer("a cat is on the box", max_length=4, truncation=True).input_ids.tolist() == [
         [*pieces[:3], 1]
     ]
-    with pytest.raises(SpatialAlignError, match="tokenizer inside the text encoder's file is damaged"):
-        SentencePieceTokenizer(b"nothing")
+    with pytest.raises(SpatialAlignError, match=r"tokenizer in umt5\.safetensors is damaged"):
+        SentencePieceTokenizer(b"nothing", Path("umt5.safetensors"))
+
+
+WAN_NAMES = {
+    "encoder.final_layer_norm": "norm",
+    "layer.0.layer_norm": "norm1",
+    "layer.1.layer_norm": "norm2",
+    "layer.0.SelfAttention.relative_attention_bias": "pos_embedding.embedding",
+    "layer.0.SelfAttention": "attn",
+    "layer.1.DenseReluDense.wi_0": "ffn.gate.0",
+    "layer.1.DenseReluDense.wi_1": "ffn.fc1",
+    "layer.1.DenseReluDense.wo": "ffn.fc2",
+    "encoder.block": "blocks",
+    "shared": "token_embedding",
+}
+
+
+def wan_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A UMT5's weights as Wan's authors name them."""
+    found = {}
+    for name, value in state.items():
+        for ours, theirs in WAN_NAMES.items():
+            name = name.replace(ours, theirs)
+        found[name] = value
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("umt5-xxl-enc-bf16.safetensors", lambda s: s),
+        (
+            "umt5-xxl-enc-fp8_e4m3fn.safetensors",
+            lambda s: {k: v.to(torch.float8_e4m3fn) for k, v in s.items()},
+        ),
+        ("umt5-xxl-enc-fp8_scaled.safetensors", lambda s: to_fp8(s, "old")),
+        ("models_t5_umt5-xxl-enc-bf16.pth", lambda s: s),
+    ],
+)
+def test_wans_own_names(tmp_path: Path, name: str, change) -> None:
+    """Value by value what ComfyUI's names give; the tokenizer is that of the folder beside it."""
+    original = ENCODERS["umt5"]()
+    usual = encoder_state("umt5", original)
+    state = wan_names(change(usual))
+    assert {"norm.weight", "blocks.1.attn.q.weight", "blocks.1.ffn.gate.0.weight"} <= state.keys()
+    file = tmp_path / name
+    if file.suffix == ".pth":
+        torch.save(state, file)
+    else:
+        write(file, state)
+    assert recognise_file(file).kind == "umt5" and recognise_file(file).width == 16
+    with pytest.raises(
+        SpatialAlignError, match=r"not found.*or put the folder google/umt5-xxl of its authors beside it"
+    ):
+        load_text_encoder(file, "umt5", torch.float32, {})
+    (tmp_path / "google" / "umt5-xxl").mkdir(parents=True)
+    (tmp_path / "google" / "umt5-xxl" / "spiece.model").write_bytes(spiece_model())
+    network, tokenizer = load_text_encoder(file, "umt5", torch.float32, {})
+    expected, _ = load_text_encoder(
+        write(tmp_path / "x.safetensors", change(usual)), "umt5", torch.float32, {}
+    )
+    for key, value in expected.state_dict().items():
+        assert torch.equal(network.state_dict()[key], value), key
+    assert tokenizer("a cat").input_ids[0, -1] == 1
+
+
+def test_a_t5_of_other_names_is_not_taken_for_it(tmp_path: Path) -> None:
+    state = wan_names(encoder_state("umt5", ENCODERS["umt5"]()))
+    del state["blocks.0.ffn.gate.0.weight"]
+    with pytest.raises(SpatialAlignError, match=r"no text-to-video model, VAE or text encoder that is known"):
+        recognise_file(write(tmp_path / "t5.safetensors", state))

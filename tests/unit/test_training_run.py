@@ -22,7 +22,7 @@ from spatialalign_core.errors import SpatialAlignError, StopRequested
 from spatialalign_core.models.base import GenerateSettings, VideoModel
 from spatialalign_core.models.loading import load_video_model
 from spatialalign_core.progress import Progress
-from spatialalign_core.run import Run
+from spatialalign_core.run import Run, Side
 from spatialalign_core.run.control import ACTIONS, REQUESTS, TrainControl
 from spatialalign_core.run.held_out import HeldOutCheck
 from spatialalign_core.run.lock import locked
@@ -596,3 +596,47 @@ def test_a_lora_cannot_continue_from_itself(run: Run, model: VideoModel, undistu
     shutil.copytree(undisturbed / "lora", run.folder / "lora")
     with pytest.raises(SpatialAlignError, match="cannot continue from itself"):
         drive(train(run, model, continue_from=run.lora_path()))
+
+
+def theirs(kind: str) -> dict[str, torch.Tensor]:
+    """A LoRA on one layer of the pocket model as others write it."""
+    wide, generator = 160, torch.Generator().manual_seed(0)
+    down = torch.randn(2, wide, generator=generator) * 0.3
+    up = torch.randn(wide, 2, generator=generator) * 0.3
+    name = "lora_unet_blocks_0_cross_attn_k"
+    halves = {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
+    return {
+        "kohya": halves | {f"{name}.alpha": torch.tensor(1.0)},
+        "bias": halves | {f"{name}.diff_b": torch.ones(wide)},
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["kohya", "bias"])
+def test_loras_of_others_in_every_stage(run: Run, model: VideoModel, kind: str) -> None:
+    """Videos with it, a comparison's other side, and a training from it."""
+    file = run.folder / f"{kind}.safetensors"
+    save_file(theirs(kind), file)
+    before = {name: value.clone() for name, value in model.transformer.state_dict().items()}
+    for set, lora in (("base", None), (Side(file).set, file)):
+        drive(run.generate(model, 1, "held_out", set, settings=CLIP, lora=lora, workers=1))
+    prompt = run.prompts("held_out")[0].id
+    plain, changed = (
+        load_file(run.video_path(set, prompt, 0).with_suffix(".safetensors"))
+        for set in ("base", Side(file).set)
+    )
+    assert any(not plain[name].equal(changed[name]) for name in plain)
+    assert all(value.equal(before[name]) for name, value in model.transformer.state_dict().items())
+    settings = replace(SETTINGS, targets="wide", learning_rate=1e-9, weight_decay=0.0, steps=1)
+    stage = train(run, model, name="further", continue_from=file, settings=settings)
+    if kind == "bias":
+        with pytest.raises(SpatialAlignError, match="cannot be trained further: it also changes a bias"):
+            drive(stage)
+        return
+    drive(stage)
+    after = load_file(run.lora_path("further"))
+    key = "diffusion_model.blocks.0.cross_attn.k.lora_{}.weight"
+    state = theirs(kind)
+    expected = state["lora_unet_blocks_0_cross_attn_k.lora_up.weight"] @ (
+        state["lora_unet_blocks_0_cross_attn_k.lora_down.weight"] / 2
+    )
+    assert torch.allclose(after[key.format("B")] @ after[key.format("A")], expected, atol=1e-4)

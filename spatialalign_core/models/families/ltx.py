@@ -61,6 +61,7 @@ class Ltx(Family):
     )
     names = KeyNames(_RENAMES)
     text_kinds = ("t5",)
+    widths: ClassVar[dict[int, str]] = {width: size for (width, _), size in _SIZES.items()}
     lora_targets: ClassVar[dict[str, tuple[str, ...]]] = {
         "published": (*_TEXT_EMBEDDER, "attn2.to_k", "attn2.to_v"),
         "wide": (

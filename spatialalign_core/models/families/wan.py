@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...errors import SpatialAlignError
 from ...weight_files import Shapes, count
+from .. import experts
 from ..base import Family, GenerateSettings, known_size, read_config, to_frames
 from ..names import KeyNames
 from ..weights import require
@@ -53,7 +55,6 @@ _OTHER_KINDS = (
     "audio_proj.",
     "face_adapter.",
 )
-_NOISE = re.compile(r"(high|low)[ _-]?noise", re.IGNORECASE)
 
 
 class Wan21(Family):
@@ -66,6 +67,7 @@ class Wan21(Family):
     defaults = GenerateSettings(height=480, width=832, num_frames=81, fps=16, steps=50, guidance_scale=5.0)
     names = KeyNames(_RENAMES)
     text_kinds = ("umt5",)
+    widths: ClassVar[dict[int, str]] = {width: size for (width, _), size in _SIZES.items()}
     lora_targets: ClassVar[dict[str, tuple[str, ...]]] = {
         "published": (*_TEXT_EMBEDDER, "attn2.to_k", "attn2.to_v"),
         "wide": (
@@ -83,9 +85,17 @@ class Wan21(Family):
         )
 
     def recognise(self, shapes: Shapes, name: str) -> str | None:
-        if not _is_text_to_video(shapes, self._channels) or _NOISE.search(name):
+        if not _is_text_to_video(shapes, self._channels) or _is_expert(shapes, name):
             return None
         return f"{self.title} {_size(shapes)}"
+
+    def doubt(self, shapes: Shapes, name: str) -> str | None:
+        if not _may_be_expert(shapes) or (experts.says_older(name) and not experts.experts_in(name)):
+            return None
+        return (
+            "Its weights could also be one of the two networks of Wan2.2 T2V A14B. It is taken for one network for all "
+            "noise; if it is not, rename the file so that its name holds high_noise or low_noise."
+        )
 
     def transformer_config(self, shapes: Shapes) -> dict[str, Any]:
         width, channels, *patch = shapes["patch_embedding.weight"]
@@ -224,10 +234,19 @@ class Wan22Experts(Wan21):
         return Family.matches(self, index, folder) and _two_experts(index)
 
     def recognise(self, shapes: Shapes, name: str) -> str | None:
-        found = _NOISE.search(name)
-        if not found or not _is_text_to_video(shapes, self._channels):
+        if not _is_text_to_video(shapes, self._channels) or not _is_expert(shapes, name):
             return None
-        return f"{self.title}, {found[1].lower()} noise"
+        found = experts.experts_in(name)
+        if len(found) != 1:
+            which = "both high and low noise" if found else "neither high nor low noise"
+            raise SpatialAlignError(
+                f"{name.rpartition('/')[2]} is one of the two networks of {self.title}, and its name says {which}; "
+                "rename the file so that its name holds high_noise or low_noise."
+            )
+        return f"{self.title}, {found.pop()} noise"
+
+    def doubt(self, shapes: Shapes, name: str) -> str | None:
+        return None
 
     def pipeline_options(self) -> dict[str, Any]:
         return {"boundary_ratio": 0.875}
@@ -245,6 +264,20 @@ def _is_text_to_video(shapes: Shapes, channels: int) -> bool:
     if any(key.startswith(_OTHER_KINDS) for key in shapes):
         return False
     return shapes["patch_embedding.weight"][1] == channels
+
+
+def _may_be_expert(shapes: Shapes) -> bool:
+    """Of 16 channels and not of a size that only Wan2.1 has."""
+    width, channels = shapes["patch_embedding.weight"][:2]
+    return channels == 16 and _SIZES.get((width, count(shapes, r"blocks\.(\d+)\."))) in (None, "14B")
+
+
+def _is_expert(shapes: Shapes, name: str) -> bool:
+    """Whether the file is one of Wan2.2 A14B's networks, as far as its name tells."""
+    if not _may_be_expert(shapes) or experts.says_older(name):
+        return False
+    found = experts.experts_in(name)
+    return len(found) == 1 or ((bool(found) or experts.says_pair(name)) and not experts.says_merged(name))
 
 
 def _size(shapes: Shapes) -> str:
