@@ -23,7 +23,6 @@ SHORT_SIDE = 240
 colour."""
 
 _QUALITY = "12"  # x264's crf: visually lossless, so detectors see in the file what the model drew
-_MOST_ANNOUNCED = 1 << 33  # bytes of pictures that a file's header is believed to hold
 _ALWAYS_TRIED = 1 << 28  # bytes that are asked for without a look at what is free
 _BT709 = 1  # the number of BT.709 in matrix, primaries and transfer alike (ITU-T H.273)
 _LIMITED_RANGE = 1
@@ -151,15 +150,13 @@ def _roomier(frames: np.ndarray, shape: tuple[int, ...], announced: int, source:
 
     A list of pictures and the array made of it would hold a long clip twice.
     """
-    size = math.prod(shape)
-    believable = announced if announced * size <= max(_MOST_ANNOUNCED, free_host_memory()) else 0
-    count = max(believable, len(frames) * 3 // 2, len(frames) + 16)
-    needed = max(count, announced) * size
-    if needed > free_host_memory() and needed > _ALWAYS_TRIED:
+    count = max(announced, len(frames) * 3 // 2, len(frames) + 16)
+    needed, free = count * math.prod(shape), free_host_memory()
+    if needed > max(free, _ALWAYS_TRIED):
         raise SpatialAlignError(
-            f"The video {source} does not fit into the memory: its {max(count, announced)} frames of {shape[1]} x "
-            f"{shape[0]} need {needed / 2**30:.1f} GiB, and {free_host_memory() / 2**30:.1f} GiB are free. Take a part "
-            "of it or a smaller copy: `collect` on the command line has --start, --duration and --short-side."
+            f"The video {source} does not fit into the memory: its {count} frames of {shape[1]} x {shape[0]} need "
+            f"{needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB are free. Take a part of it or a smaller copy: "
+            "`collect` on the command line has --start, --duration and --short-side."
         )
     larger = np.empty((count, *shape), dtype=np.uint8)
     larger[: len(frames)] = frames if len(frames) else 0

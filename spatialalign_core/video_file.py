@@ -74,7 +74,7 @@ def open_clip(source: str | Path | io.BytesIO, part: Part = WHOLE) -> Iterator[C
     missing, empty, damaged, cut short, no video, or when the shape of its pictures changes.
     """
     place = Path(source) if isinstance(source, (str, Path)) else source
-    name = str(place) if isinstance(place, Path) else "in memory"
+    name = str(place) if isinstance(place, Path) else "<bytes>"
     if isinstance(place, Path):
         if not place.is_file():
             raise SpatialAlignError(f"There is no video at {place}; check the path or make the video again.")
@@ -106,7 +106,8 @@ def _opened(stack: contextlib.ExitStack, place: Path | io.BytesIO, name: str, pa
         )
     if stream.frames == 1 and container.metadata.get("major_brand") in _STILL_BRANDS:
         raise SpatialAlignError(_picture(name))
-    rate, count = stream.average_rate or stream.guessed_rate, stream.frames
+    rate = stream.average_rate or stream.guessed_rate
+    count = stream.frames if stream.frames <= _size(place) else 0  # a damaged header may say anything
     if not count or not rate or rate >= _FASTEST:
         count, measured = _measured(_source(place), stream.index)
         rate = rate if rate and rate < _FASTEST else measured
@@ -245,6 +246,11 @@ def _told(name: str) -> Iterator[None]:
 def _source(place: Path | io.BytesIO) -> str | io.BytesIO:
     """What libraries open; bytes each time afresh, since every reader moves its own place in them."""
     return str(place) if isinstance(place, Path) else io.BytesIO(place.getvalue())
+
+
+def _size(place: Path | io.BytesIO) -> int:
+    """Of the file, in bytes."""
+    return place.stat().st_size if isinstance(place, Path) else place.getbuffer().nbytes
 
 
 def _ended(name: str, part: Part) -> str:

@@ -97,7 +97,7 @@ def animation(path: Path, frames: np.ndarray, durations: int | list[int], **more
 def _cover(container: Any) -> Any:
     stream = container.add_stream("mjpeg", rate=1)
     stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
-    stream.disposition = Disposition.attached_pic
+    stream.disposition = Disposition.attached_pic.value  # PyAV 14 wants the number
     picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
     return stream.encode(picture) + stream.encode(None)
 

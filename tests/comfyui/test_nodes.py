@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import urllib.parse
 import urllib.request
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from prompts import said, template
 from server import PACK, Server, error_of
+
+from spatialalign_core.pocket.world import render
+from spatialalign_core.relations import RelationChange
+from spatialalign_core.video import read_video
+from spatialalign_core.video_file import Part
+from tests.video_files import encode, hold
 
 NODES = {
     "LoadVideoModel", "LoadDetector", "PromptSet", "PromptFromSentence", "Generate", "Detect", "Score", "ExportPairs",
@@ -151,3 +159,46 @@ def test_score_video_takes_a_video_too(server: Server) -> None:
     del prompt[scorer]["inputs"]["images"]
     prompt[scorer]["inputs"]["video"] = ["90", 0]
     assert "obeys the sentence" in said(server.run(prompt), prompt, "SpatialAlign_ScoreVideo")
+
+
+def test_a_file_is_scored_as_the_command_line_reads_it(server: Server) -> None:
+    """A phone's clip, turned by its matrix and with pixels twice as wide as high, and a part of it."""
+    frames = render("fox", "box", "in a meadow", RelationChange.parse("LR"), 3, 24).frames
+    stored = [np.rot90(each.repeat(2, axis=0).repeat(4, axis=1), 1) for each in frames]
+    file = server.base / "input" / "phone.mp4"
+    file.parent.mkdir(exist_ok=True)
+    hold(encode(file, stored, ratio=Fraction(2)), 0, 1, -1, 0)
+    trims = "Video Slice" in server.get("/object_info")  # newer than the oldest ComfyUI that is supported
+    for part in (Part(), Part(1.0, 1.5)) if trims else (Part(),):
+        read, fps = read_video(file, part)
+        assert read.shape[1:3] == (256, 384), read.shape
+        prompt = {
+            "1": {"class_type": "LoadVideo", "inputs": {"file": "phone.mp4"}},
+            "3": {
+                "class_type": "SpatialAlign_CollectSample",
+                "inputs": {
+                    "video": ["1", 0],
+                    "sentence": "A fox is on the left of a box, then the fox jumps to the right of the box.",
+                    "seed": int(part.start),
+                    "clips": 1,
+                    "fps": 16.0,
+                    "run_folder": "phone",
+                },
+            },
+        }
+        if part.start:
+            prompt["2"] = {
+                "class_type": "Video Slice",
+                "inputs": {
+                    "video": ["1", 0],
+                    "start_time": part.start,
+                    "duration": part.duration,
+                    "strict_duration": False,
+                },
+            }
+            prompt["3"]["inputs"]["video"] = ["2", 0]
+        server.run(prompt)
+        samples = server.base / "output" / "spatialalign" / "phone" / "samples" / "base"
+        collected, rate = read_video(next(samples.glob(f"*/{int(part.start)}.mp4")))
+        assert collected.shape == read.shape and rate == fps
+        assert np.abs(collected.astype(int) - read).mean() < 3

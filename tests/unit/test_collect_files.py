@@ -84,7 +84,7 @@ def test_what_is_skipped_is_told(clips: Path) -> None:
     ]
     for index in range(9):
         (clips / f"{index}.json").touch()
-    assert "0.json, 1.json, 2.json, 3.json and 6 more." in find_videos([clips]).skipped[0]
+    assert "0.json, 1.json, 2.json, 3.json, 4.json and 6 more." in find_videos([clips]).skipped[0]
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,8 @@ def _of_exports() -> Iterator[str]:
 @functools.cache
 def _sentences() -> set[str]:
     written = [text for file in _FILES for text in _strings(file)]
-    written += [text for text in _strings("video.py", errors=True) if not text.startswith(_PICTURES)]
+    for file in ("video.py", "video_file.py"):
+        written += [text for text in _strings(file, errors=True) if not text.startswith(_PICTURES)]
     mostly = [
         text[:-1] + " (mostly: the 8 was not found)"
         for text in written
@@ -219,7 +220,7 @@ def test_every_sentence_of_the_server_is_translated_whole_and_no_pattern_is_stal
     told = {each: retell(each) for each in _sentences()}
     assert [each for each, other in told.items() if other is None] == []
     # Nothing is left of the English but names and settings.
-    names = r"LoRA|Latent|DSR|NaN|GiB|PC|min_margin|threshold|recompute|" + "|".join(
+    names = r"LoRA|Latent|DSR|NaN|GiB|PC|min_margin|threshold|recompute|mp4|`collect`|--[a-z-]+|" + "|".join(
         PLANS | {SHARDED.name: SHARDED}
     )
     left = {
