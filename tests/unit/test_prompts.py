@@ -131,7 +131,6 @@ def test_files_as_people_save_them(tmp_path: Path, data: bytes) -> None:
     ("data", "row", "words"),
     [
         (EVAL30.replace("animal", "beast"), 1, "column 'animal' is missing"),
-        ("", 1, "column 'type' is missing"),
         ("just some text\nand more", 1, "is missing"),
         (EVAL30.replace("on the left of,", "beside,"), 2, "relation 'beside' in 'initial_SR' is unknown"),
         (EVAL30.replace(",to the right of,", ",,"), 2, "relation '' in 'final_SR' is unknown"),
@@ -160,6 +159,13 @@ def test_bad_files_name_file_and_row(tmp_path: Path, data: str | bytes, row: int
         read_prompts(path)
     message = str(caught.value)
     assert message.startswith(f"{path}, row {row}: ") and words in message, message
+
+
+@pytest.mark.parametrize("data", [b"", b"\xef\xbb\xbf", b"\n \n"])
+def test_an_empty_file_is_called_empty(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "in.csv").write_bytes(data)
+    with pytest.raises(SpatialAlignError, match=r"in\.csv is empty; it needs a header with type"):
+        read_prompts(tmp_path / "in.csv")
 
 
 @pytest.mark.parametrize("start", [b"PK\x03\x04", b"\xd0\xcf\x11\xe0"])
