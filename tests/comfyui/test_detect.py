@@ -200,7 +200,7 @@ def test_a_wrong_file_is_on_the_list_and_says_what_is_wrong(
 @pytest.mark.parametrize(
     ("config", "status", "message"),
     [
-        ({"model_type": "owlvit"}, 400, "neither a GroundingDINO nor a SAM"),
+        ({"model_type": "owlvit"}, 400, "OWL-ViT, which is not supported"),
         (None, 200, "is of another model"),  # what its weights are is seen only when they are loaded
     ],
 )
