@@ -12,18 +12,21 @@ from pathlib import Path
 
 HIGH, LOW = "high", "low"
 
-_PARTNERS = {"high": "low", "low": "high", "hn": "ln", "ln": "hn", "高": "低", "低": "高"}
-_MEANINGS = {"high": HIGH, "hn": HIGH, "高": HIGH, "low": LOW, "ln": LOW, "低": LOW}
+_PARTNERS = {"high": "low", "low": "high", "hn": "ln", "ln": "hn", "h": "l", "l": "h", "高": "低", "低": "高"}
+_MEANINGS = {"high": HIGH, "hn": HIGH, "h": HIGH, "高": HIGH, "low": LOW, "ln": LOW, "l": LOW, "低": LOW}
 # Words, numbers and runs of capitals, as in t2vHighNoise and WAN22HIGH.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[高低]")
 # Glued to what stands before, as in t2vhigh, but not flow or slow.
 _GLUED = re.compile(r"(?:.*?(?:vid|video|model|wan|noise)|[tiv]*v)?(high|low|hn|ln)(?:noises?|model)?", re.I)
+# A letter of its own, as in wan22_t2v_h, but not in Q4_K_L, which is a number format.
+_LETTER = re.compile(r"(?<![^\W_])(?<!K[_-])(?<!k[_-])[HhLl](?![^\W_])")
 # high_quality and low_vram speak of something else.
 _OTHER_SENSE = re.compile(
     "q|qual|quality|res|resolution|vram|ram|mem|memory|fps|fidelity|motions?|movement|ranks?|lights?|lighting|key|"
     "contrast|cfg|steps?|poly|end|def|definition|precision|details?|detailed|angle|speed|dynamics?|dim|size|bits?|"
     "freq|frequency|saturation|temperature|level|shot|view"
 )
+_FAST = re.compile("lights?|lighting|ranks?")  # of a distilled expert: "high_lighting" is lightning, misspelt
 _NEWER = re.compile(r"wan[ ._-]*(?:v|video)?[ ._-]*2[ ._-]?2(?!\d)|a14b", re.I)
 _OLDER = re.compile(r"wan[ ._-]*(?:v|video)?[ ._-]*2[ ._-]?1(?!\d)", re.I)
 _ONE = re.compile(r"aio|all[ ._-]*in[ ._-]*one|rapid|(?<![a-z])merged?", re.I)
@@ -97,12 +100,15 @@ def _parts(name: str) -> tuple[str, str]:
 def _found(name: str) -> list[tuple[int, int, str]]:
     """(start, end, word) of each word that names a network."""
     words = [*_WORD.finditer(name)]
+    newer = bool(_NEWER.search(name))
     found = []
     for index, match in enumerate(words):
         glued = _GLUED.fullmatch(match[0].lower())
-        word = match[0] if match[0] in _PARTNERS else (glued[1] if glued else None)
+        word = match[0] if match[0] in "高低" else (glued[1] if glued else None)
+        if newer and _LETTER.match(name, match.start()):
+            word = match[0]
         after = words[index + 1][0].lower() if index + 1 < len(words) else ""
-        if word is None or _OTHER_SENSE.fullmatch(after):
+        if word is None or (_OTHER_SENSE.fullmatch(after) and not (newer and _FAST.fullmatch(after))):
             continue
         start = match.start() + (glued.start(1) if glued else 0)
         found.append((start, start + len(word), word.lower()))

@@ -1,4 +1,5 @@
-"""Tokenizers of single files of text encoders: inside the file, in a folder beside it, or one that is given."""
+"""Tokenizers of single files of text encoders: inside the file, in a folder beside it, one that is given, or UMT5's out
+of another file of it."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from ..errors import SpatialAlignError
@@ -20,15 +22,21 @@ _BESIDE: dict[str, tuple[str, ...]] = {
     "umt5": ("google/umt5-xxl", "umt5-xxl", "umt5_xxl", "T5_tokenizer", "tokenizer"),
     "t5": ("google/t5-v1_1-xxl", "t5-v1_1-xxl", "t5_tokenizer", "tokenizer"),
 }
+# T5's own has this table in its first block alone.
+_UMT5_ALONE = "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"
 _FILES = ("spiece.model", "tokenizer.json", "vocab.json")
 
 
 def load_tokenizer(path: Path, kind: str, vocabulary: Tensor | None, given: Mapping[str, Path]) -> Any:
     """From the bytes of a sentencepiece model inside the file where it has them, else from a folder beside the file,
-    else from the one that is given for its kind. SpatialAlignError when there is none, or it is damaged."""
+    else from the one that is given for its kind, else UMT5's out of another UMT5 beside it. SpatialAlignError when
+    there is none, or it is damaged."""
     if vocabulary is not None:
         return SentencePieceTokenizer(bytes(vocabulary.tolist()), path)
     folder = find_folder(path, kind) or given.get(kind)
+    if folder is None and kind == "umt5" and (lender := _lender(path)) is not None:
+        with safe_open(lender, framework="pt") as file:  # of gigabytes, this tensor alone
+            return SentencePieceTokenizer(bytes(file.get_tensor(SPIECE).tolist()), lender)
     if folder is None or not folder.is_dir():
         names = [f"the folder {name}" for name in _BESIDE.get(kind, ())[:1]]
         ways = [
@@ -65,6 +73,20 @@ def find_folder(path: Path, kind: str) -> Path | None:
             if any((root / name / file).is_file() for file in _FILES):
                 return root / name
     return path.parent if kind in _BESIDE and (path.parent / "spiece.model").is_file() else None
+
+
+def _lender(path: Path) -> Path | None:
+    """Another UMT5 file in the folder with a tokenizer inside, of the same vocabulary: all sizes share one."""
+    own = read_shapes(path)
+    words = own.get("token_embedding.weight") or own.get("shared.weight", (0,))
+    for other in sorted(path.parent.glob("*.safetensors")):
+        try:
+            shapes = read_shapes(other)
+        except SpatialAlignError:  # said where it is chosen
+            continue
+        if SPIECE in shapes and _UMT5_ALONE in shapes and shapes.get("shared.weight", (-1,))[0] == words[0]:
+            return other
+    return None
 
 
 class SentencePieceTokenizer:

@@ -156,6 +156,8 @@ def recipe(
     return {
         # By name where it comes with the pack, which may lie elsewhere on another machine.
         "model": bundled[0] if bundled else str(model.folder.resolve()),
+        # Which of two networks the LoRA is for.
+        "expert": model.expert,
         "settings": asdict(settings),
         "lora": str(lora.resolve()) if lora else None,
         "strength": strength,
@@ -172,7 +174,7 @@ def prepare(
     from ..train.lora import apply_lora
 
     quiet_libraries()
-    model = load_video_model(plan["model"], device)
+    model = load_video_model(plan["model"], device, expert=plan["expert"])
     if plan["lora"]:
         apply_lora(model, Path(plan["lora"]), plan["strength"])
     return model, GenerateSettings(**plan["settings"]), GenerateOptions(**plan["options"])

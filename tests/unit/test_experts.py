@@ -52,6 +52,10 @@ def title(name: str, shapes: dict[str, tuple[int, ...]] = SHAPES) -> str | None:
         ("wan2.2t2v.highnoise", "wan2.2t2v.lownoise"),
         ("wan2.2_t2v_高噪_14B", "wan2.2_t2v_低噪_14B"),
         ("wan2.2_t2v_high_noise_14B_fp8_scaled", "wan2.2_t2v_low_noise_14B_bf16"),
+        ("wan22_t2v_14b_h", "wan22_t2v_14b_l"),
+        ("Wan2.2_T2V_A14B_H_fp8", "Wan2.2_T2V_A14B_L_fp8"),
+        ("Wan2.2_Remix_t2v_14b_high_lighting_v2.0", "Wan2.2_Remix_t2v_14b_low_lighting_v2.0"),
+        ("Wan2.2-T2V-A14B_high_rank64_merge_fp8", "Wan2.2-T2V-A14B_low_rank64_merge_fp8"),
         ("high", "low"),
         ("high_noise_model/diffusion_pytorch_model", "low_noise_model/diffusion_pytorch_model"),
         ("HIGH/wan22_t2v_14B", "LOW/wan22_t2v_14B"),
@@ -80,6 +84,8 @@ def test_names_of_experts(name: str, partner: str) -> None:
         ("my_finetune_14B", True),
         ("flow_noise_14B", True),
         ("highlights_14B", True),
+        ("my_14B_h", True),
+        ("my_14B_low_lighting", True),
         ("wan2.2-rapid-mega-aio-v10", True),
         ("wan22_high_low_merged", True),
     ],
@@ -102,6 +108,8 @@ def test_the_small_model_has_no_experts(name: str) -> None:
     [
         ("wan2.2_t2v_14B.safetensors", "neither high nor low noise"),
         ("Wan2_2-T2V-A14B_fp8.safetensors", "neither high nor low noise"),
+        ("Wan2.2-T2V-A14B-Q4_K_L.safetensors", "neither high nor low noise"),
+        ("wan22_t2v_14B_high_quality.safetensors", "neither high nor low noise"),
         ("wan2.2_t2v_high_to_low.safetensors", "both high and low noise"),
     ],
 )

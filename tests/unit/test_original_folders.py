@@ -10,12 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from spatialalign_core.errors import SpatialAlignError
-from spatialalign_core.generate import Job, generate
+from spatialalign_core.generate import GenerateOptions, Job, generate
 from spatialalign_core.models.base import GenerateSettings
 from spatialalign_core.models.families import families
 from spatialalign_core.models.file_kinds import recognise_file, video_models
 from spatialalign_core.models.loading import load_video_model, recognise_family
 from spatialalign_core.models.single_files import find_parts, transformer_config
+from spatialalign_core.run.worker import prepare, recipe
 from spatialalign_core.weight_files import weights_fingerprint
 from tests.tiny_models import encoder_state, make_transformer, make_umt5, make_vae, spiece_model, vae_file
 from tests.unit.test_text_encoders import wan_names
@@ -73,6 +74,23 @@ def test_a_published_folder_makes_a_video(tmp_path: Path, name: str) -> None:
     small = GenerateSettings(height=32, width=32, num_frames=5, fps=8, steps=1, guidance_scale=1.0)
     sample = next(iter(generate(model, [Job("a", "a cat is on the left of a box", 0)], small)))
     assert sample.frames.shape == (5, 32, 32, 3)
+
+
+@pytest.mark.parametrize("expert", ["high noise", "low noise"])
+def test_a_worker_puts_a_lora_on_the_same_network(tmp_path: Path, expert: str) -> None:
+    model = load_video_model(publish(tmp_path, "Wan2.2-T2V-A14B"), "cpu", expert=expert)
+    lora = tmp_path / "lora.safetensors"
+    layer = "diffusion_model.blocks.0.self_attn.q.lora_"
+    save_file({f"{layer}A.weight": torch.ones(2, 128), f"{layer}B.weight": torch.ones(128, 2)}, lora)
+    plan = json.loads(json.dumps(recipe(model, model.defaults, lora, 1.0, GenerateOptions())))
+    found, _, _ = prepare(plan, "cpu")
+    changed = [
+        network
+        for network in (found.pipeline.transformer, found.pipeline.transformer_2)
+        if any(".lora_" in name for name, _ in network.named_modules())
+    ]
+    assert found.expert == expert
+    assert changed == [found.transformer]
 
 
 def test_its_files_one_by_one(tmp_path: Path) -> None:

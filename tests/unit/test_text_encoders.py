@@ -12,7 +12,7 @@ from spatialalign_core.models.file_kinds import recognise_file
 from spatialalign_core.models.loading import POCKET_FOLDER
 from spatialalign_core.models.text_encoders import TITLES, load_text_encoder
 from spatialalign_core.models.tokenizers import SentencePieceTokenizer
-from tests.tiny_models import ENCODERS, encoder_state, spiece_model, to_fp8, write
+from tests.tiny_models import ENCODERS, encoder_state, make_umt5, spiece_model, to_fp8, umt5_file, write
 
 TOKENIZER = POCKET_FOLDER / "tokenizer"
 
@@ -145,3 +145,20 @@ def test_a_t5_of_other_names_is_not_taken_for_it(tmp_path: Path) -> None:
     del state["blocks.0.ffn.gate.0.weight"]
     with pytest.raises(SpatialAlignError, match=r"no text-to-video model, VAE or text encoder that is known"):
         recognise_file(write(tmp_path / "t5.safetensors", state))
+
+
+@pytest.mark.parametrize(("vocabulary", "lent"), [(64, True), (48, False)])
+def test_a_tokenizer_out_of_another_umt5(tmp_path: Path, vocabulary: int, lent: bool) -> None:
+    """Kijai's file beside ComfyUI's, but not beside a language model or a UMT5 of other words."""
+    file = write(tmp_path / "umt5-xxl-enc-bf16.safetensors", wan_names(encoder_state("umt5", make_umt5())))
+    inside = {"spiece_model": torch.tensor(list(spiece_model()), dtype=torch.uint8)}
+    write(tmp_path / "a_gemma.safetensors", {"model.embed_tokens.weight": torch.zeros(64, 16)} | inside)
+    (tmp_path / "cut.safetensors").write_bytes(b"nothing")
+    umt5_file(tmp_path / "umt5_xxl_fp16.safetensors", make_umt5(vocabulary))
+    if lent:
+        _, tokenizer = load_text_encoder(file, "umt5", torch.float32, {})
+        expected = SentencePieceTokenizer(spiece_model(), file)("a cat")
+        assert torch.equal(tokenizer("a cat").input_ids, expected.input_ids)
+    else:
+        with pytest.raises(SpatialAlignError, match="tokenizer of umt5-xxl-enc-bf16"):
+            load_text_encoder(file, "umt5", torch.float32, {})
