@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -62,7 +63,8 @@ def run_folder(name: str) -> Path:
 
 def _there(name: str) -> bool:
     """Whether an older run has this name, which a new one may not have."""
-    return "\0" not in name and PurePath(name).name == name and (runs_folder() / name).is_dir()
+    # os.path, since Path.is_dir raises for a name that is too long
+    return "\0" not in name and PurePath(name).name == name and os.path.isdir(runs_folder() / name)
 
 
 def state(folder: Path) -> str:

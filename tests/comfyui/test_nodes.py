@@ -128,6 +128,7 @@ def test_what_is_not_understood_is_said_in_one_sentence(
     ],
 )
 def test_run_folder_stays_in_the_output_folder(server: Server, name: str, words: str) -> None:
+    (server.base / "output" / "spatialalign").mkdir(parents=True, exist_ok=True)  # as with an earlier run
     entry = server.wait(
         server.queue(template(server, "Quickstart", {"SpatialAlign_Generate": {"run_folder": name}}))
     )
