@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Collection
 
 
 class SpatialAlignError(Exception):
@@ -17,9 +18,11 @@ class StopRequested(SpatialAlignError):
     """Somebody asked the work to end here. What is done is saved."""
 
 
-MEMORY_FULL = (
-    "The memory is full. Use a smaller --batch or --workers 1, or close other programs; what is done is kept."
-)
+_LESS_MEMORY = {  # by the option's name in the parser
+    "batch": "a smaller --batch",
+    "workers": "--workers 1",
+    "short_side": "a smaller --short-side",
+}
 NO_ROOM_FOR_LIBRARIES = (
     "The libraries do not fit into the memory that this process may address (`ulimit -v`): PyTorch alone maps several "
     "GiB that it never fills. Raise that limit, or limit the memory in use, as containers and control groups do."
@@ -42,9 +45,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, kinds) and any(words in str(error).lower() for words in _FULL)
 
 
-def full_memory_sentence(error: BaseException) -> str:
-    """What to say of an error that `is_out_of_memory`."""
-    return NO_ROOM_FOR_LIBRARIES if _UNLOADED in str(error) else MEMORY_FULL
+def full_memory_sentence(error: BaseException, options: Collection[str] = ("batch", "workers")) -> str:
+    """What to say of an error that `is_out_of_memory`, to somebody who has these options of the command line."""
+    if _UNLOADED in str(error):
+        return NO_ROOM_FOR_LIBRARIES
+    ways = [way for name, way in _LESS_MEMORY.items() if name in options] or ["shorter or smaller videos"]
+    return f"The memory is full. Use {' or '.join(ways)}, or close other programs; what is done is kept."
 
 
 def check_memory(error: BaseException, what: object) -> None:

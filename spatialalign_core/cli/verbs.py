@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    options = argparse.Namespace()
     try:
         options = build_parser(VERBS).parse_args(arguments)
         return options.verb(options) or 0
@@ -60,7 +61,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         return 0
     except Exception as error:
         if is_out_of_memory(error):
-            return _fail(full_memory_sentence(error))
+            known = vars(options).keys() - (
+                {"workers"} if getattr(options, "verb", None) is detect else set()
+            )  # Ray's alone
+            return _fail(full_memory_sentence(error, known))
         if not isinstance(error, OSError):
             raise
         why = why_not(error) or error.strerror or str(error)

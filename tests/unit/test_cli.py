@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 import pytest
 
-from spatialalign_core.cli import VERBS, main
+from spatialalign_core.cli import VERBS, main, verbs
 from spatialalign_core.cli.console import Console
 from spatialalign_core.progress import Progress
 from spatialalign_core.video import write_video
@@ -177,6 +177,29 @@ def test_what_the_system_refuses_gets_one_sentence(
     assert main(["score", "x"]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"Error: {words}") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "advice"),
+    [
+        ("generate RUN --seeds 1", "a smaller --batch or --workers 1"),
+        ("collect RUN a.mp4 --sentence x", "a smaller --short-side"),
+        ("detect RUN --workers ray", "shorter or smaller videos"),
+        ("score x", "shorter or smaller videos"),
+    ],
+)
+def test_full_memory_advises_options_that_the_verb_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str, advice: str
+) -> None:
+    verb = command.split()[0]
+
+    def full(options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(verbs, verb, full)
+    monkeypatch.setitem(VERBS, verb, full)
+    assert main(command.split()) == 2
+    assert f"Use {advice}, or close" in capsys.readouterr().err
 
 
 def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
