@@ -32,13 +32,13 @@ from .noun_phrases import NounPhrase, noun_phrase
 _OPENINGS = word_set(
     """
     there we i you see can show shows showing imagine generate create make render animate depict depicts showcase
-    featuring features feature 's please let us picture of the-video-shows
+    featuring features feature 's please let us picture of
     """
 )
 _NEGATIONS = word_set(
     """
     not never no without neither nor nobody nothing isn't aren't doesn't don't didn't won't wasn't can't cannot
-    hardly barely fails refuses unable instead unlike stays-away
+    hardly barely fails refuses unable instead unlike
     """
 )
 _UNREAL = word_set(
@@ -49,7 +49,7 @@ _UNREAL = word_set(
 )
 _CARRIES = word_set(
     """
-    wear hold carry have sport play read eat take make give cross do lick chew munch enjoy admire use chase-tail
+    wear hold carry have sport play read eat take make give cross do lick chew munch enjoy admire use
     leave splash wag flap spread show gather pick shake catch lose stretch bare cast scatter raise lift follow
     watch sniff continue reverse change turn
     """
@@ -63,7 +63,7 @@ class Actor:
 
     staging: camera, light, style. negated, unreal: "not", "wants to". moved: another thing that the verb acts upon.
     looks: the verb only turns or points. scene: only the surroundings are told. carried: the place belongs to a thing
-    "with" it. relative: joined by "which". verbless: no verb stands before the place. filmed: "seen", "captured".
+    "with" it. verbless: no verb stands before the place. filmed: "seen", "captured".
     """
 
     phrase: NounPhrase | None = None
@@ -75,7 +75,6 @@ class Actor:
     looks: bool = False
     scene: bool = False
     carried: bool = False
-    relative: bool = False
     verbless: bool = False
     filmed: bool = False
 
@@ -86,8 +85,8 @@ def find_actor(words: Sequence[str], link: str, follows: bool) -> Actor:
     unreal = any(word in _UNREAL for word in words) or link in ("although", "though")
     if unreal and re.search(r"\b(?:is|are) going to\b", " ".join(words)):
         unreal = sum(word in _UNREAL for word in words) > 1
-    at, relative = _skip_openings(words)
-    base = Actor(negated=negated, unreal=unreal, relative=relative)
+    at = _skip_openings(words)
+    base = Actor(negated=negated, unreal=unreal)
     if at >= len(words):
         return replace(base, same=bool(words) or follows, verbless=True)
     word = words[at]
@@ -124,15 +123,12 @@ def find_actor(words: Sequence[str], link: str, follows: bool) -> Actor:
     return _with_verb(replace(base, phrase=phrase), words, phrase.end)
 
 
-def _skip_openings(words: Sequence[str]) -> tuple[int, bool]:
-    at, relative = 0, False
+def _skip_openings(words: Sequence[str]) -> int:
+    at = 0
     while at < len(words):
         word = words[at]
-        if word in RELATIVES:
-            relative = True
-        elif word in AUXILIARIES and at and words[at - 1] in ("there", "here", "we", "i", "you"):
-            pass
-        elif word in _BEGINS and words[at + 1 : at + 2] in (("with",), ["with"]):
+        expletive = word in AUXILIARIES and at and words[at - 1] in ("there", "here", "we", "i", "you")
+        if word in _BEGINS and words[at + 1 : at + 2] in (("with",), ["with"]):
             at += 1
         elif (
             word in ("the", "a", "this")
@@ -147,14 +143,16 @@ def _skip_openings(words: Sequence[str]) -> tuple[int, bool]:
             if at + 1 < len(words) and words[at + 1] in ("with", "on"):
                 at += 1
         elif not (
-            word in _OPENINGS
+            expletive
+            or word in RELATIVES
+            or word in _OPENINGS
             or word in CONJUNCTIONS
             or is_adverb(word)
             or word in ("that", "moments", "seconds", "moment", "second", ",", "up")
         ):
             break
         at += 1
-    return at, relative
+    return at
 
 
 def _after_prepositions(words: Sequence[str], at: int) -> int:
