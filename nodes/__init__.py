@@ -12,6 +12,7 @@ from .detect import Detect
 from .detect_track import DetectTrack
 from .draw_tracks import DrawTracks
 from .evaluate import Evaluate
+from .events import expected_run
 from .export_pairs import ExportPairs
 from .generate import Generate
 from .load_detector import LoadDetector
@@ -54,7 +55,7 @@ class SpatialAlignExtension(ComfyExtension):
 
     def __init__(self) -> None:
         # Not in `on_load`, which ComfyUI 0.8.0 does not call.
-        add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder))
+        add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder, expected_run))
 
     async def on_load(self) -> None:
         await renamed.register(ComfyAPI(), io)

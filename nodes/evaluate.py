@@ -17,7 +17,6 @@ from ..spatialalign_core.run import SETS
 from ..spatialalign_core.video import read_video
 from . import widgets
 from .driving import drive, watched
-from .events import told
 from .pictures import shown, strip, to_image
 from .places import working_in
 from .sockets import (
@@ -95,13 +94,13 @@ class Evaluate(io.ComfyNode):
             raise SpatialAlignError(
                 "There is no LoRA to evaluate; connect the run that comes out of Train LoRA."
             )
-        folder, node = run.run, cls.hidden.unique_id
+        folder, node = run.run.part_of("evaluation"), cls.hidden.unique_id
         lora = folder.lora_path(run.lora)
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
         chosen = run.settings or video_model.model.defaults
 
         def show(work: Iterator[Progress]) -> None:
-            drive(told(work, "evaluate", folder, node), node)
+            drive(work, node)
 
         with working_in(folder.folder):
             for each, adapter in zip(SETS, (None, lora), strict=True):

@@ -24,10 +24,12 @@ class NotThere(SpatialAlignError):
 
 @dataclass(frozen=True)
 class Places:
-    """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name."""
+    """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name. expected:
+    the run that the workflow which runs now works in, and what it is about to do there; see `work_now`."""
 
     root: Callable[[], Path]
     run_folder: Callable[[str], Path]
+    expected: Callable[[], tuple[str, str] | None] = lambda: None
 
     def run(self, values: Mapping[str, Any]) -> RunLayout:
         """The run that a request names in "run". NotThere when it was deleted or never was."""

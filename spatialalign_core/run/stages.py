@@ -18,7 +18,7 @@ from ..evaluate import Evaluation, evaluate
 from ..files import fingerprint, last_step
 from ..generate import Job
 from ..models.base import GenerateSettings, VideoModel
-from ..plan import USUAL, GenerateOptions
+from ..plan import USUAL, GenerateOptions, plan_generation
 from ..progress import Progress
 from ..prompts import DsrPrompt
 from ..report import write_report
@@ -73,6 +73,11 @@ def generate_stage(
                 damaged.append(video)
     total = len(wanted)
     done = total - sum(item.make for item in wanted)
+    at_once = batch_size
+    if done < total and not isinstance(
+        workers, RayWorkers
+    ):  # a card that is too small for a batch makes fewer at once
+        at_once = plan_generation(model, settings, batch_size, options).batch_size
     if lora is not None and (doubt := lora_doubt(lora)):
         yield Progress("generate", done, total, doubt, warning=True)
     for video in damaged:
@@ -87,11 +92,11 @@ def generate_stage(
     batches = [batch for batch in batches if any(item.make for item in batch)]
     for item in _generated(model, batches, settings, lora, strength, workers, options):
         if item is None:
-            yield Progress("generate", done, total)
+            yield Progress("generate", done, total, at_once=at_once)
         else:
             done += 1
             text = f"{item.job.prompt_id}, seed {item.job.seed}"
-            yield Progress("generate", done, total, text, path=item.video)
+            yield Progress("generate", done, total, text, path=item.video, at_once=at_once)
 
 
 def _generated(
@@ -166,7 +171,7 @@ def detect_stage(
         readable = track_fingerprint(path) is not None and _reads(path)
         if readable and track_fingerprint(path) == print_:
             done += 1
-            yield Progress("detect", done, len(keys), path=path)
+            yield Progress("detect", done, len(keys))
             continue
         if path.exists() and not readable:
             yield Progress("detect", done, len(keys), f"{path} is damaged; it is made again.", warning=True)
