@@ -28,7 +28,9 @@ _STEPS = {
     "SpatialAlign_Evaluate": "evaluation",
     "SpatialAlign_Compare": "comparison",
 }
-_last: tuple[str, str, str] | None = None  # name of the run that a node worked in last, its prompt's number, its own
+_last: tuple[str, str, str] | None = (
+    None  # name of the run that a node worked in last, its prompt's number, its own
+)
 _open: list[RunLayout] = []  # run folders that nodes work in now
 
 
