@@ -20,7 +20,8 @@ def sentence_view(text: str, world: str = "") -> dict[str, Any]:
 
     Returns subject, object (nouns, "" when unknown), initial and final (relation codes: L, R, T; F, B, U, I are read
     and not scored; "" when unknown), scene, understood (whether nodes and verbs take it), doubts and remarks (full
-    sentences), in_doubt (the parts that the doubts are about), and choices (nouns to offer for subject and object).
+    sentences), in_doubt (the parts that the doubts are about), rewritable (whether another sentence could say the same
+    parts without a doubt), and choices (nouns to offer for subject and object).
     world: "sprites" where only the sprite world's nouns are known.
     """
     parsed = parse_sentence(text)
@@ -34,12 +35,13 @@ def sentence_view(text: str, world: str = "") -> dict[str, Any]:
         "initial": motion[0] if motion else "",
         "final": motion[-1] if len(motion) > 1 else "",
     }
+    codes = {relation.value for relation in Relation}
     in_doubt = [name for name, value in parts.items() if not value]
     for doubt in doubts:
         in_doubt += parts_in_doubt(doubt, reading.subject, reading.object)
-    in_doubt += [
-        name for name in ("initial", "final") if parts[name] not in {each.value for each in Relation}
-    ]
+    in_doubt += [name for name in ("initial", "final") if parts[name] not in codes]
+    scored = {parts["initial"], parts["final"]} <= codes and parts["initial"] != parts["final"]
+    rewritable = prompt is None and all(parts.values()) and scored
     if world == SPRITES and prompt is not None:
         fault = unknown_sprite(prompt.subject, prompt.object)
         if fault:
@@ -58,6 +60,7 @@ def sentence_view(text: str, world: str = "") -> dict[str, Any]:
         "doubts": doubts,
         "remarks": remarks,
         "in_doubt": sorted(set(in_doubt)),
+        "rewritable": rewritable,
         "choices": {"subject": list(SUBJECT_COLOURS), "object": list(OBJECT_COLOURS)},
     }
 
