@@ -151,7 +151,8 @@ def _chosen(groups: dict[tuple[str, str, str], list[int]], aim: int, seed: int) 
         if len(chosen) + len(members) <= aim and left > 1:
             chosen |= set(members)
             left -= 1
-    return chosen or set(min(in_turn, key=len))
+    smallest: list[int] = min(in_turn, key=len)
+    return chosen or set(smallest)
 
 
 def set_aside_words(found: PromptList, most: int = 20) -> list[str]:
