@@ -6,7 +6,7 @@ which are missing and which nothing uses any more. So a changed tooltip shows up
 translation of something else. <language>.labels.json names widgets and outputs by their ids; where an id means another
 thing on one node, `SpatialAlign_Node.id` has its own label. <language>.errors.json and <language>.sentences.json
 translate what the server says, the first on nodes, the second to panels. Reads the schemas from a ComfyUI that runs
-(--url) or starts one as the tests do.
+(--url) or starts one as the tests do. <language>.notes.json translates the templates' notes and titles.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from panel_words import panel_phrases
+from template_words import template_phrases
 
 PACK = Path(__file__).resolve().parents[1]
 LOCALES = PACK / "locales"
 WORDS = PACK / "tools" / "words"
 LANGUAGES = ("en", "ja", "zh")
-TABLES = ("errors", "words", "sentences")
+TABLES = ("errors", "words", "sentences", "notes")
 """What web/shared/language.js reads."""
 _PREFIX = "SpatialAlign_"
 
@@ -40,8 +41,8 @@ def main() -> None:
     schemas = _schemas(url) if url else _of_a_new_server()
     wrong = 0
     for language in LANGUAGES:
-        pairs = zip(differences(schemas, language), panel_differences(language), strict=True)
-        missing, stale = (node | panel for node, panel in pairs)
+        found = (differences(schemas, language), panel_differences(language), note_differences(language))
+        missing, stale = (set().union(*each) for each in zip(*found, strict=True))
         for word, phrases in (("missing", missing), ("no longer used", stale)):
             for phrase in sorted(phrases):
                 print(f"{language}: {word}: {json.dumps(phrase, ensure_ascii=False)}")
@@ -84,10 +85,17 @@ def differences(schemas: dict[str, Any], language: str) -> tuple[set[str], set[s
 
 def panel_differences(language: str) -> tuple[set[str], set[str]]:
     """The same of what the panels say."""
-    if language == "en":
-        return set(), set()
-    said, known = panel_phrases(), set(phrases(f"{language}.words"))
-    return said - known, known - said
+    return _differences(panel_phrases(), f"{language}.words")
+
+
+def note_differences(language: str) -> tuple[set[str], set[str]]:
+    """The same of what the templates' notes and titles say."""
+    return _differences(template_phrases(), f"{language}.notes")
+
+
+def _differences(said: set[str], name: str) -> tuple[set[str], set[str]]:
+    known = set(phrases(name))
+    return (set(), set()) if name.startswith("en.") else (said - known, known - said)
 
 
 def phrases(name: str) -> dict[str, str]:
