@@ -39,7 +39,7 @@ class Compare(io.ComfyNode):
             description="Makes videos of the same prompts from the same noise with LoRA A and with LoRA B, or without "
             "any, scores both, plays them side by side and draws one picture to share.",
             inputs=[
-                RunSocket.Input("run", tooltip="From Generate, Train LoRA, or any node in between."),
+                RunSocket.Input("run", tooltip="From Generate, Train Spatial LoRA, or any node in between."),
                 VideoModelSocket.Input("video_model", tooltip="The model that the LoRAs are for."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
                 *_side("a", NO_LORA),
@@ -113,7 +113,8 @@ def _side(letter: str, default: str) -> tuple[io.Input, io.Input]:
             f"lora_{letter}",
             options=lora_names(OWN_LORA),
             default=default,
-            tooltip=f"LoRA of side {side}. 'none': the model as it is; 'of this run': the one that Train LoRA made.",
+            tooltip=f"LoRA of side {side}. 'none': the model as it is; 'of this run': the one that Train Spatial LoRA "
+            "made.",
         ),
         io.Float.Input(
             f"strength_{letter}",
@@ -133,7 +134,7 @@ def _chosen(run: RunSoFar, name: str, strength: float) -> Side:
         return Side(lora_file(name), strength)
     if run.lora is None:
         raise SpatialAlignError(
-            "This run has no LoRA of its own yet; connect the run that comes out of Train LoRA, or choose a LoRA in "
-            "lora_a and lora_b."
+            "This run has no LoRA of its own yet; connect the run that comes out of Train Spatial LoRA, or choose a "
+            "LoRA in lora_a and lora_b."
         )
     return Side(run.run.lora_path(run.lora), strength)

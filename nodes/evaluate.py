@@ -44,7 +44,7 @@ class Evaluate(io.ComfyNode):
             description="Makes videos of the held-out prompts without and with the trained LoRA, from the same noise, "
             "scores both and writes a report to open in a browser.",
             inputs=[
-                RunSocket.Input("run", tooltip="From Train LoRA."),
+                RunSocket.Input("run", tooltip="From Train Spatial LoRA."),
                 VideoModelSocket.Input("video_model", tooltip="The model that the LoRA was trained on."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
                 io.Int.Input(
@@ -93,7 +93,7 @@ class Evaluate(io.ComfyNode):
     ) -> io.NodeOutput:
         if run.lora is None:
             raise SpatialAlignError(
-                "There is no LoRA to evaluate; connect the run that comes out of Train LoRA."
+                "There is no LoRA to evaluate; connect the run that comes out of Train Spatial LoRA."
             )
         folder, node = run.run, cls.hidden.unique_id
         lora = folder.lora_path(run.lora)

@@ -62,7 +62,7 @@ class ExportPairs(io.ComfyNode):
                     "asked for wins under the sentence that says right. Makes more pairs of the same videos.",
                 ),
             ],
-            outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Train LoRA.")],
+            outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Train Spatial LoRA.")],
             hidden=[io.Hidden.unique_id],
         )
 

@@ -54,7 +54,7 @@ class LoadVideoModel(io.ComfyNode):
             ],
             outputs=[
                 VideoModelSocket.Output(
-                    "video_model", tooltip="For Generate, Export Pairs, Train LoRA, Evaluate."
+                    "video_model", tooltip="For Generate, Export Pairs, Train Spatial LoRA, Evaluate."
                 )
             ],
             hidden=[io.Hidden.unique_id],

@@ -68,7 +68,7 @@ class Rounds(io.ComfyNode):
                     max=1000,
                     tooltip="Videos of every held-out prompt, to see whether a round made it better.",
                 ),
-                widgets.preset("As in Train LoRA."),
+                widgets.preset("As in Train Spatial LoRA."),
                 io.Int.Input(
                     "steps",
                     default=0,
@@ -83,7 +83,7 @@ class Rounds(io.ComfyNode):
                     default="spatialalign",
                     tooltip="File name of the best LoRA, without its ending.",
                 ),
-                widgets.memory_plan("As in Train LoRA."),
+                widgets.memory_plan("As in Train Spatial LoRA."),
             ],
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),

@@ -1,4 +1,4 @@
-"""Train LoRA: the model learns from pairs what obeying the prompt looks like."""
+"""Train Spatial LoRA: the model learns from pairs what obeying the prompt looks like."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TrainLora(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="SpatialAlign_TrainLora",
-            display_name="Train LoRA",
+            display_name="Train Spatial LoRA",
             category=CATEGORY,
             description="Trains a LoRA on the pairs (preference training, DPO). Cancel at any time: the next run goes "
             "on where this one stopped. The LoRA also appears on ComfyUI's own Load LoRA list.",
