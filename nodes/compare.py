@@ -36,11 +36,11 @@ class Compare(io.ComfyNode):
             node_id="SpatialAlign_Compare",
             display_name="Compare",
             category=CATEGORY,
-            description="Makes videos of the same prompts from the same noise with LoRA A and with LoRA B, or without "
-            "any, scores both, plays them side by side and draws one picture to share.",
+            description="Makes videos of the same prompts from the same noise with LoRA A and with LoRA B, "
+            "or without a LoRA, scores both sides, plays them side by side, and draws one picture to share.",
             inputs=[
                 RunSocket.Input("run", tooltip="From Generate, Train Spatial LoRA, or any node in between."),
-                VideoModelSocket.Input("video_model", tooltip="The model that the LoRAs are for."),
+                VideoModelSocket.Input("video_model", tooltip="The model that the LoRAs were trained on."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
                 *_side("a", NO_LORA),
                 *_side("b", OWN_LORA),
@@ -48,11 +48,10 @@ class Compare(io.ComfyNode):
                     "split",
                     options=list(_SPLITS),
                     default="held-out prompts",
-                    tooltip="Which prompts to make videos of. Only held-out ones tell what a LoRA has learned.",
+                    tooltip="Which prompts to make videos of. Only held-out prompts show what a LoRA has "
+                    "learned.",
                 ),
-                io.Int.Input(
-                    "seeds", default=2, min=1, max=1000, tooltip="Videos of every prompt, each way."
-                ),
+                io.Int.Input("seeds", default=2, min=1, max=1000, tooltip="Videos per prompt on each side."),
                 widgets.tau(),
                 widgets.batch_size(),
             ],
@@ -113,8 +112,8 @@ def _side(letter: str, default: str) -> tuple[io.Input, io.Input]:
             f"lora_{letter}",
             options=lora_names(OWN_LORA),
             default=default,
-            tooltip=f"LoRA of side {side}. 'none': the model as it is; 'of this run': the one that Train Spatial LoRA "
-            "made.",
+            tooltip=f"LoRA of side {side}. 'none': the model without a LoRA; 'of this run': the LoRA that "
+            "Train Spatial LoRA made.",
         ),
         io.Float.Input(
             f"strength_{letter}",

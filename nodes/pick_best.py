@@ -35,8 +35,8 @@ class PickBest(io.ComfyNode):
             node_id="SpatialAlign_PickBest",
             display_name=_NAME,
             category=CATEGORY,
-            description="Scores several videos of one sentence and hands on the one that obeys it best. Needs no "
-            "training: make four videos instead of one and keep the best.",
+            description="Scores several videos of one sentence and outputs the one that obeys it best. It "
+            "needs no training: make four videos instead of one and keep the best.",
             is_input_list=True,  # so that a list of videos arrives whole and not one after the other
             inputs=[
                 DetectorSocket.Input(
@@ -45,7 +45,8 @@ class PickBest(io.ComfyNode):
                 io.Image.Input(
                     "images",
                     optional=True,
-                    tooltip="The videos' frames: a list with one video an entry, or a batch of several clips.",
+                    tooltip="The videos' frames: a list with one video per entry, or a batch of several "
+                    "clips.",
                 ),
                 io.Video.Input("video", optional=True, tooltip="A list of videos, instead of images."),
                 *external_detections.sockets(),
@@ -53,7 +54,8 @@ class PickBest(io.ComfyNode):
                     "sentence",
                     multiline=True,
                     default="In a meadow, a fox is on the left of a box, then the fox jumps to the right of the box.",
-                    tooltip="Who is where first, and where it goes then. Relations: left of, right of, on top of.",
+                    tooltip="Where the subject starts, and where it ends. Relations: left of, right of, on "
+                    "top of.",
                 ),
                 io.Int.Input(
                     "clips",
@@ -67,12 +69,12 @@ class PickBest(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output("images_out", display_name="images", tooltip="The frames of the best video."),
-                io.Float.Output("score", tooltip="Its DSR-Score, 0 to 1; 0 when none could be scored."),
+                io.Float.Output("score", tooltip="Its DSR-Score, 0 to 1; 0 if none could be scored."),
                 io.Int.Output(
-                    "number", tooltip="Which one it was, counted from 0, for Latent From Batch and others."
+                    "number", tooltip="Its index, counted from 0, for Latent From Batch and others."
                 ),
                 io.Boolean.Output("valid", tooltip="Whether any video could be scored."),
-                io.String.Output("summary", tooltip="The scores of all videos, in words."),
+                io.String.Output("summary", tooltip="The scores of all videos, as text."),
                 io.Boolean.Output("obeys", tooltip="Whether the best video obeys the sentence."),
             ],
             hidden=[io.Hidden.unique_id],

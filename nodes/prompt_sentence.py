@@ -23,7 +23,8 @@ class PromptFromSentence(io.ComfyNode):
                     "sentence",
                     multiline=True,
                     default="In a park, a cat is on the left of a box, then it jumps on top of the box.",
-                    tooltip="Who is where first, and where it goes then. Relations: left of, right of, on top of.",
+                    tooltip="Where the subject starts, and where it ends. Relations: left of, right of, on "
+                    "top of.",
                 ),
             ],
             outputs=[

@@ -39,34 +39,34 @@ class Rounds(io.ComfyNode):
             node_id="SpatialAlign_Rounds",
             display_name="Rounds",
             category=CATEGORY,
-            description="Self-improvement: makes videos with the LoRA so far, scores them, trains on from it, and "
-            "again, until the score of held-out videos stops rising. Keeps the best. Cancel at any time: the next run "
-            "goes on where this one stopped.",
+            description="Self-improvement: generates videos with the LoRA so far, scores them, continues "
+            "training from that LoRA, and repeats until the held-out score stops rising. Keeps the best "
+            "LoRA. You can cancel at any time: the next run continues where this one stopped.",
             inputs=[
-                RunSocket.Input("run", tooltip="From Generate; its videos are those of the first round."),
+                RunSocket.Input("run", tooltip="From Generate; the first round uses its videos."),
                 VideoModelSocket.Input("video_model", tooltip="The model that made the videos."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
-                io.Int.Input("rounds", default=5, min=1, max=100, tooltip="Most rounds."),
+                io.Int.Input("rounds", default=5, min=1, max=100, tooltip="Maximum number of rounds."),
                 io.Int.Input(
                     "patience",
                     default=1,
                     min=1,
                     max=100,
-                    tooltip="End after so many rounds in a row without a better held-out score.",
+                    tooltip="Stop after this many rounds without improvement of the held-out score.",
                 ),
                 io.Int.Input(
                     "seeds",
                     default=0,
                     min=0,
                     max=1000,
-                    tooltip="New videos of every training prompt a round; 0 makes as many as Generate.",
+                    tooltip="New videos per training prompt in each round; 0 makes as many as Generate.",
                 ),
                 io.Int.Input(
                     "held_out_seeds",
                     default=3,
                     min=1,
                     max=1000,
-                    tooltip="Videos of every held-out prompt, to see whether a round made it better.",
+                    tooltip="Videos per held-out prompt, to measure whether a round improved the model.",
                 ),
                 widgets.preset("As in Train Spatial LoRA."),
                 io.Int.Input(
@@ -81,7 +81,7 @@ class Rounds(io.ComfyNode):
                 io.String.Input(
                     "lora_name",
                     default="spatialalign",
-                    tooltip="File name of the best LoRA, without its ending.",
+                    tooltip="File name of the best LoRA, without extension.",
                 ),
                 widgets.memory_plan("As in Train Spatial LoRA."),
             ],
@@ -90,7 +90,7 @@ class Rounds(io.ComfyNode):
                 io.String.Output(
                     "lora_name_out", display_name="lora_name", tooltip="The name on Load LoRA's list."
                 ),
-                io.Image.Output("rounds_chart", tooltip="The score of held-out videos over the rounds."),
+                io.Image.Output("rounds_chart", tooltip="The held-out score of each round."),
             ],
             hidden=[io.Hidden.unique_id],
         )

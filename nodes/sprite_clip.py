@@ -36,7 +36,7 @@ class SpriteClip(io.ComfyNode):
                     min=0,
                     max=2**32 - 1,
                     control_after_generate=True,
-                    tooltip="Varies place, timing and height of the jump.",
+                    tooltip="Varies position, timing and height of the jump.",
                 ),
                 io.Int.Input("frames", default=18, min=2, max=256, tooltip="Length of the clip in frames."),
             ],

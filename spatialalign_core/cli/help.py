@@ -102,8 +102,8 @@ HELP: dict[str, tuple[str, str]] = {
         """
         The published DSR-Score, 0 to 1: is the subject at the first relation at the start, at the last one at the end,
         and did both change. A video obeys when it scores at least 0.7 and the subject starts and ends where the
-        sentence says (SSR of 0.2 or more there; on top means over the object, not only higher in the picture). A video with too
-        few detections is INVALID.
+        sentence says (SSR of 0.2 or more there; on top means over the object, not only higher in the picture). A video
+        with too few detections is INVALID.
 
         RUN scores the tracks of a run folder and writes scores.csv. FILE scores boxes from another detector: one box
         of each thing per frame, by the published rule of 20 valid frames,
