@@ -39,7 +39,7 @@ class PromptFromSentence(io.ComfyNode):
         lines = [
             f"Subject: {prompt.subject}. Object: {prompt.object}."
             + (f" Scene: {prompt.scene}." if prompt.scene else ""),
-            f"First {prompt.change.initial.place}, then {prompt.change.final.goal}.",
+            f"First {prompt.change.initial.side}, then {prompt.change.final.heading}.",
         ]
         lines += parse_sentence(sentence).not_understood
         return io.NodeOutput((prompt,), prompt.text, ui=shown(cls, "\n".join(lines)))

@@ -197,7 +197,8 @@ def _refused(path: Path, error: Exception) -> SpatialAlignError:
 def _damaged(path: Path, error: Exception) -> SpatialAlignError:
     text = str(error).rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__
     return SpatialAlignError(
-        f"{path} is damaged or no weight file ({text.splitlines()[0][:200].rstrip('.')}); copy or download it again."
+        f"{path} is damaged or not a weights file ({text.splitlines()[0][:200].rstrip('.')}); copy or download it "
+        "again."
     )
 
 
