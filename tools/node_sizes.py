@@ -15,8 +15,8 @@ _EDGE, _SLOT = 14, 20
 _CLASSIC, _CLASSIC_TEXT = 24, 54  # a widget in the classic front end, a box of several lines
 _WIDGET, _LINE, _TEXT = 28, 36, 68  # the same in Nodes 2.0, and a line of text
 _PACK, _ADVANCED = 24, 24  # what Nodes 2.0 has at the foot: whose node it is, and the button for more inputs
-_LETTER, _ROW = 5.4, 16  # of text in Nodes 2.0, which sets the wider lines
-_HEADINGS = {"# ": 41, "## ": 37}
+_LETTER, _TYPED, _ROW = 5.4, 6.2, 16  # of text in Nodes 2.0, which sets the wider lines
+_HEADINGS, _ABOVE_HEADING = {"# ": 41, "## ": 37}, 24
 _BETWEEN, _NOTE_EDGE = 5, 20
 _LEAST_NOTE = 60
 # What a node says below its widgets once it has run: what stands below it leaves this free.
@@ -34,7 +34,7 @@ def node_height(kind: str, slots: int, widgets: list[tuple[str, dict[str, Any], 
     classic = modern = 0
     for type_, options, value in widgets:
         long = bool(options.get("multiline"))
-        text = _TEXT + max(_lines(str(value), width - 20) - 2, 0) * _ROW if long else 0
+        text = _TEXT + max(_lines(str(value), width - 20, _TYPED) - 2, 0) * _ROW if long else 0
         classic += (text - _TEXT + _CLASSIC_TEXT if long else _CLASSIC) + (
             _CLASSIC if options.get("control_after_generate") else 0
         )
@@ -50,7 +50,8 @@ def note_height(text: str, width: int) -> int:
     blocks = text.split("\n\n")
     headings = [_HEADINGS[mark] for block in blocks for mark in _HEADINGS if block.startswith(mark)]
     paragraphs = [_lines(block, width) * _ROW for block in blocks if not block.startswith("#")]
-    inside = sum(headings) + sum(paragraphs) + (len(paragraphs) - 1) * _BETWEEN
+    inside = sum(headings) + max(len(headings) - 1, 0) * _ABOVE_HEADING
+    inside += sum(paragraphs) + (len(paragraphs) - 1) * _BETWEEN
     return max(inside, _LEAST_NOTE) + _NOTE_EDGE
 
 
@@ -59,7 +60,9 @@ def room_below(kind: str) -> int:
     return _GROWTH.get(kind, 0)
 
 
-def _lines(text: str, width: int) -> int:
+def _lines(text: str, width: int, letter: float = _LETTER) -> int:
     """How many a text takes on a node of this width."""
-    letters = int((width - 24) / _LETTER)
-    return sum(max(len(textwrap.wrap(line, letters)), 1) for line in re.sub(r"[*`]", "", text).split("\n"))
+    # a Chinese or Japanese character is as wide as two letters
+    plain = re.sub(r"[\u2e80-\uffef]", "xx", re.sub(r"[*`]", "", text))
+    letters = int((width - 24) / letter)
+    return sum(max(len(textwrap.wrap(line, letters)), 1) for line in plain.split("\n"))

@@ -50,7 +50,7 @@ def quickstart(schemas: dict[str, Any]) -> Graph:
     graph.column(
         "# Quickstart: the whole loop\n\nA small video model learns to obey *left of*, *right of* and *on top of*. "
         "Press **Run**: no download and no graphics card are needed. It takes about a quarter of an hour on two "
-        "processor cores.\n\n## 1. Load the models, write prompts\n\nThe pocket model knows the words in these "
+        "processor cores.\n\n**1. Load the models, write prompts.** The pocket model knows the words in these "
         "lists. The held-out prompts are kept out of training, to measure on.",
         width=300,
         note_width=646,
@@ -99,7 +99,7 @@ def score_a_video(schemas: dict[str, Any]) -> Graph:
     """Any video and a sentence."""
     graph = Graph("Score a video", schemas)
     graph.column(
-        "# Score a video\n\nDoes a video do what a sentence says? Press **Run**.\n\n## 1. A video to try it on\n\n"
+        "# Score a video\n\nDoes a video do what a sentence says? Press **Run**.\n\n**1. A video to try it on.** "
         "*Sprite Clip* draws one. Replace it with any other frames, for example from *Load Video*.",
         width=340,
     )
@@ -115,7 +115,7 @@ def score_a_video(schemas: dict[str, Any]) -> Graph:
         "SpatialAlign_ScoreVideo", sentence=_FOX, images=clip["images"], detector=detector["detector"]
     )
     graph.column("## 3. What was detected\n\nEvery frame with the boxes that were found.", width=480)
-    graph.add("PreviewImage", "Annotated frames", 640, images=scored["annotated"])
+    graph.add("PreviewImage", "Annotated frames", 480, images=scored["annotated"])
     return graph
 
 
@@ -123,8 +123,8 @@ def detect_a_video(schemas: dict[str, Any]) -> Graph:
     """Find, follow, draw."""
     graph = Graph("Detect a video", schemas)
     graph.column(
-        "# Detect a video\n\nWhere are two things in every frame? Press **Run**.\n\n## 1. A sentence, and a video to "
-        "try it on\n\n*Sprite Clip* draws one. Replace it with any other frames, for example from *Load Video*.",
+        "# Detect a video\n\nWhere are two things in every frame? Press **Run**.\n\n**1. A sentence, and a video to "
+        "try it on.** *Sprite Clip* draws one. Replace it with any other frames, for example from *Load Video*.",
         width=300,
         note_width=626,
     )
@@ -162,7 +162,7 @@ def evaluate_a_lora(schemas: dict[str, Any]) -> Graph:
     graph = Graph("Evaluate a LoRA", schemas)
     graph.column(
         "# Evaluate a LoRA\n\nDoes a LoRA help the model obey? The same prompts and noise, without and with it: how "
-        "many videos obey, and how certain that is.\n\n## 1. Model, detector and prompts\n\nHere everything runs on "
+        "many videos obey, and how certain that is.\n\n**1. Model, detector and prompts.** Here everything runs on "
         "the pocket model. For your own, choose it in *Load Video Model*, and a GroundingDINO in *Load Detector*.",
         width=300,
         note_width=646,
@@ -196,7 +196,7 @@ def evaluate_a_lora(schemas: dict[str, Any]) -> Graph:
         detector=detector["detector"],
     )
     graph.column("## 4. To share\n\nThe table and some videos in one picture.", width=440)
-    graph.add("PreviewImage", "To share", 640, images=compared["picture"])
+    graph.add("PreviewImage", "To share", 480, images=compared["picture"])
     return graph
 
 
@@ -205,7 +205,7 @@ def more_rounds(schemas: dict[str, Any]) -> Graph:
     graph = Graph("Continue with another round", schemas)
     graph.column(
         "# Another round\n\nA trained model makes better videos, and can learn more from these. *Rounds* repeats "
-        "that until the held-out score stops rising.\n\n## 1. Model, detector and prompts\n\nAs in the Quickstart, "
+        "that until the held-out score stops rising.\n\n**1. Model, detector and prompts.** As in the Quickstart, "
         "whose videos are used again. For your own model choose it, a GroundingDINO, your words, and another "
         "*run_folder*.",
         width=300,

@@ -24,7 +24,7 @@ def best_of_n(schemas: dict[str, Any]) -> Graph:
     files = _wan_files(
         graph,
         "# Best of N\n\nGenerates several videos of one sentence with ComfyUI's own Wan nodes, scores them, and keeps "
-        "the best. No training.\n\n## 1. Models and sentence\n\nThe three files of ComfyUI's own Wan 2.1 template; "
+        "the best. No training.\n\n**1. Models and sentence.** The three files of ComfyUI's own Wan 2.1 template; "
         "it offers to download what is missing.",
     )
     graph.column()
@@ -66,7 +66,7 @@ def collect_samples(schemas: dict[str, Any]) -> Graph:
         graph,
         "# Collect samples\n\nEach *Run* generates one video with ComfyUI's own Wan nodes and keeps it, with prompt "
         "and seed, in a run folder. From about eight videos of a sentence on there are usually pairs to learn "
-        "from.\n\n## 1. Models and sentence\n\nThe files of ComfyUI's own Wan 2.1 template.",
+        "from.\n\n**1. Models and sentence.** The files of ComfyUI's own Wan 2.1 template.",
     )
     graph.column()
     graph.note(
@@ -121,7 +121,7 @@ def align_wan(schemas: dict[str, Any]) -> Graph:
     graph.column(
         "# Align Wan2.1 1.3B\n\nThe Quickstart's loop on a real model and one graphics card. It takes many "
         "hours, most of them for making videos: start small, as set here, and let it run overnight. "
-        "*Cancel* keeps all that is done.\n\n## 1. Model, detector and prompts\n\nBoth models are downloaded once into "
+        "*Cancel* keeps all that is done.\n\n**1. Model, detector and prompts.** Both models are downloaded once into "
         "your models folder; if you have Wan2.1's files, choose them instead.",
         width=300,
         note_width=646,
