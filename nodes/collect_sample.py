@@ -28,8 +28,8 @@ class CollectSample(io.ComfyNode):
             display_name="Collect Sample",
             category=CATEGORY,
             description="Keeps a video from any workflow, with its prompt and seed, in a run folder. From there "
-            "Detect, Score, Export Pairs and Train Spatial LoRA go on as after Generate. Queue it many times to collect "
-            "many.",
+            "Detect, Score, Export Pairs and Train Spatial LoRA go on as after Generate. Queue it many times to "
+            "collect many.",
             inputs=[
                 io.Image.Input(
                     "images",
