@@ -32,7 +32,7 @@ PACK = Path(__file__).resolve().parents[2]
 _SIZE = 640
 _PAPER, _INK = (252, 252, 250), (32, 32, 30)
 _WINNER, _LOSER = (34, 140, 80), (200, 70, 50)
-_CORNER = (300, 84)  # the top left, where ComfyUI puts a badge
+_CORNER = (350, 84)  # the top left, where ComfyUI puts a badge
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def _quickstart(run: Run) -> Image.Image:
     picture = Image.new("RGB", (_SIZE, _SIZE), _PAPER)
     draw = ImageDraw.Draw(picture)
     change = next(prompt.change for prompt in run.prompts("held_out") if prompt.id == best[0])
-    _title(draw, f"First {change.initial.place}, then {change.final.goal}")
+    _title(draw, f"First {change.initial.place},\nthen {change.final.goal}")
     for row, (each, scores, word) in enumerate((("base", base, "before"), ("aligned", aligned, "after"))):
         y = 90 + row * 275
         words = f"{word} training: score {scores[best].dsr:.2f}"
@@ -118,7 +118,7 @@ def _collect_samples() -> Image.Image:
     good = [obeys(score) for _, score in clips]
     words = [f"seed {seed}: {'winner' if won else 'loser'}" for seed, won in enumerate(good)]
     frame = {index: _WINNER if won else _LOSER for index, won in enumerate(good)}
-    return _rows("Your own videos as pairs", [frames for frames, _ in clips], words, frame)
+    return _rows("Your videos\nas pairs", [frames for frames, _ in clips], words, frame)
 
 
 def _evaluate_a_lora() -> Image.Image:
@@ -134,7 +134,7 @@ def _more_rounds() -> Image.Image:
     """A clip a round, as they could come from a model that learns from its own videos."""
     clips = [_clip(code, seed) for seed, code in enumerate(("RL", "LT", "TR", "LR"))]
     words = [f"round {number}: {_scored(score)}" for number, (_, score) in enumerate(clips, 1)]
-    return _rows("Another round, and another", [frames for frames, _ in clips], words, {3: _WINNER})
+    return _rows("Another round,\nand another", [frames for frames, _ in clips], words, {3: _WINNER})
 
 
 def _align_wan() -> Image.Image:
@@ -144,7 +144,7 @@ def _align_wan() -> Image.Image:
     found = detect_track(load_detector("sprites"), good[0], "fox", "box")
     picture = Image.new("RGB", (_SIZE, _SIZE), _PAPER)
     draw = ImageDraw.Draw(picture)
-    _title(draw, "Wan2.1 1.3B: the loop")
+    _title(draw, "Wan2.1 1.3B:\nthe whole loop")
     for row, step in enumerate(steps):
         draw.text((20, 90 + row * 140), step, _INK, ImageFont.load_default(24))
     boxes = annotate(good[0], found, 256)
@@ -198,8 +198,8 @@ def _title(draw: ImageDraw.ImageDraw, text: str) -> None:
     """At the top right, as large as there is room beside the corner that stays free."""
     fonts = (ImageFont.load_default(size) for size in range(30, 10, -1))
     room = _SIZE - 20 - _CORNER[0]
-    font = next(each for each in fonts if draw.textlength(text, each) <= room)
-    draw.text((_SIZE - 20, _CORNER[1] / 2), text, _INK, font, "rm")
+    font = next(each for each in fonts if draw.multiline_textbbox((0, 0), text, each)[2] <= room)
+    draw.multiline_text((_SIZE - 20, _CORNER[1] / 2), text, _INK, font, "rm", align="right")
 
 
 def _only(track: Track, index: int) -> Track:
