@@ -25,6 +25,7 @@ from .routes import Places, add_routes
 from .score import Score
 from .score_video import ScoreVideo
 from .sprite_clip import SpriteClip
+from .template_order import sort_templates
 from .train_lora import TrainLora
 
 NODES: tuple[type[io.ComfyNode], ...] = (
@@ -55,6 +56,7 @@ class SpatialAlignExtension(ComfyExtension):
     def __init__(self) -> None:
         # Not in `on_load`, which ComfyUI 0.8.0 does not call.
         add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder))
+        sort_templates(PromptServer.instance.app)
 
     async def on_load(self) -> None:
         await renamed.register(ComfyAPI(), io)

@@ -13,6 +13,7 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.run import Side
 from ..spatialalign_core.run.comparing import comparison_folder, read_comparison
 from . import widgets
+from .aliases import schema
 from .driving import drive, watched
 from .pictures import shown, to_image
 from .places import NO_LORA, OWN_LORA, lora_file, lora_names, working_in
@@ -32,7 +33,7 @@ _SPLITS = {"held-out prompts": "held_out", "training prompts": "train", "all pro
 class Compare(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Compare",
             display_name="Compare",
             category=CATEGORY,

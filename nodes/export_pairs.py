@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..spatialalign_core.pairs import PairSettings
+from .aliases import schema
 from .driving import drive
 from .pictures import shown
 from .places import working_in
@@ -16,7 +17,7 @@ _MODES = {"all": "all", "best and worst": "best_worst"}
 class ExportPairs(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_ExportPairs",
             display_name="Export Pairs",
             category=CATEGORY,

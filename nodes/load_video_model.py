@@ -13,6 +13,7 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.models.file_kinds import recognise_file
 from ..spatialalign_core.models.loading import load_video_model
 from . import video_files
+from .aliases import schema
 from .driving import drive
 from .pictures import shown
 from .places import state
@@ -22,7 +23,7 @@ from .sockets import CATEGORY, LoadedModel, VideoModelSocket
 class LoadVideoModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_LoadVideoModel",
             display_name="Load Video Model",
             category=CATEGORY,

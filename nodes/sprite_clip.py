@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS
 from ..spatialalign_core.pocket.world import render
+from .aliases import schema
 from .pictures import to_image
 from .sentences import understood
 from .sockets import CATEGORY
@@ -17,7 +18,7 @@ _ENLARGED = 4  # nearest neighbour, so that the sprites stay crisp in players an
 class SpriteClip(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_SpriteClip",
             display_name="Sprite Clip",
             category=CATEGORY,

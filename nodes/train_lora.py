@@ -17,6 +17,7 @@ from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.training_log import HELD_OUT, read_training_log
 from ..spatialalign_core.train.settings import PRESETS
 from . import widgets
+from .aliases import schema
 from .driving import drive, watched
 from .events import told
 from .pictures import shown, to_image
@@ -35,7 +36,7 @@ from .sockets import (
 class TrainLora(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_TrainLora",
             display_name="Train Spatial LoRA",
             category=CATEGORY,

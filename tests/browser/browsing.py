@@ -57,6 +57,16 @@ _OVERLAPS = """() => {
         .map(([one, other]) => `${one.name} and ${other.name}`);
 }"""
 
+# A note's text and the room that it has, in pixels at a zoom of 1; a quarter more than its text is still right.
+_CUT_NOTES = """() => [...document.querySelectorAll(".comfy-markdown .tiptap, .comfy-markdown-content")]
+    .filter((note) => note.clientHeight > 0)
+    .filter((note) => {
+        const bottom = note.lastElementChild.offsetTop + note.lastElementChild.offsetHeight;
+        const text = bottom - note.firstElementChild.offsetTop;
+        return note.scrollHeight > note.clientHeight + 1 || note.clientHeight > Math.max(text + 56, 70);
+    })
+    .map((note) => `${note.clientHeight} for ${note.scrollHeight}: ${note.innerText.slice(0, 60)}`)"""
+
 
 def find_chromium() -> str | None:
     """Path of a Chromium: CHROMIUM, else one on the PATH, else the one that playwright has fetched; None without."""
@@ -157,7 +167,7 @@ class Seen:
         self.page.evaluate(
             """async (name) => {
                 const url = `/api/workflow_templates/spatialalign/${encodeURIComponent(name)}.json`;
-                await window.app.loadGraphData(await (await fetch(url)).json(), true, true, name);
+                await window.app.loadGraphData(await (await fetch(url)).json(), true, true, name, { openSource: "template" });
             }""",
             template,
         )
@@ -189,6 +199,10 @@ class Seen:
     def overlaps(self) -> list[str]:
         """Pairs of nodes that lie on each other."""
         return list(self.page.evaluate(_OVERLAPS))
+
+    def cut_notes(self) -> list[str]:
+        """Notes in view whose text does not fit, or that are much taller than their text."""
+        return list(self.page.evaluate(_CUT_NOTES))
 
     def start(self) -> str:
         """Presses Run; the id under which ComfyUI runs it."""

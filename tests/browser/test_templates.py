@@ -11,14 +11,22 @@ from prompts import SMALL
 TEMPLATES = sorted(file.stem for file in (PACK / "workflows").glob("*.json"))
 
 
+# Below this ComfyUI's classic front end leaves out labels and notes.
+READABLE = 0.6
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_every_template_opens_without_a_red_node(look: Callable[..., Seen], mode: str) -> None:
-    seen = look(mode)
+def test_every_template_opens_readable_without_a_red_node_and_with_nothing_on_anything_else(
+    look: Callable[..., Seen], mode: str
+) -> None:
+    seen = look(mode, size=(1440, 900))
     for name in TEMPLATES:
         seen.open(name)
         seen.picture(f"template {name} {mode}")
         assert seen.red_nodes() == [], name
         assert seen.overlaps() == [], name
+        assert seen.page.evaluate("window.app.canvas.ds.scale") >= READABLE, name
+        assert seen.cut_notes() == [], name
 
 
 @pytest.mark.parametrize(("mode", "steps"), list(zip(MODES, (24, 23), strict=True)))

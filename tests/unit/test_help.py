@@ -50,7 +50,7 @@ def test_blueprints_are_one_node_and_read_the_same_in_every_encoding(file: Path)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 @pytest.mark.parametrize("language", TRANSLATED)
 def test_every_page_is_there_in_every_language_with_the_same_parts(page: Path, language: str) -> None:
-    """ComfyUI asks for <node>/<language>.md first, and resolves its pictures from the same folder as the English page's."""
+    """ComfyUI asks for <node>/<language>.md first; its pictures are relative to the folder of the English page."""
     other = DOCS / page.stem / f"{language}.md"
     assert _parts(other) == _parts(page)
     nodes = json.loads((PACK / "tools" / "words" / f"{language}.json").read_text(encoding="utf-8"))
@@ -82,7 +82,7 @@ def _lines(page: Path) -> list[str]:
 
 
 def _parts(page: Path) -> dict[str, list[object]]:
-    """What a page and its translations share: pictures, headings, rows of tables, and the inputs and outputs they name."""
+    """What a page and its translations share: pictures, headings, and rows of tables with the names in them."""
     lines = _lines(page)
     rows = [line.split(" | ")[0] for line in lines if line.startswith("| ")]
     translated = page.parent != DOCS
