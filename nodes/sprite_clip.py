@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS
+from ..spatialalign_core.pocket.sprites import unknown_sprite
 from ..spatialalign_core.pocket.world import render
 from .aliases import schema
 from .pictures import to_image
@@ -47,12 +48,9 @@ class SpriteClip(io.ComfyNode):
     @classmethod
     def execute(cls, sentence: str, seed: int, frames: int) -> io.NodeOutput:
         prompt = understood(sentence)
-        for word, known, kind in ((prompt.subject, SUBJECTS, "animal"), (prompt.object, OBJECTS, "thing")):
-            if word not in known:
-                raise SpatialAlignError(
-                    f"The sprite world has no {kind} called {word!r}; write one of these into the sentence: "
-                    f"{', '.join(known)}."
-                )
+        fault = unknown_sprite(prompt.subject, prompt.object)
+        if fault:
+            raise SpatialAlignError(fault)
         scene = prompt.scene.lower() if prompt.scene.lower() in SCENES else SCENES[0]
         clip = render(prompt.subject, prompt.object, scene, prompt.change, seed, frames)
         return io.NodeOutput(to_image(clip.frames.repeat(_ENLARGED, 1).repeat(_ENLARGED, 2)))

@@ -41,14 +41,18 @@ def build_parser(verbs: Mapping[str, Callable[[argparse.Namespace], Any]]) -> ar
 def _prompts(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     add = parser.add_argument
-    add("--file", type=paths.existing, metavar="CSV", help="import this table instead of making prompts")
+    add(
+        "--file",
+        type=paths.existing,
+        metavar="FILE",
+        help="your own prompts instead: a .txt with one sentence a line, or a table with a column prompt",
+    )
     add("--count", type=int, metavar="N", help="training prompts (default: every combination once)")
     add(
         "--held-out",
         type=int,
-        default=0,
         metavar="N",
-        help="held-out prompts, for evaluation only (default 0)",
+        help="held-out prompts, for evaluation only (default: 0; a quarter of your own prompts)",
     )
     for name in ("subjects", "objects", "scenes", "verbs"):
         add(f"--{name}", metavar="WORDS", help="comma-separated; default: those of the sprite world")

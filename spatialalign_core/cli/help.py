@@ -29,9 +29,15 @@ HELP: dict[str, tuple[str, str]] = {
         training and held-out prompts never share subject, object and movement. L is left of, R right of, T on top of;
         LR means "left of, then right of".
 
+        FILE holds your own prompts: a .txt with one sentence a line (# begins a comment), a CSV or TSV with a column
+        prompt, or a JSON list. Each is read as `read` does; what is in doubt, not understood or a repetition is set
+        aside and named with its line and reason, the rest go on. A quarter is held out, or as many as --held-out says.
+        A table with all published columns is taken as it is.
+
         Examples:
           prompts runs/first --count 24 --held-out 12
           prompts runs/cats --subjects "cat,dog" --objects "box,chair" --changes LR,RL --verbs "jumps,walks" --count 8
+          prompts runs/own --file my_prompts.txt --held-out 5    one sentence a line
           prompts runs/eval --file eval120.csv         a table with the published columns
         """,
     ),
