@@ -17,7 +17,7 @@ from ..spatialalign_core.detect.vocabulary import check_words
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.files import check_folder
 from ..spatialalign_core.models.file_kinds import recognise_file
-from ..spatialalign_core.prompts import DsrPrompt
+from ..spatialalign_core.prompts import DsrPrompt, split_words
 from ..spatialalign_core.run import Run
 from . import places, video_files
 from .compare import SPLITS as COMPARED
@@ -168,13 +168,15 @@ def _nouns(workflow: Workflow, id: str) -> Iterator[tuple[str, str, list[str]]]:
         if workflow.kind(source) != "PromptSet":
             yield source, "sentence", [noun for each in judged for noun in (each.subject, each.object)]
             continue
-        csv = workflow.value(source, "csv_file")
-        listed = csv in (None, "none")
         for name, nouns in (
-            ("subjects", [each.subject for each in judged]),
-            ("objects", [each.object for each in judged]),
+            ("subjects", {each.subject for each in prompts}),
+            ("objects", {each.object for each in prompts}),
         ):
-            yield source, name if listed else "csv_file", nouns
+            listed = [word for word in split_words(str(workflow.value(source, name))) if word in nouns]
+            if nouns <= set(listed):
+                yield source, name, listed
+            else:  # from a file
+                yield source, "csv_file", [noun for each in judged for noun in (each.subject, each.object)]
 
 
 def _prompts_of(workflow: Workflow, id: str) -> Iterator[tuple[str, list[DsrPrompt]]]:
@@ -277,7 +279,9 @@ def _pairs(workflow: Workflow) -> _Found:
                 yield maker, "seeds", _TOO_FEW
 
 
-_TOO_FEW = "A pair takes a better and a worse video of the same prompt; set seeds to 2 or more, best to 4 or more."
+_TOO_FEW = (
+    "A pair takes a better and a worse video of the same prompt; set seeds to 2 or more, best to 4 or more."
+)
 
 
 def _has_scores(name: object) -> bool:

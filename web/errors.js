@@ -83,7 +83,7 @@ function write(node, text) {
   let widget = node.widgets?.find(({ name }) => name === WIDGET);
   if (!widget) {
     const words = html("div", { class: "sa-failure", role: "alert", tabindex: "0" });
-    widget = addElement(node, WIDGET, shield(html("div", { class: "spatialalign" }, words)), 96);
+    widget = addElement(node, WIDGET, shield(html("div", { class: "spatialalign sa-failed" }, words)), 96);
     widget.before = [...node.size];
   }
   say(widget.element.querySelector(".sa-failure"), text);

@@ -23,8 +23,8 @@ from ..plan import patch_size
 
 PASSES = 10
 OVERHEAD = 0.10
-FIND_SHARE = 0.15
-"""Finding both things in a video, as a share of making it. Measured on a CPU with the pocket models only."""
+FIND_SHARE = 0.10
+"""Finding both things in a video, as a share of making it: an assumption, on the safe side for large models."""
 _SHARE = {"cuda": 0.6, "cpu": 0.45}
 """Of the speed of large matrix products, what a whole pass reaches. A published time of Wan2.1-1.3B on a card is 0.76,
 what was measured of the pocket model on a core 0.45."""
@@ -82,6 +82,52 @@ def pair_bytes(model: VideoModel, settings: GenerateSettings) -> int:
 def videos_cost(model: VideoModel, settings: GenerateSettings, count: int, speed: float) -> Cost:
     """Of `count` videos. speed: operations a second, see `machine_speed`."""
     return Cost(count * video_operations(model, settings) / speed, count * sample_bytes(model, settings))
+
+
+@dataclass(frozen=True)
+class LoopPlan:
+    """The whole loop: prompts of both kinds, videos of each, and one training with its looks at held-out videos.
+
+    check_every: steps between two looks, 0 for none; check_prompts: videos of each.
+    """
+
+    train_prompts: int
+    held_out_prompts: int
+    seeds: int
+    held_out_seeds: int
+    steps: int
+    pairs_per_step: int
+    check_every: int = 0
+    check_prompts: int = 8
+
+    @property
+    def looks(self) -> int:
+        """Looks at held-out videos, the first of them at the untrained model."""
+        return 0 if not self.check_every else 1 + -(-self.steps // self.check_every)
+
+
+def loop_costs(
+    model: VideoModel, settings: GenerateSettings, plan: LoopPlan, speed: float
+) -> dict[str, Cost]:
+    """What each part of the loop takes, by its name. speed: operations a second."""
+
+    def videos(count: int) -> Cost:
+        made = videos_cost(model, settings, count, speed)
+        return Cost(made.seconds * (1 + FIND_SHARE), made.files)
+
+    training = plan.train_prompts * plan.seeds
+    pairs = plan.steps * plan.pairs_per_step
+    return {
+        f"{training} training videos": videos(training),
+        "pairs": Cost(0, training * pair_bytes(model, settings)),
+        f"{plan.steps} steps of {plan.pairs_per_step} pairs": Cost(
+            pairs * pair_operations(model, settings) / speed
+        ),
+        f"{plan.looks} looks at held-out videos": videos(
+            plan.looks * min(plan.check_prompts, plan.held_out_prompts)
+        ),
+        "held-out videos before and after": videos(2 * plan.held_out_prompts * plan.held_out_seeds),
+    }
 
 
 @functools.cache
