@@ -46,7 +46,7 @@ def test_a_widget_is_blamed(
     assert words in sentence
 
 
-# template, node class, input that is rewired, what it is connected to (None: nothing), who is blamed, a part of the sentence
+# template, node class, input that is rewired, its new source (None: nothing), who is blamed, part of the sentence
 WIRES = [
     (LOOP, "Evaluate", "run", "Score", "Evaluate", "There is no LoRA to evaluate; connect the run"),
     ("Score a video", "ScoreVideo", "images", None, "ScoreVideo", "Connect either images or a video"),

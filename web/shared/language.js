@@ -10,7 +10,8 @@ let tag; // of the language, where there is a translation
 export async function learn(chosen = setting()) {
   const table = await ask(chosen);
   words = table.words ?? {};
-  patterns = Object.entries({ ...table.sentences, ...table.errors }).map(pattern);
+  // Those that say more come first: "Cannot write {0} into {1}" before "Cannot write {0}".
+  patterns = Object.entries({ ...table.sentences, ...table.errors }).sort(([one], [other]) => literal(other) - literal(one)).map(pattern);
   tag = Object.keys(words).length ? chosen : undefined;
 }
 
@@ -60,6 +61,10 @@ function inParts(sentence, between, joint) {
   const parts = sentence.split(between);
   const told = parts.length > 1 ? parts.map(translated) : [null];
   return told.every((each) => each !== null) ? told.join(t(joint)) : null;
+}
+
+function literal(english) {
+  return english.replace(/\{\d\}/g, "").length;
 }
 
 function pattern([english, other]) {
