@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import SpatialAlignError
+from .files import cause
 
 ROW = "#row"
 """Key under which each row keeps the number that a spreadsheet shows."""
@@ -83,7 +84,7 @@ def _text(path: Path) -> str:
         raise SpatialAlignError(f"There is no file at {path}; check the path.") from error
     except OSError as error:
         raise SpatialAlignError(
-            f"The file {path} cannot be read: {error.strerror}; choose a CSV file."
+            f"The file {path} cannot be read: {cause(error)}; choose a CSV file."
         ) from error
     kind = _NO_CSV.get(data[:4])
     if kind:
