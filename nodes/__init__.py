@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import ComfyAPI, ComfyExtension, io
 from server import PromptServer
 
-from . import renamed
+from . import failures, queue_checks, renamed
 from .collect_sample import CollectSample
 from .compare import Compare
 from .detect import Detect
@@ -55,6 +55,10 @@ class SpatialAlignExtension(ComfyExtension):
 
     def __init__(self) -> None:
         # Not in `on_load`, which ComfyUI 0.8.0 does not call.
+        for node in NODES:
+            failures.speak_plainly(node)
+            node.validate_inputs = queue_checks.Verdict()  # type: ignore[assignment,method-assign]
+        PromptServer.instance.add_on_prompt_handler(queue_checks.look)
         add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder, prompt_file))
         sort_templates(PromptServer.instance.app)
 

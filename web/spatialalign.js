@@ -1,7 +1,7 @@
 // The pack's one extension. ComfyUI loads every .js file below this folder; only this one does anything by itself.
 import { app } from "../../scripts/app.js";
 import { attachComparison, showComparison } from "./compare_node.js";
-import { translateErrors } from "./errors.js";
+import { showErrors } from "./errors.js";
 import { after } from "./node_hooks.js";
 import { showText } from "./node_text.js";
 import { attachOutdated, rememberQueued } from "./outdated.js";
@@ -23,11 +23,11 @@ const PROMPTS = "SpatialAlign_PromptSet";
 app.registerExtension({
   name: "SpatialAlign",
   async init() {
+    showErrors();
     await learn(); // before anything is said
     app.ui?.settings?.addEventListener?.("Comfy.Locale.change", ({ detail }) => learn(detail.value));
   },
   setup() {
-    translateErrors();
     rememberQueued();
     let close = null;
     app.extensionManager?.registerSidebarTab?.({

@@ -363,6 +363,19 @@ def _training(parser: argparse.ArgumentParser, prefix: str = "") -> None:
     )
 
 
+def _estimate(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    _model(parser)
+    _training(parser, "train-")
+    add = parser.add_argument
+    add("--seeds", type=int, default=5, metavar="N", help="videos of each training prompt (default 5)")
+    add("--held-out-seeds", type=int, default=5, metavar="N", help="of each held-out prompt (default 5)")
+    add("--pairs-per-step", type=int, dest="train_pairs_per_step", metavar="N")
+    add("--check-every", type=int, default=0, metavar="N", help="steps between looks (default 0: none)")
+    add("--tflops", type=float, metavar="X", help="speed of another machine (default: this one's, measured)")
+    _videos(parser, "--steps")
+
+
 def _evaluate(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     _split(parser, "held_out")
@@ -424,6 +437,7 @@ _ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "train": _train,
     "rounds": _rounds,
     "control": _control,
+    "estimate": _estimate,
     "evaluate": _evaluate,
     "compare": _compare,
     "quickstart": _quickstart,

@@ -193,6 +193,22 @@ HELP: dict[str, tuple[str, str]] = {
           control runs/first resume
         """,
     ),
+    "estimate": (
+        "how long the loop takes, before it begins",
+        """
+        Count the operations of the whole loop on RUN's prompts, from the sizes of the model alone, and say how long
+        this machine takes for them and how much room the files need. Nothing is made or downloaded: --model also takes
+        Wan-AI/Wan2.1-T2V-1.3B-Diffusers and Wan-AI/Wan2.1-T2V-14B-Diffusers, which need not be here yet.
+
+        The speed is that of large matrix products on this machine, less what a model never reaches. For another
+        machine say --tflops: an RTX 4090 does about 80 of these models' operations a second, times 10^12. `generate`
+        says the same when it begins, and from its first video on what was measured.
+
+        Examples:
+          estimate runs/first
+          estimate runs/cats --model Wan-AI/Wan2.1-T2V-1.3B-Diffusers --seeds 6 --frames 33 --steps 30 --tflops 80
+        """,
+    ),
     "evaluate": (
         "compare before and after, write the report",
         """
