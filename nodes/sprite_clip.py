@@ -7,6 +7,7 @@ from comfy_api.latest import io
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS
 from ..spatialalign_core.pocket.world import render
+from . import previews
 from .pictures import to_image
 from .sentences import understood
 from .sockets import CATEGORY
@@ -54,4 +55,6 @@ class SpriteClip(io.ComfyNode):
                 )
         scene = prompt.scene.lower() if prompt.scene.lower() in SCENES else SCENES[0]
         clip = render(prompt.subject, prompt.object, scene, prompt.change, seed, frames)
-        return io.NodeOutput(to_image(clip.frames.repeat(_ENLARGED, 1).repeat(_ENLARGED, 2)))
+        frames = clip.frames.repeat(_ENLARGED, 1).repeat(_ENLARGED, 2)
+        played = previews.of_clips([{"video": previews.saved(frames, previews.FPS)}])
+        return io.NodeOutput(to_image(frames), ui=played)
