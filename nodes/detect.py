@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED, find_rule
 from .driving import drive, watched
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .places import working_in
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector, RunSocket, RunSoFar
 
@@ -35,6 +35,7 @@ class Detect(io.ComfyNode):
             ],
             outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Score.")],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

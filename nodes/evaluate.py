@@ -136,7 +136,10 @@ class Evaluate(io.ComfyNode):
         preview = to_image(_preview(run, seeds))
         return io.NodeOutput(
             *(str(folder.report_html), before, after, preview, obey_before, obey_after),
-            ui={**shown(cls, text), "spatialalign_evaluation": ({"run": folder.folder.name},)},
+            ui={
+                **shown(cls, text),
+                "spatialalign_evaluation": ({"run": folder.folder.name, "warnings": outcome.warnings},),
+            },
         )
 
 

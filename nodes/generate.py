@@ -16,7 +16,7 @@ from ..spatialalign_core.run import Run
 from ..spatialalign_core.video import read_video
 from . import previews, widgets
 from .driving import drive
-from .pictures import shown, strip, to_image
+from .pictures import SHOWS, shown, strip, to_image
 from .places import run_folder, working_in
 from .sockets import CATEGORY, LoadedModel, PromptsSocket, RunSocket, RunSoFar, VideoModelSocket
 
@@ -82,6 +82,7 @@ class Generate(io.ComfyNode):
                 io.Image.Output("preview", tooltip="The first videos, some frames of each in a row."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

@@ -20,7 +20,7 @@ from ..spatialalign_core.summary import asked_for
 from . import external_detections, previews, widgets
 from .driving import WatchedDetector, WatchedTracker
 from .external_detections import External, understood_text
-from .pictures import frames_of, shown, to_image
+from .pictures import SHOWS, frames_of, shown, to_image
 from .previews import shrunk
 from .score_chart import rate_of
 from .sentences import remarks, understood
@@ -77,6 +77,7 @@ class PickBest(io.ComfyNode):
                 io.Boolean.Output("obeys", tooltip="Whether the best video obeys the sentence."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

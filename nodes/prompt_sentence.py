@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..spatialalign_core.sentence import parse_sentence
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .sentences import understood
 from .sockets import CATEGORY, PromptsSocket
 
@@ -30,6 +30,7 @@ class PromptFromSentence(io.ComfyNode):
                 PromptsSocket.Output("prompts", tooltip="One prompt, for Generate."),
                 io.String.Output("text", tooltip="The prompt's text, for any text-to-video workflow."),
             ],
+            **SHOWS,
         )
 
     @classmethod

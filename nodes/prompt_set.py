@@ -10,7 +10,7 @@ from comfy_api.latest import io
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
 from ..spatialalign_core.prompts import build_prompts, read_prompts, split_words
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .places import csv_file, csv_names
 from .sockets import CATEGORY, PromptsSocket
 
@@ -57,6 +57,7 @@ class PromptSet(io.ComfyNode):
                 ),
             ],
             outputs=[PromptsSocket.Output("prompts", tooltip="For Generate.")],
+            **SHOWS,
         )
 
     @classmethod

@@ -17,7 +17,7 @@ from ..spatialalign_core.train.settings import PRESETS
 from . import widgets
 from .driving import drive, watched
 from .events import told
-from .pictures import shown, to_image
+from .pictures import SHOWS, shown, to_image
 from .places import check_list, list_for_load_lora, working_in
 from .sockets import (
     CATEGORY,
@@ -93,6 +93,7 @@ class Rounds(io.ComfyNode):
                 io.Image.Output("rounds_chart", tooltip="The score of held-out videos over the rounds."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from ..spatialalign_core.report.text import percent
 from ..spatialalign_core.score import GOOD, accuracy_at, obey_share
 from .driving import drive
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .places import working_in
 from .sockets import CATEGORY, RunSocket, RunSoFar
 
@@ -32,6 +32,7 @@ class Score(io.ComfyNode):
                 ),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

@@ -8,7 +8,7 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS
 from ..spatialalign_core.pocket.world import render
 from . import previews
-from .pictures import to_image
+from .pictures import SHOWS, to_image
 from .sentences import understood
 from .sockets import CATEGORY
 
@@ -42,6 +42,7 @@ class SpriteClip(io.ComfyNode):
                 io.Int.Input("frames", default=18, min=2, max=256, tooltip="Length of the clip in frames."),
             ],
             outputs=[io.Image.Output("images", tooltip="The clip's frames, 384 x 256.")],
+            **SHOWS,
         )
 
     @classmethod

@@ -2,18 +2,22 @@
 import { app } from "../../scripts/app.js";
 import { attachComparison, showComparison } from "./compare_node.js";
 import { translateErrors } from "./errors.js";
+import { attachEvaluation, showEvaluation } from "./evaluation_node.js";
 import { after } from "./node_hooks.js";
 import { showText } from "./node_text.js";
 import { attachRounds } from "./rounds_node.js";
 import { showScore } from "./score_node.js";
 import { learn, t } from "./shared/language.js";
+import { attachShownAgain, rememberOutputs } from "./shown_again.js";
 import { openTab } from "./sidebar.js";
 import { attachTraining } from "./training_node.js";
+import { attachVideos, showVideos } from "./video_node.js";
 
 const PREFIX = "SpatialAlign_";
 const TRAINER = "SpatialAlign_TrainLora";
 const ROUNDS = "SpatialAlign_Rounds";
 const COMPARE = "SpatialAlign_Compare";
+const EVALUATE = "SpatialAlign_Evaluate";
 
 app.registerExtension({
   name: "SpatialAlign",
@@ -23,6 +27,7 @@ app.registerExtension({
   },
   setup() {
     translateErrors();
+    rememberOutputs(PREFIX);
     let close = null;
     app.extensionManager?.registerSidebarTab?.({
       id: "spatialalign",
@@ -48,9 +53,17 @@ app.registerExtension({
     if (node.comfyClass === TRAINER) attachTraining(node);
     if (node.comfyClass === ROUNDS) attachRounds(node);
     if (node.comfyClass === COMPARE) attachComparison(node);
-    after(node, "onExecuted", (output) => {
-      // The chart and the table say the same and more.
-      if (!showScore(node, output) && !showComparison(node, output)) showText(node, [output?.text ?? []].flat().join("\n"));
-    });
+    if (node.comfyClass === EVALUATE) attachEvaluation(node);
+    attachVideos(node);
+    attachShownAgain(node, (output) => show(node, output));
+    after(node, "onExecuted", (output) => show(node, output));
   },
 });
+
+/** What a node of ours shows of its output. */
+function show(node, output) {
+  showVideos(node, output);
+  // The chart, the table and the evaluation say the same and more.
+  const told = showScore(node, output) || showComparison(node, output) || showEvaluation(node, output);
+  if (!told) showText(node, [output?.text ?? []].flat().join("\n"));
+}

@@ -71,7 +71,7 @@ def side_by_side(
     )
     return (
         '<section><div class="head"><h2>Side by side</h2><button id="all" type="button" aria-pressed="false" hidden>'
-        "Play all</button></div><p>Left the base model, right the same with LoRA: same prompt, same seed. Click to play "
+        "Play all</button></div><p>Left the base, right with LoRA: same prompt, same seed. Click to play "
         f"both together; the arrow keys step through the frames. {choice}</p>{''.join(groups)}</section>"
     )
 
