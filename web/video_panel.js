@@ -94,7 +94,7 @@ function ofRun({ run, set, prompts }, { split, seeds, prompt }) {
 /** Clips without a run: { video, dsr, obeys, reason, best }; a score only where there is one. */
 function ofClips(clips) {
   const videos = clips.map(({ video, best, ...scored }, number) => {
-    const name = clips.length === 1 ? "" : best ? t`${number}, the best` : String(number);
+    const name = clips.length === 1 ? "" : best ? t`video ${number + 1}, the best` : t`video ${number + 1}`;
     const told = "dsr" in scored ? standing(scored) : { words: "", kind: "sa-quiet" };
     return { url: video ? viewUrl(video) : "", name, ...told };
   });

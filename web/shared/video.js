@@ -41,6 +41,11 @@ export function toggle(videos, playing = videos.every((video) => video.paused)) 
   return playing;
 }
 
+/** Play on those that stopped because they were moved in the page. */
+export function goOn(videos) {
+  for (const video of videos) if (video.saPlays && video.paused && video.hasAttribute("src")) play(video);
+}
+
 function turn(entries) {
   for (const { target, isIntersecting } of entries) {
     if (!isIntersecting) {

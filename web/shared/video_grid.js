@@ -2,7 +2,7 @@
 import { html } from "./dom.js";
 import { retell, t } from "./language.js";
 import { LongList } from "./long_list.js";
-import { lazyVideo, mayPlay, release, toggle } from "./video.js";
+import { goOn, lazyVideo, mayPlay, release, toggle } from "./video.js";
 import { score } from "./words.js";
 
 const WIDEST = 320; // pixels of one video
@@ -42,6 +42,7 @@ export class VideoGrid {
     this.lines = rows.some(({ text }) => text) ? 36 : 0; // two of a sentence
     if (this.element.clientWidth) this.list.rowHeight = this.rowHeight(this.element.clientWidth);
     this.list.show(rows, ({ key }) => key);
+    goOn([...this.element.querySelectorAll("video")]);
   }
 
   /** Play all rows from now on, or let them rest. */
