@@ -33,6 +33,10 @@ export function attachShownAgain(node, show) {
   after(node, "onConfigure", async () => {
     const { prompt, node: number } = node.properties?.[REMEMBERED] ?? {};
     if (typeof prompt !== "string") return;
+    if (app.configuringGraph === false) {
+      delete node.properties[REMEMBERED]; // a copy of a node, which has not run
+      return;
+    }
     const { output, kind } = (await outputsOf(prompt))[number] ?? {};
     // While a workflow ran, another one with the same ids may have been looked at.
     if (output && kind === node.comfyClass && node.graph && !shown) show(output);

@@ -1,4 +1,4 @@
-"""What is found where one looks: videos that play, both sides with their scores, the report, and all that again later."""
+"""What is found where one looks: videos that play, both sides with their scores, the report, and that again later."""
 
 from __future__ import annotations
 
