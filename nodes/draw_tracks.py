@@ -16,7 +16,8 @@ from ..spatialalign_core.score import score_track
 from ..spatialalign_core.tracks import Track
 from .aliases import schema
 from .pictures import frames_of
-from .score_chart import chart_of, rate_of, shrunk
+from .previews import shrunk
+from .score_chart import chart_of, rate_of
 from .sentences import understood
 from .sockets import CATEGORY, TrackSocket
 

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..spatialalign_core.pairs import PairSettings
 from .aliases import schema
 from .driving import drive
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .places import working_in
 from .sockets import CATEGORY, LoadedModel, RunSocket, RunSoFar, VideoModelSocket
 
@@ -67,6 +67,7 @@ class ExportPairs(io.ComfyNode):
             ],
             outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Train Spatial LoRA.")],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

@@ -14,10 +14,10 @@ from ..spatialalign_core.plan import GenerateOptions, Memory
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
 from ..spatialalign_core.video import read_video
-from . import widgets
+from . import previews, widgets
 from .aliases import schema
 from .driving import drive
-from .pictures import shown, strip, to_image
+from .pictures import SHOWS, shown, strip, to_image
 from .places import run_folder, working_in
 from .sockets import CATEGORY, LoadedModel, PromptsSocket, RunSocket, RunSoFar, VideoModelSocket
 
@@ -83,6 +83,7 @@ class Generate(io.ComfyNode):
                 io.Image.Output("preview", tooltip="The first videos, some frames of each in a row."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod
@@ -119,7 +120,9 @@ class Generate(io.ComfyNode):
             warnings = drive(work, cls.hidden.unique_id).warnings
         made = len(run.samples("base", so_far.split, seeds))
         text = f"{made} videos in {run.folder}.\n{warnings}"
-        return io.NodeOutput(so_far, to_image(_preview(so_far)), ui=shown(cls, text))
+        return io.NodeOutput(
+            so_far, to_image(_preview(so_far)), ui={**shown(cls, text), **previews.of_run(so_far)}
+        )
 
 
 _folder = run_folder  # the widget of that name hides the function inside the class

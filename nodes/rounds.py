@@ -18,7 +18,7 @@ from . import widgets
 from .aliases import schema
 from .driving import drive, watched
 from .events import told
-from .pictures import shown, to_image
+from .pictures import SHOWS, shown, to_image
 from .places import check_list, list_for_load_lora, working_in
 from .sockets import (
     CATEGORY,
@@ -94,6 +94,7 @@ class Rounds(io.ComfyNode):
                 io.Image.Output("rounds_chart", tooltip="The held-out score of each round."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

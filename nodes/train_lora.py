@@ -20,7 +20,7 @@ from . import widgets
 from .aliases import schema
 from .driving import drive, watched
 from .events import told
-from .pictures import shown, to_image
+from .pictures import SHOWS, shown, to_image
 from .places import NO_LORA, check_list, list_for_load_lora, lora_file, lora_names, working_in
 from .sockets import (
     CATEGORY,
@@ -113,6 +113,7 @@ class TrainLora(io.ComfyNode):
                 io.Image.Output("loss_chart", tooltip="The loss over the steps."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

@@ -2,6 +2,7 @@
 import { app } from "../../scripts/app.js";
 import { attachComparison, showComparison } from "./compare_node.js";
 import { showErrors } from "./errors.js";
+import { attachEvaluation, showEvaluation } from "./evaluation_node.js";
 import { after } from "./node_hooks.js";
 import { showText } from "./node_text.js";
 import { attachOutdated, rememberQueued } from "./outdated.js";
@@ -10,15 +11,18 @@ import { attachRounds } from "./rounds_node.js";
 import { showScore } from "./score_node.js";
 import { attachReading } from "./sentence_node.js";
 import { learn, t } from "./shared/language.js";
+import { attachShownAgain, rememberOutputs } from "./shown_again.js";
 import { openTab } from "./sidebar.js";
 import { translateNotes } from "./template_notes.js";
 import { attachTraining } from "./training_node.js";
+import { attachVideos, showVideos } from "./video_node.js";
 
 const PREFIX = "SpatialAlign_";
 const TRAINER = "SpatialAlign_TrainLora";
 const ROUNDS = "SpatialAlign_Rounds";
 const COMPARE = "SpatialAlign_Compare";
 const PROMPTS = "SpatialAlign_PromptSet";
+const EVALUATE = "SpatialAlign_Evaluate";
 
 app.registerExtension({
   name: "SpatialAlign",
@@ -29,6 +33,7 @@ app.registerExtension({
   },
   setup() {
     rememberQueued();
+    rememberOutputs(PREFIX);
     let close = null;
     app.extensionManager?.registerSidebarTab?.({
       id: "spatialalign",
@@ -56,11 +61,19 @@ app.registerExtension({
     if (node.comfyClass === ROUNDS) attachRounds(node);
     if (node.comfyClass === COMPARE) attachComparison(node);
     if (node.comfyClass === PROMPTS) attachPromptList(node);
+    if (node.comfyClass === EVALUATE) attachEvaluation(node);
     attachReading(node);
-    after(node, "onExecuted", (output) => {
-      // The chart and the table say the same and more.
-      if (!showScore(node, output) && !showComparison(node, output)) showText(node, [output?.text ?? []].flat().join("\n"));
-    });
+    attachVideos(node);
+    attachShownAgain(node, (output) => show(node, output));
+    after(node, "onExecuted", (output) => show(node, output));
     attachOutdated(node);
   },
 });
+
+/** What a node of ours shows of its output. */
+function show(node, output) {
+  showVideos(node, output);
+  // The chart, the table and the evaluation say the same and more.
+  const told = showScore(node, output) || showComparison(node, output) || showEvaluation(node, output);
+  if (!told) showText(node, [output?.text ?? []].flat().join("\n"));
+}
