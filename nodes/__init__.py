@@ -5,7 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import ComfyAPI, ComfyExtension, io
 from server import PromptServer
 
-from . import renamed
+from ..spatialalign_core.errors import speak_of
+from . import renamed, video_files
 from .collect_sample import CollectSample
 from .compare import Compare
 from .detect import Detect
@@ -53,8 +54,9 @@ class SpatialAlignExtension(ComfyExtension):
     """What ComfyUI asks for the pack's nodes."""
 
     def __init__(self) -> None:
+        speak_of("widgets")
         # Not in `on_load`, which ComfyUI 0.8.0 does not call.
-        add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder))
+        add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder, video_files.place))
 
     async def on_load(self) -> None:
         await renamed.register(ComfyAPI(), io)

@@ -14,6 +14,7 @@ from ..spatialalign_core.draw_tracks import Drawing, draw_tracks
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import score_track
 from ..spatialalign_core.tracks import Track
+from . import widgets
 from .aliases import schema
 from .pictures import frames_of
 from .score_chart import chart_of, rate_of, shrunk
@@ -54,7 +55,8 @@ class DrawTracks(io.ComfyNode):
                     default=24,
                     min=0,
                     max=10_000,
-                    tooltip="Of how many frames the subject's way is drawn; 0 draws none.",
+                    tooltip="Of how many frames the subject's way is drawn; 'off' (0) draws none.",
+                    extra_dict=widgets.instead_of_zero("off"),
                 ),
             ],
             outputs=[

@@ -130,7 +130,7 @@ class Evaluate(io.ComfyNode):
         text = (
             f"Videos that obey: {percent(obey_before)} before training, {percent(obey_after)} after. A video obeys "
             f"when {obeys_when(tau)}.\n"
-            f"{outcome.message}\n{outcome.warnings}\nReport: {folder.report_html}"
+            f"{outcome.message}\nEach video: {chosen}.\n{outcome.warnings}\nReport: {folder.report_html}"
         )
         preview = to_image(_preview(run, seeds))
         return io.NodeOutput(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..spatialalign_core.pairs import PairSettings
+from . import widgets
 from .aliases import schema
 from .driving import drive
 from .pictures import shown
@@ -54,7 +55,8 @@ class ExportPairs(io.ComfyNode):
                     default=0,
                     min=0,
                     max=10_000,
-                    tooltip="Keep only so many pairs of a text, those furthest apart; 0 keeps all.",
+                    tooltip="Keep only so many pairs of a text, those furthest apart; 'all' (0) keeps all.",
+                    extra_dict=widgets.instead_of_zero("all"),
                 ),
                 io.Boolean.Input(
                     "retell",

@@ -24,10 +24,12 @@ class NotThere(SpatialAlignError):
 
 @dataclass(frozen=True)
 class Places:
-    """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name."""
+    """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name. model: what
+    `load_video_model` takes for a name on Load Video Model's list."""
 
     root: Callable[[], Path]
     run_folder: Callable[[str], Path]
+    model: Callable[[str], str | Path] = str
 
     def run(self, values: Mapping[str, Any]) -> RunLayout:
         """The run that a request names in "run". NotThere when it was deleted or never was."""
