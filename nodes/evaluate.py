@@ -132,7 +132,7 @@ class Evaluate(io.ComfyNode):
         text = (
             f"Videos that obey: {percent(obey_before)} base, {percent(obey_after)} with LoRA. A video obeys "
             f"when {obeys_when(tau)}.\n"
-            f"{outcome.message}\n{outcome.warnings}\nReport: {folder.report_html}"
+            f"{outcome.message}\nEach video: {chosen}.\n{outcome.warnings}\nReport: {folder.report_html}"
         )
         preview = to_image(_preview(run, seeds))
         return io.NodeOutput(

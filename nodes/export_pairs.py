@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..spatialalign_core.pairs import PairSettings
+from . import widgets
 from .aliases import schema
 from .driving import drive
 from .pictures import SHOWS, shown
@@ -55,7 +56,8 @@ class ExportPairs(io.ComfyNode):
                     default=0,
                     min=0,
                     max=10_000,
-                    tooltip="Keeps this many pairs per prompt, those whose scores differ most; 0 keeps all.",
+                    tooltip="Keeps this many pairs per prompt, those whose scores differ most; 'all' (0) keeps all.",
+                    extra_dict=widgets.instead_of_zero("all"),
                 ),
                 io.Boolean.Input(
                     "retell",

@@ -1,5 +1,6 @@
 // The pack's one extension. ComfyUI loads every .js file below this folder; only this one does anything by itself.
 import { app } from "../../scripts/app.js";
+import { attachWords, modelChosen } from "./auto_widgets.js";
 import { attachComparison, showComparison } from "./compare_node.js";
 import { showErrors } from "./errors.js";
 import { attachEvaluation, showEvaluation } from "./evaluation_node.js";
@@ -19,6 +20,7 @@ import { attachVideos, showVideos } from "./video_node.js";
 
 const PREFIX = "SpatialAlign_";
 const TRAINER = "SpatialAlign_TrainLora";
+const LOADER = "SpatialAlign_LoadVideoModel";
 const ROUNDS = "SpatialAlign_Rounds";
 const COMPARE = "SpatialAlign_Compare";
 const PROMPTS = "SpatialAlign_PromptSet";
@@ -57,6 +59,8 @@ app.registerExtension({
     if (!node.comfyClass?.startsWith(PREFIX)) return;
     // Nodes 2.0 takes the picture of a node that has a video input for a video, unless told.
     node.previewMediaType ??= "image";
+    attachWords(node);
+    if (node.comfyClass === LOADER) after(node, "onWidgetChanged", modelChosen);
     if (node.comfyClass === TRAINER) attachTraining(node);
     if (node.comfyClass === ROUNDS) attachRounds(node);
     if (node.comfyClass === COMPARE) attachComparison(node);
