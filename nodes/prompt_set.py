@@ -20,7 +20,8 @@ from ..spatialalign_core.prompt_list import (
     usable,
 )
 from ..spatialalign_core.prompts import DsrPrompt, build_prompts, split_words
-from .pictures import shown
+from .aliases import schema
+from .pictures import SHOWS, shown
 from .places import chosen_prompt_file, prompt_file_names
 from .sockets import CATEGORY, PromptsSocket
 
@@ -28,7 +29,7 @@ from .sockets import CATEGORY, PromptsSocket
 class PromptSet(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_PromptSet",
             display_name="Prompt Set",
             category=CATEGORY,
@@ -77,6 +78,7 @@ class PromptSet(io.ComfyNode):
                 ),
             ],
             outputs=[PromptsSocket.Output("prompts", tooltip="For Generate.")],
+            **SHOWS,
         )
 
     @classmethod

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import SpatialAlignError
+from .files import cause
 
 ROW = "#row"
 """Key under which each row keeps the number that a spreadsheet shows."""
@@ -87,7 +88,7 @@ def decoded(path: Path, instead: str, saved_as: str) -> str:
     except FileNotFoundError as error:
         raise SpatialAlignError(f"There is no file at {path}; check the path.") from error
     except OSError as error:
-        raise SpatialAlignError(f"The file {path} cannot be read: {error.strerror}; {instead}.") from error
+        raise SpatialAlignError(f"The file {path} cannot be read: {cause(error)}; {instead}.") from error
     kind = _NO_CSV.get(data[:4])
     if kind:
         raise SpatialAlignError(f"{path} is {kind}, not a CSV table; open it and export it as 'CSV UTF-8'.")

@@ -16,12 +16,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SpatialAlignError, StopRequested, full_memory_sentence, is_out_of_memory
+from ..errors import SpatialAlignError, StopRequested, full_memory_sentence, is_out_of_memory, speak_of
 from ..files import why_not
 from .arguments import build_parser
 from .chosen import generate_settings, load_model, train_settings, workers_of_options
 from .collecting import collect
 from .console import TERMINAL, Console, Stopped, drive, stopped
+from .estimating import estimate
 from .reading import read
 from .training import control, rounds, train
 
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    code = _run(arguments)
+    door = speak_of("options")
+    try:
+        code = _run(arguments)
+    finally:
+        speak_of(door)
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -334,7 +339,7 @@ VERBS = {
     verb.__name__: verb
     for verb in (
         *(read, prompts, generate, collect, detect, score, pairs, train, rounds, control),
-        *(evaluate, compare, quickstart),
+        *(estimate, evaluate, compare, quickstart),
     )
 }
 

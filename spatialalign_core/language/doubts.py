@@ -21,7 +21,7 @@ def other_language() -> str:
 
 def _hint(line: str) -> str:
     unclear = _UNCLEAR.search(line)
-    return f" The words '{unclear[0]}' do not say on which side." if unclear else ""
+    return f" '{unclear[0]}' does not say which side." if unclear else ""
 
 
 def no_place(line: str) -> str:
