@@ -13,6 +13,7 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.run import Side
 from ..spatialalign_core.run.comparing import comparison_folder, read_comparison
 from . import widgets
+from .aliases import schema
 from .driving import drive, watched
 from .pictures import shown, to_image
 from .places import NO_LORA, OWN_LORA, lora_file, lora_names, working_in
@@ -32,14 +33,14 @@ SPLITS = {"held-out prompts": "held_out", "training prompts": "train", "all prom
 class Compare(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Compare",
             display_name="Compare",
             category=CATEGORY,
             description="Makes videos of the same prompts from the same noise with LoRA A and with LoRA B, or without "
             "any, scores both, plays them side by side and draws one picture to share.",
             inputs=[
-                RunSocket.Input("run", tooltip="From Generate, Train LoRA, or any node in between."),
+                RunSocket.Input("run", tooltip="From Generate, Train Spatial LoRA, or any node in between."),
                 VideoModelSocket.Input("video_model", tooltip="The model that the LoRAs are for."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
                 *_side("a", NO_LORA),
@@ -113,7 +114,8 @@ def _side(letter: str, default: str) -> tuple[io.Input, io.Input]:
             f"lora_{letter}",
             options=lora_names(OWN_LORA),
             default=default,
-            tooltip=f"LoRA of side {side}. 'none': the model as it is; 'of this run': the one that Train LoRA made.",
+            tooltip=f"LoRA of side {side}. 'none': the model as it is; 'of this run': the one that Train Spatial LoRA "
+            "made.",
         ),
         io.Float.Input(
             f"strength_{letter}",

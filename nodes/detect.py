@@ -7,6 +7,7 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED, find_rule
+from .aliases import schema
 from .driving import drive, watched
 from .pictures import shown
 from .places import working_in
@@ -16,7 +17,7 @@ from .sockets import CATEGORY, DetectorSocket, LoadedDetector, RunSocket, RunSoF
 class Detect(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Detect",
             display_name="Detect",
             category=CATEGORY,

@@ -17,6 +17,7 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import score_track
 from ..spatialalign_core.summary import describe_score, describe_track
 from . import external_detections, widgets
+from .aliases import schema
 from .driving import watched
 from .external_detections import External, understood_text
 from .pictures import frames_of, shown
@@ -31,7 +32,7 @@ _PREVIEW = Drawing(shortest=256)
 class DetectTrack(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_DetectTrack",
             display_name=_NAME,
             category=CATEGORY,

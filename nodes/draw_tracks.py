@@ -14,6 +14,7 @@ from ..spatialalign_core.draw_tracks import Drawing, draw_tracks
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import score_track
 from ..spatialalign_core.tracks import Track
+from .aliases import schema
 from .pictures import frames_of
 from .score_chart import chart_of, rate_of, shrunk
 from .sentences import understood
@@ -23,7 +24,7 @@ from .sockets import CATEGORY, TrackSocket
 class DrawTracks(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_DrawTracks",
             display_name="Draw Tracks",
             category=CATEGORY,

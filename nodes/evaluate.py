@@ -16,6 +16,7 @@ from ..spatialalign_core.report.text import obeys_when, percent
 from ..spatialalign_core.run import SETS
 from ..spatialalign_core.video import read_video
 from . import widgets
+from .aliases import schema
 from .driving import drive, watched
 from .events import told
 from .pictures import shown, strip, to_image
@@ -38,14 +39,14 @@ _SHOWN = 4  # pairs of videos on the contact sheet
 class Evaluate(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Evaluate",
             display_name="Evaluate",
             category=CATEGORY,
             description="Makes videos of the held-out prompts without and with the trained LoRA, from the same noise, "
             "scores both and writes a report to open in a browser.",
             inputs=[
-                RunSocket.Input("run", tooltip="From Train LoRA."),
+                RunSocket.Input("run", tooltip="From Train Spatial LoRA."),
                 VideoModelSocket.Input("video_model", tooltip="The model that the LoRA was trained on."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
                 io.Int.Input(

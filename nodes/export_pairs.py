@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..spatialalign_core.pairs import PairSettings
+from .aliases import schema
 from .driving import drive
 from .pictures import shown
 from .places import working_in
@@ -16,7 +17,7 @@ _MODES = {"all": "all", "best and worst": "best_worst"}
 class ExportPairs(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_ExportPairs",
             display_name="Export Pairs",
             category=CATEGORY,
@@ -62,7 +63,7 @@ class ExportPairs(io.ComfyNode):
                     "asked for wins under the sentence that says right. Makes more pairs of the same videos.",
                 ),
             ],
-            outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Train LoRA.")],
+            outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Train Spatial LoRA.")],
             hidden=[io.Hidden.unique_id],
         )
 

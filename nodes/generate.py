@@ -15,6 +15,7 @@ from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
 from ..spatialalign_core.video import read_video
 from . import widgets
+from .aliases import schema
 from .driving import drive
 from .pictures import shown, strip, to_image
 from .places import run_folder, working_in
@@ -28,7 +29,7 @@ _SHOWN = 4  # prompts on the contact sheet
 class Generate(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Generate",
             display_name="Generate",
             category=CATEGORY,

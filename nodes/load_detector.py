@@ -11,6 +11,7 @@ from comfy_api.latest import io
 from ..spatialalign_core.detect.download import download
 from ..spatialalign_core.detect.loading import load_detector, load_mask_tracker, load_segmenter
 from ..spatialalign_core.errors import SpatialAlignError
+from .aliases import schema
 from .driving import drive
 from .places import (
     NO_MASKS,
@@ -28,7 +29,7 @@ from .sockets import CATEGORY, DetectorSocket, LoadedDetector
 class LoadDetector(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_LoadDetector",
             display_name="Load Detector",
             category=CATEGORY,

@@ -12,6 +12,7 @@ from ..spatialalign_core.detect.download import download
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.models.loading import load_video_model
 from . import video_files
+from .aliases import schema
 from .driving import drive
 from .pictures import shown
 from .places import state
@@ -21,7 +22,7 @@ from .sockets import CATEGORY, LoadedModel, VideoModelSocket
 class LoadVideoModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_LoadVideoModel",
             display_name="Load Video Model",
             category=CATEGORY,
@@ -53,7 +54,7 @@ class LoadVideoModel(io.ComfyNode):
             ],
             outputs=[
                 VideoModelSocket.Output(
-                    "video_model", tooltip="For Generate, Export Pairs, Train LoRA, Evaluate."
+                    "video_model", tooltip="For Generate, Export Pairs, Train Spatial LoRA, Evaluate."
                 )
             ],
             hidden=[io.Hidden.unique_id],

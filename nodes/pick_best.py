@@ -18,6 +18,7 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import obeys, score_track
 from ..spatialalign_core.summary import asked_for
 from . import external_detections, widgets
+from .aliases import schema
 from .driving import WatchedDetector, WatchedTracker
 from .external_detections import External, understood_text
 from .pictures import frames_of, shown, strip, to_image
@@ -31,7 +32,7 @@ _NAME = "Pick Best"
 class PickBest(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_PickBest",
             display_name=_NAME,
             category=CATEGORY,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..spatialalign_core.sentence import parse_sentence
+from .aliases import schema
 from .pictures import shown
 from .sentences import understood
 from .sockets import CATEGORY, PromptsSocket
@@ -13,7 +14,7 @@ from .sockets import CATEGORY, PromptsSocket
 class PromptFromSentence(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_PromptFromSentence",
             display_name="Prompt from Sentence",
             category=CATEGORY,

@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
 from ..spatialalign_core.prompts import build_prompts, read_prompts, split_words
+from .aliases import schema
 from .pictures import shown
 from .places import csv_file, csv_names
 from .sockets import CATEGORY, PromptsSocket
@@ -18,7 +19,7 @@ from .sockets import CATEGORY, PromptsSocket
 class PromptSet(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_PromptSet",
             display_name="Prompt Set",
             category=CATEGORY,

@@ -15,6 +15,7 @@ from ..spatialalign_core.run.round_log import Round
 from ..spatialalign_core.run.rounds import RoundSettings
 from ..spatialalign_core.train.settings import PRESETS
 from . import widgets
+from .aliases import schema
 from .driving import drive, watched
 from .events import told
 from .pictures import shown, to_image
@@ -35,7 +36,7 @@ _SEEDS = 4  # where the run does not say
 class Rounds(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Rounds",
             display_name="Rounds",
             category=CATEGORY,
@@ -68,7 +69,7 @@ class Rounds(io.ComfyNode):
                     max=1000,
                     tooltip="Videos of every held-out prompt, to see whether a round made it better.",
                 ),
-                widgets.preset("As in Train LoRA."),
+                widgets.preset("As in Train Spatial LoRA."),
                 io.Int.Input(
                     "steps",
                     default=0,
@@ -83,7 +84,7 @@ class Rounds(io.ComfyNode):
                     default="spatialalign",
                     tooltip="File name of the best LoRA, without its ending.",
                 ),
-                widgets.memory_plan("As in Train LoRA."),
+                widgets.memory_plan("As in Train Spatial LoRA."),
             ],
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),

@@ -7,6 +7,7 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.report.text import percent
 from ..spatialalign_core.score import GOOD, accuracy_at, obey_share
+from .aliases import schema
 from .driving import drive
 from .pictures import shown
 from .places import working_in
@@ -16,7 +17,7 @@ from .sockets import CATEGORY, RunSocket, RunSoFar
 class Score(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Score",
             display_name="Score",
             category=CATEGORY,

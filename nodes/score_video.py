@@ -15,6 +15,7 @@ from ..spatialalign_core.draw import annotate, chart
 from ..spatialalign_core.score import obeys, score_track
 from ..spatialalign_core.summary import describe_score
 from . import external_detections, widgets
+from .aliases import schema
 from .driving import watched
 from .external_detections import External, understood_text
 from .pictures import frames_of, shown, to_image
@@ -28,7 +29,7 @@ _NAME = "Score Video"
 class ScoreVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_ScoreVideo",
             display_name=_NAME,
             category=CATEGORY,

@@ -8,6 +8,7 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS
 from ..spatialalign_core.pocket.world import render
 from ..spatialalign_core.prompts import DsrPrompt
+from .aliases import schema
 from .pictures import to_image
 from .sentences import understood
 from .sockets import CATEGORY
@@ -18,7 +19,7 @@ _ENLARGED = 4  # nearest neighbour, so that the sprites stay crisp in players an
 class SpriteClip(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_SpriteClip",
             display_name="Sprite Clip",
             category=CATEGORY,

@@ -1,4 +1,4 @@
-"""Train LoRA: the model learns from pairs what obeying the prompt looks like."""
+"""Train Spatial LoRA: the model learns from pairs what obeying the prompt looks like."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.training_log import HELD_OUT, read_training_log
 from ..spatialalign_core.train.settings import PRESETS
 from . import widgets
+from .aliases import schema
 from .driving import drive, watched
 from .events import told
 from .pictures import shown, to_image
@@ -37,9 +38,9 @@ NO_DETECTOR = "check_every needs to find things in the held-out videos; connect 
 class TrainLora(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_TrainLora",
-            display_name="Train LoRA",
+            display_name="Train Spatial LoRA",
             category=CATEGORY,
             description="Trains a LoRA on the pairs (preference training, DPO). Cancel at any time: the next run goes "
             "on where this one stopped. The LoRA also appears on ComfyUI's own Load LoRA list.",

@@ -108,7 +108,7 @@ def pairs(schemas: dict[str, Any]) -> Blueprint:
     chosen = graph.add("SpatialAlign_ExportPairs", run=scored["run"])
     return Blueprint(
         graph,
-        "Makes videos of the prompts, finds, scores and pairs them: all that Train LoRA needs.",
+        "Makes videos of the prompts, finds, scores and pairs them: all that Train Spatial LoRA needs.",
         {
             "video_model": [(made, "video_model"), (chosen, "video_model")],
             "prompts": [(made, "prompts")],

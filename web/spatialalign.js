@@ -8,6 +8,7 @@ import { attachRounds } from "./rounds_node.js";
 import { showScore } from "./score_node.js";
 import { learn, t } from "./shared/language.js";
 import { openTab } from "./sidebar.js";
+import { translateNotes } from "./template_notes.js";
 import { attachTraining } from "./training_node.js";
 
 const PREFIX = "SpatialAlign_";
@@ -41,6 +42,7 @@ app.registerExtension({
       },
     });
   },
+  beforeConfigureGraph: translateNotes,
   nodeCreated(node) {
     if (!node.comfyClass?.startsWith(PREFIX)) return;
     // Nodes 2.0 takes the picture of a node that has a video input for a video, unless told.

@@ -1,4 +1,4 @@
-// The training panel on a Train LoRA node: of the run that the node before it names.
+// The training panel on a Train Spatial LoRA node: of the run that the node before it names.
 import { after, hearAbout } from "./node_hooks.js";
 import { addFramed, grow } from "./node_text.js";
 import { look } from "./shared/server.js";

@@ -163,8 +163,8 @@ def test_a_finished_run_opens_again(look: Look, runs: Path, mode: str, theme: st
                 "4 pairs, newest first",
             ],
         ),
-        ("ja", ["動画とペアを見る", "完了", "ステップ 40 / 40", "取り置きスコア", "4 組、新しい順"]),
-        ("zh", ["浏览视频和样本对", "已完成", "第 40 步，共 40 步", "保留视频得分", "4 组，新的在前"]),
+        ("ja", ["動画とペアを見る", "完了", "ステップ 40 / 40", "ホールドアウトスコア", "4 組、新しい順"]),
+        ("zh", ["浏览视频和样本对", "已完成", "第 40 步，共 40 步", "留出视频得分", "4 组，新的在前"]),
     ],
 )
 def test_the_panel_speaks_the_artists_language(

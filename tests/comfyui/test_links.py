@@ -1,4 +1,4 @@
-"""Folders that the artist has linked to another disk: a run through Train LoRA and Evaluate, and the list of LoRAs."""
+"""Folders linked to another disk: a run through Train Spatial LoRA and Evaluate, and the list of LoRAs."""
 
 from __future__ import annotations
 
