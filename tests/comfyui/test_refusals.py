@@ -49,6 +49,8 @@ def test_a_widget_is_blamed(
 # template, node class, input that is rewired, its new source (None: nothing), who is blamed, part of the sentence
 WIRES = [
     (LOOP, "Evaluate", "run", "Score", "Evaluate", "There is no LoRA to evaluate; connect the run"),
+    (LOOP, "ExportPairs", "run", "Detect", "ExportPairs", "The run of Export Pairs has not been through Score"),
+    (LOOP, "TrainLora", "run", "Score", "TrainLora", "has not been through Export Pairs"),
     ("Score a video", "ScoreVideo", "images", None, "ScoreVideo", "Connect either images or a video"),
     ("Score a video", "ScoreVideo", "detector", None, "ScoreVideo", "does not know where things are"),
     ("Detect a video", "DetectTrack", "detector", None, "DetectTrack", "does not know where things are"),
