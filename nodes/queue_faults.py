@@ -19,6 +19,7 @@ from ..spatialalign_core.files import check_folder
 from ..spatialalign_core.models.file_kinds import recognise_file
 from ..spatialalign_core.prompts import DsrPrompt, split_words
 from ..spatialalign_core.run import Run
+from ..spatialalign_core.run.comparing import same_sides
 from ..spatialalign_core.weight_files import read_shapes
 from . import places, video_files
 from .compare import SPLITS as COMPARED
@@ -252,6 +253,17 @@ def _lora_files(workflow: Workflow) -> _Found:
                 yield from _raised(id, name, _lora_file, value)
 
 
+def _sides(workflow: Workflow) -> _Found:
+    for id in workflow.of("Compare"):
+        names = [workflow.value(id, name) for name in ("lora_a", "lora_b")]
+        strengths = [workflow.value(id, name) for name in ("strength_a", "strength_b")]
+        if names[0] is not None and names[0] == names[1]:
+            if names[0] == places.NO_LORA:
+                yield id, "lora_b", same_sides("no LoRA")
+            elif strengths[0] is not None and strengths[0] == strengths[1]:
+                yield id, "strength_b", same_sides(f"{names[0]} at {strengths[0]:g}")
+
+
 def _lora_file(name: str) -> None:
     file = places.lora_file(name)
     if file is not None:
@@ -340,17 +352,6 @@ def _raised(node: str, input: str, check: Callable[..., object], *values: object
 
 
 CHECKS: tuple[Callable[[Workflow], _Found], ...] = (
-    *(
-        _models,
-        _sentences,
-        _wires,
-        _prompt_sets,
-        _words,
-        _order,
-        _loras,
-        _lora_files,
-        _held_out,
-        _names,
-        _pairs,
-    ),
+    *(_models, _sentences, _wires, _prompt_sets, _words, _order),
+    *(_loras, _lora_files, _sides, _held_out, _names, _pairs),
 )

@@ -32,6 +32,8 @@ WIDGETS = [
     (LOOP, "Generate", {"seeds": 1, "run_folder": "new"}, "Generate", "seeds", "set seeds to 2 or more"),
     (LOOP, "TrainLora", {"lora_name": "a/b"}, "TrainLora", "lora_name", "cannot name a LoRA"),
     (LOOP, "TrainLora", {"check_every": 5}, "TrainLora", "check_every", "connect a detector, or set it to 0"),
+    ("Evaluate a LoRA", "Compare", {}, "Compare", "lora_b", "This run has no LoRA of its own yet"),
+    ("Evaluate a LoRA", "Compare", {"lora_b": "none"}, "Compare", "lora_b", "Both sides are 'no LoRA'"),
     ("Continue with another round", "Rounds", {"seeds": 1}, "Rounds", "seeds", "set seeds to 2 or more"),
 ]  # fmt: skip
 
