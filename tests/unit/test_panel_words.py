@@ -19,7 +19,7 @@ LANGUAGES = ("ja", "zh")
 HOW = "run `python tools/locales.py` and mend tools/words"
 # English on purpose: names, keys, and what is compared with and not shown.
 NOT_WORDS = re.compile(
-    r"SpatialAlign(_\w*)?|Comfy\.Locale(\.change)?|Content-Type|Arrow\w*|Page\w*|Home|End|INPUT|SELECT"
+    r"SpatialAlign(_\w*)?|(Markdown)?Note|Comfy\.Locale(\.change)?|Content-Type|Arrow\w*|Page\w*|Home|End|INPUT|SELECT"
     r"|((sa-[\w-]+|spatialalign|pi|pi-[\w-]+|sa-\{\d\}) ?)+"
 )
 
