@@ -27,7 +27,7 @@ from .sockets import (
     VideoModelSocket,
 )
 
-_SPLITS = {"held-out prompts": "held_out", "training prompts": "train", "all prompts": None}
+SPLITS = {"held-out prompts": "held_out", "training prompts": "train", "all prompts": None}
 
 
 class Compare(io.ComfyNode):
@@ -47,7 +47,7 @@ class Compare(io.ComfyNode):
                 *_side("b", OWN_LORA),
                 io.Combo.Input(
                     "split",
-                    options=list(_SPLITS),
+                    options=list(SPLITS),
                     default="held-out prompts",
                     tooltip="Which prompts to make videos of. Only held-out prompts show what a LoRA has "
                     "learned.",
@@ -85,7 +85,7 @@ class Compare(io.ComfyNode):
     ) -> io.NodeOutput:
         a, b = _chosen(run, lora_a, strength_a), _chosen(run, lora_b, strength_b)
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
-        plan = ComparePlan(_SPLITS[split], seeds, tau, batch_size, run.settings, run.rule)
+        plan = ComparePlan(SPLITS[split], seeds, tau, batch_size, run.settings, run.rule)
         message, warnings = "", []
         with working_in(run.run.folder):
             for part, stage in compare(run.run, video_model.model, finder, a, b, plan, mask_tracker):
@@ -127,14 +127,19 @@ def _side(letter: str, default: str) -> tuple[io.Input, io.Input]:
     )
 
 
+def no_own_lora() -> str:
+    """What to say where side A or B wants a LoRA that the run has not."""
+    return (
+        "This run has no LoRA of its own yet; connect the run that comes out of Train Spatial LoRA, or choose a LoRA "
+        "in lora_a and lora_b."
+    )
+
+
 def _chosen(run: RunSoFar, name: str, strength: float) -> Side:
     if name == NO_LORA:
         return Side()
     if name != OWN_LORA:
         return Side(lora_file(name), strength)
     if run.lora is None:
-        raise SpatialAlignError(
-            "This run has no LoRA of its own yet; connect the run that comes out of Train Spatial LoRA, or choose a "
-            "LoRA in lora_a and lora_b."
-        )
+        raise SpatialAlignError(no_own_lora())
     return Side(run.run.lora_path(run.lora), strength)

@@ -31,6 +31,7 @@ from .sockets import (
     VideoModelSocket,
 )
 
+NO_LORA = "There is no LoRA to evaluate; connect the run that comes out of Train Spatial LoRA."
 _HELD_OUT = "held_out"
 _SHOWN = 4  # pairs of videos on the contact sheet
 
@@ -93,9 +94,7 @@ class Evaluate(io.ComfyNode):
         batch_size: int,
     ) -> io.NodeOutput:
         if run.lora is None:
-            raise SpatialAlignError(
-                "There is no LoRA to evaluate; connect the run that comes out of Train Spatial LoRA."
-            )
+            raise SpatialAlignError(NO_LORA)
         folder, node = run.run, cls.hidden.unique_id
         lora = folder.lora_path(run.lora)
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
@@ -105,6 +104,7 @@ class Evaluate(io.ComfyNode):
             drive(told(work, "evaluate", folder, node), node)
 
         with working_in(folder.folder):
+            folder.check_evaluation(video_model.model, finder, lora, seeds, chosen, _HELD_OUT)
             for each, adapter in zip(SETS, (None, lora), strict=True):
                 # One after the other: where memory is short, each may need the room of the other.
                 with video_model.in_use() as model:

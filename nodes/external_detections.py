@@ -81,10 +81,7 @@ class External:
         if boxes:
             return LoadedDetector(given_boxes(*words, *boxes, width, height, count, box_format))
         if not isinstance(otherwise, LoadedDetector):
-            raise SpatialAlignError(
-                f"{node} does not know where things are: connect a detector from Load Detector, "
-                "or boxes or masks of both things."
-            )
+            raise SpatialAlignError(nothing_to_find_with(node))
         return otherwise
 
     @classmethod
@@ -92,6 +89,14 @@ class External:
         """One for each of several videos, from inputs that arrive as lists: an entry a video, or one for all."""
         columns = {name: _for_clips(node, name, values.get(name), lengths) for name in _names()}
         return [cls(**{name: column[at] for name, column in columns.items()}) for at in range(len(lengths))]
+
+
+def nothing_to_find_with(node: str) -> str:
+    """What to say where neither a detector nor boxes or masks are connected. node: its name on the screen."""
+    return (
+        f"{node} does not know where things are: connect a detector from Load Detector, "
+        "or boxes or masks of both things."
+    )
 
 
 def understood_text(loaded: LoadedDetector) -> str:

@@ -21,7 +21,7 @@ from .pictures import shown, strip, to_image
 from .places import run_folder, working_in
 from .sockets import CATEGORY, LoadedModel, PromptsSocket, RunSocket, RunSoFar, VideoModelSocket
 
-_SPLITS = {"training prompts": "train", "held-out prompts": "held_out", "all prompts": None}
+SPLITS = {"training prompts": "train", "held-out prompts": "held_out", "all prompts": None}
 _MEMORY: dict[str, Memory] = {"auto": "auto", "all on the card": "card", "one part at a time": "parts"}
 _SHOWN = 4  # prompts on the contact sheet
 
@@ -41,7 +41,7 @@ class Generate(io.ComfyNode):
                 widgets.run_folder("quickstart"),
                 io.Combo.Input(
                     "split",
-                    options=list(_SPLITS),
+                    options=list(SPLITS),
                     default="training prompts",
                     tooltip="Which prompts to make videos of. Evaluate makes those of the held-out prompts itself.",
                 ),
@@ -110,7 +110,7 @@ class Generate(io.ComfyNode):
                 steps=steps or model.defaults.steps,
                 guidance_scale=guidance or model.defaults.guidance_scale,
             )
-            so_far = RunSoFar(run, _SPLITS[split], seeds, settings)
+            so_far = RunSoFar(run, SPLITS[split], seeds, settings)
             run.write_prompts(prompts)
             options = GenerateOptions(_MEMORY[memory], compile=compile)
             work = run.generate(

@@ -84,18 +84,6 @@ class LoadDetector(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, detector: str | None = None, masks: str | None = None) -> bool | str:
-        """What is wrong with a file, in its own words, before anything runs."""
-        try:
-            if detector is not None:  # None where it comes through a wire
-                detector_place(detector)
-            if masks is not None:
-                mask_model(masks)
-        except SpatialAlignError as error:
-            return str(error)
-        return True
-
-    @classmethod
     def fingerprint_inputs(
         cls, detector: str, masks: str = NO_MASKS, box_threshold: float = 0.4, text_threshold: float = 0.3
     ) -> list[object]:

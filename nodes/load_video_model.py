@@ -10,7 +10,6 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.detect.download import download
 from ..spatialalign_core.errors import SpatialAlignError
-from ..spatialalign_core.models.file_kinds import recognise_file
 from ..spatialalign_core.models.loading import load_video_model
 from . import video_files
 from .aliases import schema
@@ -61,18 +60,6 @@ class LoadVideoModel(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
         )
-
-    @classmethod
-    def validate_inputs(cls, model: str | None = None) -> bool | str:
-        """What is wrong with a file, in its own words, before anything runs."""
-        try:
-            if model is not None:  # None where it comes through a wire
-                found = video_files.place(model)
-                if isinstance(found, Path) and found.is_file():
-                    recognise_file(found)
-        except SpatialAlignError as error:
-            return str(error)
-        return True
 
     @classmethod
     def fingerprint_inputs(

@@ -32,8 +32,13 @@ def frames_of(images: torch.Tensor | None, video: Any | None, node: str) -> np.n
     node: its name on the screen. SpatialAlignError when it is neither or both.
     """
     if (images is None) == (video is None):
-        raise SpatialAlignError(f"Connect either images or a video to {node}, one of the two.")
+        raise SpatialAlignError(either(node))
     return to_uint8_frames(images) if images is not None else frames_and_rate(video)[0]
+
+
+def either(node: str) -> str:
+    """What to say where neither pictures nor a video are connected, or both. node: its name on the screen."""
+    return f"Connect either images or a video to {node}, one of the two."
 
 
 def shown(cls: type[io.ComfyNode], text: str, image: torch.Tensor | None = None) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS
+from ..spatialalign_core.pocket.sprites import unknown_sprite
 from ..spatialalign_core.pocket.world import render
+from ..spatialalign_core.prompts import DsrPrompt
 from .aliases import schema
 from .pictures import to_image
 from .sentences import understood
@@ -46,13 +48,16 @@ class SpriteClip(io.ComfyNode):
 
     @classmethod
     def execute(cls, sentence: str, seed: int, frames: int) -> io.NodeOutput:
-        prompt = understood(sentence)
-        for word, known, kind in ((prompt.subject, SUBJECTS, "animal"), (prompt.object, OBJECTS, "thing")):
-            if word not in known:
-                raise SpatialAlignError(
-                    f"The sprite world has no {kind} called {word!r}; write one of these into the sentence: "
-                    f"{', '.join(known)}."
-                )
+        prompt = sprite_prompt(sentence)
         scene = prompt.scene.lower() if prompt.scene.lower() in SCENES else SCENES[0]
         clip = render(prompt.subject, prompt.object, scene, prompt.change, seed, frames)
         return io.NodeOutput(to_image(clip.frames.repeat(_ENLARGED, 1).repeat(_ENLARGED, 2)))
+
+
+def sprite_prompt(sentence: str) -> DsrPrompt:
+    """The prompt that the sentence says. SpatialAlignError for one that the sprite world cannot show."""
+    prompt = understood(sentence)
+    fault = unknown_sprite(prompt.subject, prompt.object)
+    if fault:
+        raise SpatialAlignError(fault)
+    return prompt

@@ -32,6 +32,8 @@ from .sockets import (
     VideoModelSocket,
 )
 
+NO_DETECTOR = "check_every needs to find things in the held-out videos; connect a detector, or set it to 0."
+
 
 class TrainLora(io.ComfyNode):
     @classmethod
@@ -171,9 +173,7 @@ def _held_out_check(
 ) -> HeldOutCheck | None:
     if detector is None:
         if every:
-            raise SpatialAlignError(
-                "check_every needs to find things in the held-out videos; connect a detector, or set it to 0."
-            )
+            raise SpatialAlignError(NO_DETECTOR)
         return None
     finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
     return HeldOutCheck(

@@ -66,7 +66,7 @@ class Graph:
     _y: int = 0
     _width: int = 0
 
-    def column(self, note: str | None = None, width: int = 320, note_width: int | None = None) -> None:
+    def column(self, note: str | None = None, width: int = 380, note_width: int | None = None) -> None:
         """Starts the next column, with a note in Markdown above it; note_width: where it spans more than this one."""
         self._x += self._width + _GAP if self._width else 0
         self._y, self._width = 0, width

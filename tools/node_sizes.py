@@ -1,11 +1,10 @@
 """How tall nodes and notes are, so that nothing in a workflow file overlaps: the taller of ComfyUI's two front ends.
 
-All in pixels at a zoom of 1. Measured in ComfyUI 0.33.0; tests/browser/test_templates.py fails where it no longer holds.
+In pixels at a zoom of 1, measured in ComfyUI 0.33.0. tests/browser/test_templates.py fails where it no longer holds.
 """
 
 from __future__ import annotations
 
-import math
 import re
 import textwrap
 from typing import Any

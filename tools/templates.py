@@ -24,8 +24,7 @@ def main() -> None:
     if len(sys.argv) != 2:
         raise SystemExit(__doc__)
     with urllib.request.urlopen(f"{sys.argv[1]}/object_info", timeout=300) as answer:
-        schemas = json.loads(answer.read())
-    write(schemas)
+        write(json.loads(answer.read()))
 
 
 def write(schemas: dict[str, Any]) -> None:
@@ -60,8 +59,9 @@ def quickstart(schemas: dict[str, Any]) -> Graph:
     graph.column(width=320)
     detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
     graph.note(
-        "## 2. Generate\n\nSeveral videos of every training prompt, from different noise: some obey the prompt, some do "
-        "not. All are saved in *output/spatialalign/quickstart*. You can cancel at any time: the next run continues."
+        "## 2. Generate\n\nSeveral videos of every training prompt, from different noise: some obey the "
+        "prompt, some do not. All are saved in *output/spatialalign/quickstart*. You can cancel at any time: the "
+        "next run continues."
     )
     made = graph.add("SpatialAlign_Generate", video_model=model["video_model"], prompts=prompts["prompts"])
     graph.column(
@@ -72,7 +72,8 @@ def quickstart(schemas: dict[str, Any]) -> Graph:
     tracked = graph.add("SpatialAlign_Detect", run=made["run"], detector=detector["detector"])
     scored = graph.add("SpatialAlign_Score", run=tracked["run"])
     graph.note(
-        "## 4. Pairs\n\nA video that obeys (winner) with one of the same prompt that does not (loser). Nobody labels by hand."
+        "## 4. Pairs\n\nA video that obeys (winner) with one of the same prompt that does not (loser). Nobody "
+        "labels by hand."
     )
     pairs = graph.add("SpatialAlign_ExportPairs", run=scored["run"], video_model=model["video_model"])
     graph.column(
@@ -172,8 +173,8 @@ def evaluate_a_lora(schemas: dict[str, Any]) -> Graph:
     graph.column(width=320)
     detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
     graph.note(
-        "## 2. Videos without the LoRA\n\nThey are kept in the run folder *evaluate* and used again for the next LoRA. More "
-        "held-out prompts tell you more than more *seeds*."
+        "## 2. Videos without the LoRA\n\nThey are kept in the run folder *evaluate* and used again for the next LoRA. "
+        "More held-out prompts tell you more than more *seeds*."
     )
     made = graph.add(
         "SpatialAlign_Generate",
@@ -233,7 +234,9 @@ def more_rounds(schemas: dict[str, Any]) -> Graph:
         detector=detector["detector"],
         lora_name="rounds",
     )
-    graph.column("## 4. Evaluate\n\nThe held-out prompts without and with the best LoRA, from the same noise.", 440)
+    graph.column(
+        "## 4. Evaluate\n\nThe held-out prompts without and with the best LoRA, from the same noise.", 440
+    )
     graph.add(
         "SpatialAlign_Evaluate",
         run=rounds["run"],

@@ -27,7 +27,7 @@ def best_of_n(schemas: dict[str, Any]) -> Graph:
         "the best. No training.\n\n**1. Models and sentence.** The three files of ComfyUI's own Wan 2.1 template; "
         "it offers to download what is missing.",
     )
-    graph.column()
+    graph.column(width=320)
     graph.note(
         "## 2. Several at once\n\n*How many* sets the batch of the empty latent and tells *Pick Best* how many clips "
         "there are. If memory is short, lower it, or make the videos smaller or shorter."
@@ -35,8 +35,8 @@ def best_of_n(schemas: dict[str, Any]) -> Graph:
     many = graph.add("PrimitiveInt", "How many", value=4)
     parts = _wan_parts(graph, files, many)
     graph.column(
-        "## 3. Sampling\n\nWith ComfyUI's own nodes. Any other sampler or model can take its place: *Pick Best* only needs the "
-        "frames.",
+        "## 3. Sampling\n\nWith ComfyUI's own nodes. Any other sampler or model can take its place: *Pick Best* only "
+        "needs the frames.",
         width=290,
     )
     _, frames = _wan_sample(graph, files, parts, files["model"], after="randomize")
@@ -68,7 +68,7 @@ def collect_samples(schemas: dict[str, Any]) -> Graph:
         "and seed, in a run folder. From about eight videos of a sentence on there are usually pairs to learn "
         "from.\n\n**1. Models and sentence.** The files of ComfyUI's own Wan 2.1 template.",
     )
-    graph.column()
+    graph.column(width=320)
     graph.note(
         "## 2. One seed for both\n\n*Seed* goes to the sampler and to *Collect Sample*, and is one higher after each "
         "run. Queue as many runs as you like (the number beside *Run*)."

@@ -1,11 +1,14 @@
 // The pack's one extension. ComfyUI loads every .js file below this folder; only this one does anything by itself.
 import { app } from "../../scripts/app.js";
 import { attachComparison, showComparison } from "./compare_node.js";
-import { translateErrors } from "./errors.js";
+import { showErrors } from "./errors.js";
 import { after } from "./node_hooks.js";
 import { showText } from "./node_text.js";
+import { attachOutdated, rememberQueued } from "./outdated.js";
+import { attachPromptList } from "./prompt_set_node.js";
 import { attachRounds } from "./rounds_node.js";
 import { showScore } from "./score_node.js";
+import { attachReading } from "./sentence_node.js";
 import { learn, t } from "./shared/language.js";
 import { openTab } from "./sidebar.js";
 import { translateNotes } from "./template_notes.js";
@@ -15,15 +18,17 @@ const PREFIX = "SpatialAlign_";
 const TRAINER = "SpatialAlign_TrainLora";
 const ROUNDS = "SpatialAlign_Rounds";
 const COMPARE = "SpatialAlign_Compare";
+const PROMPTS = "SpatialAlign_PromptSet";
 
 app.registerExtension({
   name: "SpatialAlign",
   async init() {
+    showErrors();
     await learn(); // before anything is said
     app.ui?.settings?.addEventListener?.("Comfy.Locale.change", ({ detail }) => learn(detail.value));
   },
   setup() {
-    translateErrors();
+    rememberQueued();
     let close = null;
     app.extensionManager?.registerSidebarTab?.({
       id: "spatialalign",
@@ -50,9 +55,12 @@ app.registerExtension({
     if (node.comfyClass === TRAINER) attachTraining(node);
     if (node.comfyClass === ROUNDS) attachRounds(node);
     if (node.comfyClass === COMPARE) attachComparison(node);
+    if (node.comfyClass === PROMPTS) attachPromptList(node);
+    attachReading(node);
     after(node, "onExecuted", (output) => {
       // The chart and the table say the same and more.
       if (!showScore(node, output) && !showComparison(node, output)) showText(node, [output?.text ?? []].flat().join("\n"));
     });
+    attachOutdated(node);
   },
 });

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from . import comparisons, pairs, rounds, runs, training, videos
+from . import comparisons, pairs, rounds, runs, sentences, training, videos
 from .answers import Places
 
 __all__ = ["Places", "add_routes"]
 
-_FAMILIES = (runs, training, rounds, videos, pairs, comparisons)
+_FAMILIES = (runs, training, rounds, videos, pairs, comparisons, sentences)
 
 
 def add_routes(table: web.RouteTableDef, places: Places) -> None:

@@ -22,12 +22,18 @@ class NotThere(SpatialAlignError):
     """What was asked for does not exist (any more)."""
 
 
+def _nowhere(name: str) -> Path:
+    raise NotThere(f"There is no file {name!r} in ComfyUI's input folder; choose another one.")
+
+
 @dataclass(frozen=True)
 class Places:
-    """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name."""
+    """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name.
+    input_file: a file in ComfyUI's input folder, of its name."""
 
     root: Callable[[], Path]
     run_folder: Callable[[str], Path]
+    input_file: Callable[[str], Path] = _nowhere
 
     def run(self, values: Mapping[str, Any]) -> RunLayout:
         """The run that a request names in "run". NotThere when it was deleted or never was."""

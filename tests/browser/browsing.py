@@ -57,15 +57,18 @@ _OVERLAPS = """() => {
         .map(([one, other]) => `${one.name} and ${other.name}`);
 }"""
 
-# A note's text and the room that it has, in pixels at a zoom of 1; a quarter more than its text is still right.
-_CUT_NOTES = """() => [...document.querySelectorAll(".comfy-markdown .tiptap, .comfy-markdown-content")]
-    .filter((note) => note.clientHeight > 0)
-    .filter((note) => {
+# Notes without the room that their text takes, or with much more. In pixels at a zoom of 1.
+_CUT_NOTES = """() => {
+    const notes = [...document.querySelectorAll(".comfy-markdown .tiptap, .comfy-markdown-content")];
+    const seen = notes.filter((note) => note.clientHeight > 0);
+    const wrong = seen.filter((note) => {
         const bottom = note.lastElementChild.offsetTop + note.lastElementChild.offsetHeight;
         const text = bottom - note.firstElementChild.offsetTop;
         return note.scrollHeight > note.clientHeight + 1 || note.clientHeight > Math.max(text + 56, 70);
-    })
-    .map((note) => `${note.clientHeight} for ${note.scrollHeight}: ${note.innerText.slice(0, 60)}`)"""
+    });
+    const words = (note) => `${note.clientHeight} for ${note.scrollHeight}: ${note.innerText.slice(0, 60)}`;
+    return seen.length ? wrong.map(words) : null;
+}"""
 
 
 def find_chromium() -> str | None:
@@ -167,7 +170,8 @@ class Seen:
         self.page.evaluate(
             """async (name) => {
                 const url = `/api/workflow_templates/spatialalign/${encodeURIComponent(name)}.json`;
-                await window.app.loadGraphData(await (await fetch(url)).json(), true, true, name, { openSource: "template" });
+                const workflow = await (await fetch(url)).json();
+                await window.app.loadGraphData(workflow, true, true, name, { openSource: "template" });
             }""",
             template,
         )
@@ -202,7 +206,9 @@ class Seen:
 
     def cut_notes(self) -> list[str]:
         """Notes in view whose text does not fit, or that are much taller than their text."""
-        return list(self.page.evaluate(_CUT_NOTES))
+        cut = self.page.evaluate(_CUT_NOTES)
+        assert cut is not None, "no note is in view"
+        return list(cut)
 
     def start(self) -> str:
         """Presses Run; the id under which ComfyUI runs it."""

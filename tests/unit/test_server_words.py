@@ -32,6 +32,11 @@ CORE = PACK / "spatialalign_core"
 LANGUAGES = ("ja", "zh")
 
 
+def by_words(pattern: tuple[str, re.Pattern[str], str]) -> int:
+    """Patterns that say more come first: "Cannot write {0} into {1}" before "Cannot write {0}"."""
+    return -len(re.sub(r"\{\d\}", "", pattern[0]))
+
+
 class Retelling:
     """What `retell` in web/shared/language.js does. used: the patterns that it has met."""
 
@@ -45,6 +50,7 @@ class Retelling:
             )
             for english, other in phrases(f"{language}.sentences").items()
         ]
+        self.patterns.sort(key=by_words)
 
     def __call__(self, sentence: str) -> str | None:
         """None where it would leave the sentence as it is."""
