@@ -12,7 +12,7 @@ from ..spatialalign_core.best import split_clips
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
-from . import widgets
+from . import previews, widgets
 from .pictures import frames_of, shown
 from .places import run_folder, working_in
 from .sentences import understood
@@ -132,7 +132,7 @@ class CollectSample(io.ComfyNode):
             )
         )
         so_far = RunSoFar(run, prompt.split, None, None)
-        return io.NodeOutput(so_far, count, ui=shown(cls, text))
+        return io.NodeOutput(so_far, count, ui={**shown(cls, text), **previews.of_run(so_far, prompt.id)})
 
 
 _folder = run_folder  # the widget of that name hides the function inside the class

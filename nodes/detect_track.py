@@ -21,7 +21,8 @@ from .aliases import schema
 from .driving import watched
 from .external_detections import External, understood_text
 from .pictures import frames_of, shown
-from .score_chart import chart_of, rate_of, shrunk
+from .previews import shrunk
+from .score_chart import chart_of, rate_of
 from .sentences import understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector, TrackSocket
 

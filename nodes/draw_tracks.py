@@ -14,9 +14,11 @@ from ..spatialalign_core.draw_tracks import Drawing, draw_tracks
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import score_track
 from ..spatialalign_core.tracks import Track
+from . import widgets
 from .aliases import schema
 from .pictures import frames_of
-from .score_chart import chart_of, rate_of, shrunk
+from .previews import shrunk
+from .score_chart import chart_of, rate_of
 from .sentences import understood
 from .sockets import CATEGORY, TrackSocket
 
@@ -52,7 +54,8 @@ class DrawTracks(io.ComfyNode):
                     default=24,
                     min=0,
                     max=10_000,
-                    tooltip="Trail length in frames; 0 = off.",
+                    tooltip="Trail length in frames; 'off' (0) draws none.",
+                    extra_dict=widgets.instead_of_zero("off"),
                 ),
             ],
             outputs=[

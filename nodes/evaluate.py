@@ -1,4 +1,4 @@
-"""Evaluate: before and after training, on prompts that training never saw."""
+"""Evaluate: the model as it is and with the trained LoRA, on prompts that training never saw."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Evaluate(io.ComfyNode):
                     min=0.0,
                     max=4.0,
                     step=0.05,
-                    tooltip="Strength of the LoRA in the videos after training.",
+                    tooltip="Strength of the LoRA.",
                 ),
                 widgets.tau(),
                 widgets.batch_size(),
@@ -78,7 +78,9 @@ class Evaluate(io.ComfyNode):
                 io.Float.Output(
                     "accuracy_after", tooltip="Share of videos with a score of at least tau, with the LoRA."
                 ),
-                io.Image.Output("preview", tooltip="Videos before and after, some frames of each in a row."),
+                io.Image.Output(
+                    "preview", tooltip="Videos of the base and with LoRA, some frames of each in a row."
+                ),
                 io.Float.Output("obey_before", tooltip="Share of videos that obey, without the LoRA."),
                 io.Float.Output("obey_after", tooltip="Share of videos that obey, with the LoRA."),
             ],
@@ -132,14 +134,17 @@ class Evaluate(io.ComfyNode):
             float(summary[name]) for name in ("base", "aligned", "obey_base", "obey_aligned")
         )
         text = (
-            f"Videos that obey: {percent(obey_before)} before training, {percent(obey_after)} after. A video obeys "
+            f"Videos that obey: {percent(obey_before)} base, {percent(obey_after)} with LoRA. A video obeys "
             f"when {obeys_when(tau)}.\n"
-            f"{outcome.message}\n{outcome.warnings}\nReport: {folder.report_html}"
+            f"{outcome.message}\nEach video: {chosen}.\n{outcome.warnings}\nReport: {folder.report_html}"
         )
         preview = to_image(_preview(run, seeds))
         return io.NodeOutput(
             *(str(folder.report_html), before, after, preview, obey_before, obey_after),
-            ui=shown(cls, text, preview),
+            ui={
+                **shown(cls, text),
+                "spatialalign_evaluation": ({"run": folder.folder.name, "warnings": outcome.warnings},),
+            },
         )
 
 
@@ -157,9 +162,9 @@ def _preview(run: RunSoFar, seeds: int) -> np.ndarray:
     rows = []
     for prompt_id in sorted(gains, key=lambda each: gains[each], reverse=True)[:_SHOWN]:
         seed = -gains[prompt_id][1]
-        for each, table, word in zip(SETS, scores, ("before", "after"), strict=True):
+        for each, table, word in zip(SETS, scores, ("base", "with LoRA"), strict=True):
             score = f"{word}, score {table[prompt_id, seed]:.2f}"
-            words = f"{texts[prompt_id]} ({score})" if word == "before" else score
+            words = f"{texts[prompt_id]} ({score})" if each == SETS[0] else score
             frames, _ = read_video(run.run.video_path(each, prompt_id, seed))
             rows.append((words, strip(frames)))
     return contact_sheet(rows)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..spatialalign_core.pairs import PairSettings
+from . import widgets
 from .aliases import schema
 from .driving import drive
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .places import working_in
 from .sockets import CATEGORY, LoadedModel, RunSocket, RunSoFar, VideoModelSocket
 
@@ -55,7 +56,8 @@ class ExportPairs(io.ComfyNode):
                     default=0,
                     min=0,
                     max=10_000,
-                    tooltip="Keeps this many pairs per prompt, those whose scores differ most; 0 keeps all.",
+                    tooltip="Keeps this many pairs per prompt, those whose scores differ most; 'all' (0) keeps all.",
+                    extra_dict=widgets.instead_of_zero("all"),
                 ),
                 io.Boolean.Input(
                     "retell",
@@ -67,6 +69,7 @@ class ExportPairs(io.ComfyNode):
             ],
             outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Train Spatial LoRA.")],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

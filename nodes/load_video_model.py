@@ -14,7 +14,7 @@ from ..spatialalign_core.models.loading import load_video_model
 from . import video_files
 from .aliases import schema
 from .driving import drive
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .places import state
 from .sockets import CATEGORY, LoadedModel, VideoModelSocket
 
@@ -59,6 +59,7 @@ class LoadVideoModel(io.ComfyNode):
                 )
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

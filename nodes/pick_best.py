@@ -13,15 +13,16 @@ from ..spatialalign_core.best import best_words, pick_best, score_table, split_c
 from ..spatialalign_core.detect.box_formats import AUTO
 from ..spatialalign_core.detect.tracker import detect_track
 from ..spatialalign_core.detect.validity import find_rule
-from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import obeys, score_track
+from ..spatialalign_core.score_words import missed_words
 from ..spatialalign_core.summary import asked_for
-from . import external_detections, widgets
+from . import external_detections, previews, widgets
 from .aliases import schema
 from .driving import WatchedDetector, WatchedTracker
 from .external_detections import External, understood_text
-from .pictures import frames_of, shown, strip, to_image
+from .pictures import SHOWS, frames_of, shown, to_image
+from .previews import shrunk
 from .score_chart import rate_of
 from .sentences import remarks, understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector
@@ -79,6 +80,7 @@ class PickBest(io.ComfyNode):
                 io.Boolean.Output("obeys", tooltip="Whether the best video obeys the sentence."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod
@@ -125,8 +127,17 @@ class PickBest(io.ComfyNode):
         dsr = scores[best].dsr
         table = score_table(scores, best, prompt)
         text = f"{asked_for(prompt)}\n{best_words(scores, best, prompt)}\n{table}{read}{remarks(sentence[0])}"
-        rows = [(line, strip(each)) for line, each in zip(table.splitlines(), videos, strict=True)]
-        picture = to_image(contact_sheet(rows))
+        total = sum(map(len, videos))
+        played = [
+            {
+                "video": previews.saved((shrunk(frame, total) for frame in each), rate or previews.FPS),
+                "dsr": score.dsr,
+                "obeys": obeys(score),
+                "reason": score.reason or missed_words(score, prompt.change, prompt.object) or None,
+                "best": number == best,
+            }
+            for number, (each, rate, score) in enumerate(zip(videos, rates, scores, strict=True))
+        ]
         return io.NodeOutput(
             to_image(videos[best]),
             dsr if dsr is not None else 0.0,
@@ -134,7 +145,7 @@ class PickBest(io.ComfyNode):
             dsr is not None,
             text,
             obeys(scores[best]),
-            ui=shown(cls, text, picture),
+            ui={**shown(cls, text), **previews.of_clips(played)},
         )
 
 

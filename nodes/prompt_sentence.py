@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.sentence import parse_sentence
 from .aliases import schema
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .sentences import understood
 from .sockets import CATEGORY, PromptsSocket
 
@@ -32,6 +32,7 @@ class PromptFromSentence(io.ComfyNode):
                 PromptsSocket.Output("prompts", tooltip="One prompt, for Generate."),
                 io.String.Output("text", tooltip="The prompt's text, for any text-to-video workflow."),
             ],
+            **SHOWS,
         )
 
     @classmethod

@@ -21,7 +21,7 @@ from ..spatialalign_core.prompt_list import (
 )
 from ..spatialalign_core.prompts import DsrPrompt, build_prompts, split_words
 from .aliases import schema
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .places import chosen_prompt_file, prompt_file_names
 from .sockets import CATEGORY, PromptsSocket
 
@@ -80,6 +80,7 @@ class PromptSet(io.ComfyNode):
                 ),
             ],
             outputs=[PromptsSocket.Output("prompts", tooltip="For Generate.")],
+            **SHOWS,
         )
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 from comfy_api.latest import io
 
@@ -13,12 +14,11 @@ from ..spatialalign_core.report.text import percent, round_shares
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.round_log import Round
 from ..spatialalign_core.run.rounds import RoundSettings
-from ..spatialalign_core.train.settings import PRESETS
-from . import widgets
+from . import setting_inputs, widgets
 from .aliases import schema
 from .driving import drive, watched
 from .events import told
-from .pictures import shown, to_image
+from .pictures import SHOWS, shown, to_image
 from .places import check_list, list_for_load_lora, working_in
 from .sockets import (
     CATEGORY,
@@ -60,7 +60,8 @@ class Rounds(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1000,
-                    tooltip="New videos per training prompt in each round; 0 makes as many as Generate.",
+                    tooltip="New videos per training prompt in each round; 'auto' (0) makes as many as Generate.",
+                    extra_dict=widgets.instead_of_zero("auto"),
                 ),
                 io.Int.Input(
                     "held_out_seeds",
@@ -70,13 +71,7 @@ class Rounds(io.ComfyNode):
                     tooltip="Videos per held-out prompt, to measure whether a round improved the model.",
                 ),
                 widgets.preset("As in Train Spatial LoRA."),
-                io.Int.Input(
-                    "steps",
-                    default=0,
-                    min=0,
-                    max=1_000_000,
-                    tooltip="Training steps of each round; 0 takes the preset's.",
-                ),
+                setting_inputs.training_steps("Training steps of each round."),
                 widgets.training_seed("Which pairs and noise training draws, in order."),
                 widgets.batch_size(),
                 io.String.Input(
@@ -85,6 +80,8 @@ class Rounds(io.ComfyNode):
                     tooltip="File name of the best LoRA, without extension.",
                 ),
                 widgets.memory_plan("As in Train Spatial LoRA."),
+                widgets.advanced(setting_inputs.learning_rate(optional=True)),
+                *setting_inputs.training(),
             ],
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),
@@ -94,6 +91,7 @@ class Rounds(io.ComfyNode):
                 io.Image.Output("rounds_chart", tooltip="The held-out score of each round."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod
@@ -112,11 +110,12 @@ class Rounds(io.ComfyNode):
         batch_size: int,
         lora_name: str,
         memory_plan: str = AUTO,
+        **chosen: Any,
     ) -> io.NodeOutput:
         lora_name = video_model.model.lora_name(lora_name)
         listed = f"{run.run.folder.name}-{lora_name}.safetensors"
         check_list(listed)
-        training = replace(PRESETS[preset], steps=steps or PRESETS[preset].steps, seed=seed)
+        training = setting_inputs.training_settings(preset, seed, {"steps": steps, **chosen})
         settings = RoundSettings(
             rounds,
             patience,
@@ -139,7 +138,10 @@ class Rounds(io.ComfyNode):
             list_for_load_lora(run.run.lora_path(lora_name), listed)
         finished = run.run.finished_rounds()
         chart = to_image(_chart(finished))
-        text = f"{outcome.message}\n{_table(finished)}\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
+        text = (
+            f"{outcome.message}\n{_table(finished)}\nEach round: {training.in_words(video_model.model.width)}.\n"
+            f"{outcome.warnings}\nOn Load LoRA's list as {listed}."
+        )
         return io.NodeOutput(replace(run, lora=lora_name), listed, chart, ui=shown(cls, text))
 
 

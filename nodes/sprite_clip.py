@@ -9,8 +9,9 @@ from ..spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS
 from ..spatialalign_core.pocket.sprites import unknown_sprite
 from ..spatialalign_core.pocket.world import render
 from ..spatialalign_core.prompts import DsrPrompt
+from . import previews
 from .aliases import schema
-from .pictures import to_image
+from .pictures import SHOWS, to_image
 from .sentences import understood
 from .sockets import CATEGORY
 
@@ -44,6 +45,7 @@ class SpriteClip(io.ComfyNode):
                 io.Int.Input("frames", default=18, min=2, max=256, tooltip="Length of the clip in frames."),
             ],
             outputs=[io.Image.Output("images", tooltip="The clip's frames, 384 x 256.")],
+            **SHOWS,
         )
 
     @classmethod
@@ -51,7 +53,9 @@ class SpriteClip(io.ComfyNode):
         prompt = sprite_prompt(sentence)
         scene = prompt.scene.lower() if prompt.scene.lower() in SCENES else SCENES[0]
         clip = render(prompt.subject, prompt.object, scene, prompt.change, seed, frames)
-        return io.NodeOutput(to_image(clip.frames.repeat(_ENLARGED, 1).repeat(_ENLARGED, 2)))
+        frames = clip.frames.repeat(_ENLARGED, 1).repeat(_ENLARGED, 2)
+        played = previews.of_clips([{"video": previews.saved(frames, previews.FPS)}])
+        return io.NodeOutput(to_image(frames), ui=played)
 
 
 def sprite_prompt(sentence: str) -> DsrPrompt:

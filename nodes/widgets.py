@@ -14,6 +14,21 @@ from ..spatialalign_core.train.settings import PRESETS
 from . import places
 
 
+def instead_of_zero(word: str, of: str = "", at: int = 0) -> dict[str, Any]:
+    """`extra_dict` of a number whose 0 means something else: web/auto_widgets.js shows that word in its place.
+
+    word: "auto", "off" or "all". of: where its effective value comes from, "video.steps" or "training.steps". at: 0, or
+    -1 where 0 is a value like others and anything below it means the word.
+    """
+    return {"spatialalign_word": {"word": word, "of": of, "at": at}}
+
+
+def advanced(given: io.Input) -> io.Input:
+    """An input that ComfyUI folds away until it is asked for; 0.8.0 shows it like others."""
+    given.advanced = True
+    return given
+
+
 def run_folder(default: str) -> io.String.Input:
     return io.String.Input(
         "run_folder",

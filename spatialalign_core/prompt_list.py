@@ -143,14 +143,17 @@ def _chosen(groups: dict[tuple[str, str, str], list[int]], aim: int, seed: int) 
     for (_, _, change), members in ordered:
         turns.setdefault(change, []).append(members)
     most = max(map(len, turns.values()))
-    in_turn = [turn[round_] for round_ in range(most) for turn in turns.values() if round_ < len(turn)]
+    in_turn: list[list[int]] = [
+        turn[round_] for round_ in range(most) for turn in turns.values() if round_ < len(turn)
+    ]
     chosen: set[int] = set()
     left = len(groups)
     for members in in_turn:
         if len(chosen) + len(members) <= aim and left > 1:
             chosen |= set(members)
             left -= 1
-    return chosen or set(min(in_turn, key=len))
+    smallest = min(in_turn, key=len)
+    return chosen or set(smallest)
 
 
 def set_aside_words(found: PromptList, most: int = 20) -> list[str]:

@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SpatialAlignError, StopRequested, full_memory_sentence, is_out_of_memory
+from ..errors import SpatialAlignError, StopRequested, full_memory_sentence, is_out_of_memory, speak_of
 from ..files import why_not
 from .arguments import build_parser
 from .chosen import generate_settings, load_model, train_settings, workers_of_options
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    code = _run(arguments)
+    door = speak_of("options")
+    try:
+        code = _run(arguments)
+    finally:
+        speak_of(door)
     try:
         sys.stdout.flush()
     except OSError as error:

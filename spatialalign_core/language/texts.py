@@ -23,7 +23,7 @@ _SHAPES = (
     "sentence a line"
 )
 _BULLET = re.compile(r"(?:[-*\u2022\u2013\u2014]|\(?\d{1,5}[.):])\s+")
-_QUOTES = ('""', "\u201c\u201d", "\u00ab\u00bb", "''")
+_QUOTES = (('"', '"'), ("\u201c", "\u201d"), ("\u00ab", "\u00bb"), ("'", "'"))
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,9 @@ def _of_table(path: Path) -> Texts:
             for row in rows
         )
         return Texts(tuple(texts), ROW_OF_TABLE)
-    for error in errors:
-        if "is missing" not in str(error):
-            raise error
+    for refused in errors:
+        if "is missing" not in str(refused):
+            raise refused
     lines = _of_column(path)
     # A bare list of sentences, which many save as a table.
     if lines and all(len(read_text(each.text).motion) > 1 for each in lines[:3]):

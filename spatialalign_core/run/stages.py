@@ -254,7 +254,7 @@ def evaluate_stage(
 ) -> Iterator[Progress]:
     """report.html and report.json; see `Run.evaluate`."""
     base, aligned = (layout.scored_samples(set, split, seeds) for set in (BASE, ALIGNED))
-    yield Progress("evaluate", 0, 2, f"{len(base)} videos before and {len(aligned)} after training")
+    yield Progress("evaluate", 0, 2, f"{len(base)} base videos and {len(aligned)} with LoRA")
     evaluation = evaluate(base, aligned, tau, bootstrap)
     gone = [each.video for each in (*base, *aligned) if each.video and not each.video.exists()]
     if gone:
@@ -297,7 +297,7 @@ def _verdict(evaluation: Evaluation) -> str:
     accuracy, obey = evaluation.accuracy, evaluation.obey
     change = obey.difference
     return (
-        f"share that obeys: {obey.base.value:.3f} before, {obey.aligned.value:.3f} after "
+        f"share that obeys: {obey.base.value:.3f} base, {obey.aligned.value:.3f} with LoRA "
         f"({change.value:+.3f}, 95 % interval {change.low:+.3f} to {change.high:+.3f}); accuracy@{evaluation.tau:g}: "
-        f"{accuracy.base.value:.3f} before, {accuracy.aligned.value:.3f} after"
+        f"{accuracy.base.value:.3f} base, {accuracy.aligned.value:.3f} with LoRA"
     )
