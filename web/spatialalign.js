@@ -10,7 +10,7 @@ import { attachOutdated, rememberQueued } from "./outdated.js";
 import { attachPromptList } from "./prompt_set_node.js";
 import { attachRounds } from "./rounds_node.js";
 import { showScore } from "./score_node.js";
-import { attachReading } from "./sentence_node.js";
+import { attachHostReading, attachReading } from "./sentence_node.js";
 import { learn, t } from "./shared/language.js";
 import { attachShownAgain, rememberOutputs } from "./shown_again.js";
 import { openTab } from "./sidebar.js";
@@ -56,6 +56,7 @@ app.registerExtension({
   },
   beforeConfigureGraph: translateNotes,
   nodeCreated(node) {
+    if (node.subgraph) attachHostReading(node, ({ comfyClass }) => comfyClass?.startsWith(PREFIX));
     if (!node.comfyClass?.startsWith(PREFIX)) return;
     // Nodes 2.0 takes the picture of a node that has a video input for a video, unless told.
     node.previewMediaType ??= "image";
