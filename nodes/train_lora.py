@@ -65,8 +65,8 @@ class TrainLora(io.ComfyNode):
                     min=0,
                     max=100_000,
                     optional=True,
-                    tooltip="Steps between checks of a few held-out videos, for which a detector must be connected; the "
-                    "LoRA with the best score is kept. 'off' (0) makes none.",
+                    tooltip="Steps between checks of a few held-out videos, for which a detector must be connected; "
+                    "the LoRA with the best score is kept. 'off' (0) makes none.",
                     extra_dict=widgets.instead_of_zero("off"),
                 ),
                 io.Int.Input(
