@@ -43,14 +43,18 @@ class Evaluate(io.ComfyNode):
             node_id="SpatialAlign_Evaluate",
             display_name="Evaluate",
             category=CATEGORY,
-            description="Makes videos of the held-out prompts without and with the trained LoRA, from the same noise, "
-            "scores both and writes a report to open in a browser.",
+            description="Generates videos of the held-out prompts without and with the trained LoRA, from "
+            "the same noise, scores both, and writes a report to open in a browser.",
             inputs=[
                 RunSocket.Input("run", tooltip="From Train Spatial LoRA."),
                 VideoModelSocket.Input("video_model", tooltip="The model that the LoRA was trained on."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
                 io.Int.Input(
-                    "seeds", default=5, min=1, max=1000, tooltip="Videos of every held-out prompt, each way."
+                    "seeds",
+                    default=5,
+                    min=1,
+                    max=1000,
+                    tooltip="Videos per held-out prompt, both without and with the LoRA.",
                 ),
                 io.Float.Input(
                     "strength",
