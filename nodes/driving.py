@@ -10,10 +10,12 @@ from typing import NamedTuple, TypeVar
 import comfy.model_management
 import comfy.utils
 import numpy as np
+from server import PromptServer
 
-from ..spatialalign_core.detect.base import Detection, Detector, MaskTracker, origin
+from ..spatialalign_core.detect.base import Detection, Detector, MaskTracker, check_nouns, origin
 from ..spatialalign_core.errors import StopRequested
-from ..spatialalign_core.progress import Progress
+from ..spatialalign_core.progress import SECONDS_LEFT, Progress
+from ..spatialalign_core.run.estimate import duration
 from .events import Stage
 
 _MOST_WARNINGS = 5
@@ -47,6 +49,7 @@ def drive(work: Iterator[Progress], node_id: str | None, kind: str | None = None
             if bar is None:
                 bar = comfy.utils.ProgressBar(step.total, node_id=node_id)
             bar.update_absolute(step.done, step.total)
+            _show(step, node_id)
             if step.warning:
                 logging.warning("SpatialAlign: %s", step.message)
                 warnings.append(step.message)
@@ -69,6 +72,16 @@ def drive(work: Iterator[Progress], node_id: str | None, kind: str | None = None
     return Outcome(message, "\n".join([*warnings[:_MOST_WARNINGS], *hidden]))
 
 
+def _show(step: Progress, node_id: str | None) -> None:
+    """How far long work is, and how long the rest takes, on the node itself while it runs."""
+    left = (step.values or {}).get(SECONDS_LEFT)
+    server = getattr(PromptServer, "instance", None)
+    if left is None or node_id is None or server is None:
+        return
+    about = step.message if step.path is None else f"{step.done} of {step.total}, about {duration(left)} left"
+    server.send_progress_text(about, node_id)
+
+
 class WatchedDetector:
     """A detector that stops between two frames when asked to, and moves a bar on by one each frame if there is one."""
 
@@ -78,6 +91,10 @@ class WatchedDetector:
         self._detector, self._bar = detector, bar
         self.found: list[list[Detection]] = []
         """What was found in the last video, without masks: for `with_others`."""
+
+    def check_nouns(self, nouns: Sequence[str]) -> None:
+        """See `Detector`."""
+        check_nouns(self._detector, nouns)
 
     def detect(self, frames: np.ndarray, nouns: Sequence[str]) -> Iterator[list[Detection]]:
         """See `Detector`."""

@@ -12,6 +12,7 @@ from .detect.validity import PUBLISHED, DetectionRule
 from .models.base import GenerateSettings, VideoModel
 from .progress import Progress
 from .run import Run, Side
+from .run.checks import check_words
 from .run.comparing import check_sides
 from .train.lora import check_lora
 
@@ -47,7 +48,7 @@ def compare(
     """
     check_sides(a, b)
     run = run.part_of("comparison")
-    run.prompts(plan.split)
+    check_words(detector, run.prompts(plan.split))
     settings = plan.settings or model.defaults
     for side in (a, b):
         videos = run.generate(

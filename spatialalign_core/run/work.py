@@ -13,12 +13,13 @@ import platform
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import SpatialAlignError, StopRequested
 from ..files import atomic_write
-from ..progress import Progress
+from ..progress import SECONDS_LEFT, Progress
 from .lock import is_locked, lock_holder
 
 STEPS = (
@@ -114,13 +115,14 @@ def is_working(folder: Path, work: Mapping[str, Any]) -> bool:
 def followed(
     folder: Path, step: str, stage: str, work: Iterator[Progress], clock: Callable[[], float] = time.time
 ) -> Iterator[Progress]:
-    """The same work, with control/work.json kept. The folder's lock must be held."""
+    """The same work, with control/work.json kept, and with the time left among its values. The folder's lock must be
+    held."""
     note = _Note(WorkFile(folder), step, stage, clock)
     try:
         with contextlib.closing(work) as items:  # type: ignore[type-var]
             for item in items:
                 note.take(item)
-                yield item
+                yield note.timed(item)
         note.end("done")
     except StopRequested:
         note.end("stopped")
@@ -199,6 +201,13 @@ class _Note:
         if now - self._now["time"] >= _OFTEN or (clip is not None and item.stage == "generate"):
             self._now["time"] = now
             self._file.write(self._now)
+
+    def timed(self, item: Progress) -> Progress:
+        """With the measured time left, where the stage does not say it itself."""
+        left = self._now["seconds_left"]
+        if left is None or SECONDS_LEFT in (item.values or {}):
+            return item
+        return replace(item, values={**(item.values or {}), SECONDS_LEFT: left})
 
     def end(self, state: str, message: str = "") -> None:
         step = self._now["step"]
