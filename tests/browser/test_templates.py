@@ -54,5 +54,5 @@ def test_the_quickstart_fills_its_charts_also_when_the_page_is_reloaded_meanwhil
     trainer.get_by_text(f"step {steps} of {steps}").wait_for()
     assert trainer.locator("path.sa-line").count() >= 3  # loss, margin, implicit accuracy
     trainer.get_by_text("6 pairs, newest first").wait_for()  # they came after the training had ended
-    seen.page.get_by_text("before training").first.wait_for()
+    seen.page.get_by_text("with LoRA").first.wait_for()
     seen.picture(f"quickstart {mode}")
