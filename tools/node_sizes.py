@@ -18,6 +18,16 @@ _LETTER, _TYPED, _ROW = 5.4, 6.2, 16  # of text in Nodes 2.0, which sets the wid
 _HEADINGS, _ABOVE_HEADING = {"# ": 41, "## ": 37}, 24
 _BETWEEN, _NOTE_EDGE = 5, 20
 _LEAST_NOTE = 60
+# What the pack's own panels take on a node as soon as it is there: what is understood of its sentence, the upload.
+_PANELS = {
+    "SpatialAlign_SpriteClip": 80,
+    "SpatialAlign_ScoreVideo": 80,
+    "SpatialAlign_PickBest": 80,
+    "SpatialAlign_PromptFromSentence": 80,
+    "SpatialAlign_DetectTrack": 80,
+    "SpatialAlign_DrawTracks": 80,
+    "SpatialAlign_PromptSet": 60,
+}
 # What a node says below its widgets once it has run: what stands below it leaves this free.
 _GROWTH = {
     "SpatialAlign_LoadVideoModel": 64,
@@ -41,7 +51,7 @@ def node_height(kind: str, slots: int, widgets: list[tuple[str, dict[str, Any], 
             modern += text or (_LINE if type_ == "STRING" else _WIDGET)
     modern += _PACK if kind.startswith("SpatialAlign_") else 0
     modern += _ADVANCED if any(options.get("advanced") for _, options, _ in widgets) else 0
-    return _EDGE + slots * _SLOT + max(classic, modern)
+    return _EDGE + slots * _SLOT + max(classic, modern) + _PANELS.get(kind, 0)
 
 
 def note_height(text: str, width: int) -> int:
