@@ -26,11 +26,12 @@ _PANELS = {
     "SpatialAlign_PromptFromSentence": 80,
     "SpatialAlign_DetectTrack": 80,
     "SpatialAlign_DrawTracks": 80,
-    "SpatialAlign_PromptSet": 60,
+    "SpatialAlign_PromptSet": 100,
+    "SpatialAlign_CollectSample": 4,
 }
 # What a node says below its widgets once it has run: what stands below it leaves this free.
 _GROWTH = {
-    "SpatialAlign_LoadVideoModel": 64,
+    "SpatialAlign_LoadVideoModel": 44,
     "SpatialAlign_PromptSet": 64,
     "SpatialAlign_Detect": 64,
     "SpatialAlign_Score": 64,
