@@ -158,9 +158,10 @@ def test_own_prompts_are_read_and_uploaded(look: Look, mode: str, tmp_path: Path
     seen.page.evaluate(
         """(kind) => {
             const { graph } = window.app;
+            graph.clear();
             const [set, shown] = [kind, "PreviewAny"].map((each, index) => {
                 const node = window.LiteGraph.createNode(each);
-                node.pos = [500 * index, 0];
+                node.pos = [900 * index, 0];
                 graph.add(node);
                 return node;
             });
