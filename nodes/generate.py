@@ -13,14 +13,14 @@ from ..spatialalign_core.plan import GenerateOptions, Memory
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
 from ..spatialalign_core.video import read_video
-from . import setting_inputs, widgets
+from . import previews, setting_inputs, widgets
 from .aliases import schema
 from .driving import drive
-from .pictures import shown, strip, to_image
+from .pictures import SHOWS, shown, strip, to_image
 from .places import run_folder, working_in
 from .sockets import CATEGORY, LoadedModel, PromptsSocket, RunSocket, RunSoFar, VideoModelSocket
 
-_SPLITS = {"training prompts": "train", "held-out prompts": "held_out", "all prompts": None}
+SPLITS = {"training prompts": "train", "held-out prompts": "held_out", "all prompts": None}
 _MEMORY: dict[str, Memory] = {"auto": "auto", "all on the card": "card", "one part at a time": "parts"}
 _SHOWN = 4  # prompts on the contact sheet
 
@@ -40,7 +40,7 @@ class Generate(io.ComfyNode):
                 widgets.run_folder("quickstart"),
                 io.Combo.Input(
                     "split",
-                    options=list(_SPLITS),
+                    options=list(SPLITS),
                     default="training prompts",
                     tooltip="Which prompts to make videos of. Evaluate makes those of the held-out prompts itself.",
                 ),
@@ -69,6 +69,7 @@ class Generate(io.ComfyNode):
                 io.Image.Output("preview", tooltip="The first videos, some frames of each in a row."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod
@@ -95,7 +96,7 @@ class Generate(io.ComfyNode):
             video_model.model, {"steps": steps, "guidance": guidance, **chosen}
         )
         with working_in(run.folder), video_model.in_use() as model:
-            so_far = RunSoFar(run, _SPLITS[split], seeds, settings)
+            so_far = RunSoFar(run, SPLITS[split], seeds, settings)
             run.write_prompts(prompts)
             options = GenerateOptions(_MEMORY[memory], compile=compile)
             work = run.generate(
@@ -104,7 +105,9 @@ class Generate(io.ComfyNode):
             warnings = drive(work, cls.hidden.unique_id).warnings
         made = len(run.samples("base", so_far.split, seeds))
         text = f"{made} videos in {run.folder}.\nEach video: {settings}.\n{warnings}"
-        return io.NodeOutput(so_far, to_image(_preview(so_far)), ui=shown(cls, text))
+        return io.NodeOutput(
+            so_far, to_image(_preview(so_far)), ui={**shown(cls, text), **previews.of_run(so_far)}
+        )
 
 
 _folder = run_folder  # the widget of that name hides the function inside the class

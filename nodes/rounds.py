@@ -17,8 +17,7 @@ from ..spatialalign_core.run.rounds import RoundSettings
 from . import setting_inputs, widgets
 from .aliases import schema
 from .driving import drive, watched
-from .events import told
-from .pictures import shown, to_image
+from .pictures import SHOWS, shown, to_image
 from .places import check_list, list_for_load_lora, working_in
 from .sockets import (
     CATEGORY,
@@ -40,27 +39,27 @@ class Rounds(io.ComfyNode):
             node_id="SpatialAlign_Rounds",
             display_name="Rounds",
             category=CATEGORY,
-            description="Self-improvement: makes videos with the LoRA so far, scores them, trains on from it, and "
-            "again, until the score of held-out videos stops rising. Keeps the best. Cancel at any time: the next run "
-            "goes on where this one stopped.",
+            description="Self-improvement: generates videos with the LoRA so far, scores them, continues "
+            "training from that LoRA, and repeats until the held-out score stops rising. Keeps the best "
+            "LoRA. You can cancel at any time: the next run continues where this one stopped.",
             inputs=[
-                RunSocket.Input("run", tooltip="From Generate; its videos are those of the first round."),
+                RunSocket.Input("run", tooltip="From Generate; the first round uses its videos."),
                 VideoModelSocket.Input("video_model", tooltip="The model that made the videos."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
-                io.Int.Input("rounds", default=5, min=1, max=100, tooltip="Most rounds."),
+                io.Int.Input("rounds", default=5, min=1, max=100, tooltip="Maximum number of rounds."),
                 io.Int.Input(
                     "patience",
                     default=1,
                     min=1,
                     max=100,
-                    tooltip="End after so many rounds in a row without a better held-out score.",
+                    tooltip="Stop after this many rounds without improvement of the held-out score.",
                 ),
                 io.Int.Input(
                     "seeds",
                     default=0,
                     min=0,
                     max=1000,
-                    tooltip="New videos of every training prompt a round; 'auto' (0) makes as many as Generate.",
+                    tooltip="New videos per training prompt in each round; 'auto' (0) makes as many as Generate.",
                     extra_dict=widgets.instead_of_zero("auto"),
                 ),
                 io.Int.Input(
@@ -68,7 +67,7 @@ class Rounds(io.ComfyNode):
                     default=3,
                     min=1,
                     max=1000,
-                    tooltip="Videos of every held-out prompt, to see whether a round made it better.",
+                    tooltip="Videos per held-out prompt, to measure whether a round improved the model.",
                 ),
                 widgets.preset("As in Train Spatial LoRA."),
                 setting_inputs.training_steps("Training steps of each round."),
@@ -77,7 +76,7 @@ class Rounds(io.ComfyNode):
                 io.String.Input(
                     "lora_name",
                     default="spatialalign",
-                    tooltip="File name of the best LoRA, without its ending.",
+                    tooltip="File name of the best LoRA, without extension.",
                 ),
                 widgets.memory_plan("As in Train Spatial LoRA."),
                 widgets.advanced(setting_inputs.learning_rate(optional=True)),
@@ -88,9 +87,10 @@ class Rounds(io.ComfyNode):
                 io.String.Output(
                     "lora_name_out", display_name="lora_name", tooltip="The name on Load LoRA's list."
                 ),
-                io.Image.Output("rounds_chart", tooltip="The score of held-out videos over the rounds."),
+                io.Image.Output("rounds_chart", tooltip="The held-out score of each round."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod
@@ -133,7 +133,7 @@ class Rounds(io.ComfyNode):
                 model = using.enter_context(video_model.in_use(training=True))
                 work = run.run.rounds(model, finder, settings, lora_name, mask_tracker, plan=memory_plan)
                 node = cls.hidden.unique_id
-                outcome = drive(told(work, "rounds", run.run, node), node)
+                outcome = drive(work, node, "rounds")
             list_for_load_lora(run.run.lora_path(lora_name), listed)
         finished = run.run.finished_rounds()
         chart = to_image(_chart(finished))

@@ -19,8 +19,7 @@ from ..spatialalign_core.run.training_log import HELD_OUT, read_training_log
 from . import setting_inputs, widgets
 from .aliases import schema
 from .driving import drive, watched
-from .events import told
-from .pictures import shown, to_image
+from .pictures import SHOWS, shown, to_image
 from .places import NO_LORA, check_list, list_for_load_lora, lora_file, lora_names, working_in
 from .sockets import (
     CATEGORY,
@@ -31,6 +30,8 @@ from .sockets import (
     RunSoFar,
     VideoModelSocket,
 )
+
+NO_DETECTOR = "check_every needs to find things in the held-out videos; connect a detector, or set it to 0."
 
 
 class TrainLora(io.ComfyNode):
@@ -65,8 +66,8 @@ class TrainLora(io.ComfyNode):
                     min=0,
                     max=100_000,
                     optional=True,
-                    tooltip="Steps between checks of a few held-out videos, for which a detector must be connected; "
-                    "the LoRA with the best score is kept. 'off' (0) makes none.",
+                    tooltip="Steps between checks of a few held-out videos, which need a connected detector; the "
+                    "LoRA with the best score is kept. 'off' (0) makes none.",
                     extra_dict=widgets.instead_of_zero("off"),
                 ),
                 io.Int.Input(
@@ -104,6 +105,7 @@ class TrainLora(io.ComfyNode):
                 io.Image.Output("loss_chart", tooltip="The loss over the steps."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod
@@ -149,7 +151,7 @@ class TrainLora(io.ComfyNode):
                     continue_from=beginning,
                     compile=compile,
                 )
-                outcome = drive(told(work, "train", run.run, node), node)
+                outcome = drive(work, node)
             list_for_load_lora(run.run.lora_path(lora_name), listed)
         trained = settings.in_words(video_model.model.width)
         text = f"{outcome.message}\n{trained}.\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
@@ -167,9 +169,7 @@ def _held_out_check(
 ) -> HeldOutCheck | None:
     if detector is None:
         if every:
-            raise SpatialAlignError(
-                "check_every needs to find things in the held-out videos; connect a detector, or set it to 0."
-            )
+            raise SpatialAlignError(NO_DETECTOR)
         return None
     finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
     return HeldOutCheck(

@@ -41,14 +41,18 @@ def build_parser(verbs: Mapping[str, Callable[[argparse.Namespace], Any]]) -> ar
 def _prompts(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     add = parser.add_argument
-    add("--file", type=paths.existing, metavar="CSV", help="import this table instead of making prompts")
+    add(
+        "--file",
+        type=paths.existing,
+        metavar="FILE",
+        help="your own prompts instead: a .txt with one sentence a line, or a table with a column prompt",
+    )
     add("--count", type=int, metavar="N", help="training prompts (default: every combination once)")
     add(
         "--held-out",
         type=int,
-        default=0,
         metavar="N",
-        help="held-out prompts, for evaluation only (default 0)",
+        help="held-out prompts, for evaluation only (default: 0; a quarter of your own prompts)",
     )
     for name in ("subjects", "objects", "scenes", "verbs"):
         add(f"--{name}", metavar="WORDS", help="comma-separated; default: those of the sprite world")
@@ -371,6 +375,19 @@ def _training(parser: argparse.ArgumentParser, prefix: str = "") -> None:
     )
 
 
+def _estimate(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    _model(parser)
+    _training(parser, "train-")
+    add = parser.add_argument
+    add("--seeds", type=int, default=5, metavar="N", help="videos of each training prompt (default 5)")
+    add("--held-out-seeds", type=int, default=5, metavar="N", help="of each held-out prompt (default 5)")
+    add("--pairs-per-step", type=int, dest="train_pairs_per_step", metavar="N")
+    add("--check-every", type=int, default=0, metavar="N", help="steps between looks (default 0: none)")
+    add("--tflops", type=float, metavar="X", help="speed of another machine (default: this one's, measured)")
+    _videos(parser, "--steps")
+
+
 def _evaluate(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     _split(parser, "held_out")
@@ -432,6 +449,7 @@ _ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "train": _train,
     "rounds": _rounds,
     "control": _control,
+    "estimate": _estimate,
     "evaluate": _evaluate,
     "compare": _compare,
     "quickstart": _quickstart,

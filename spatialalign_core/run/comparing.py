@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import SpatialAlignError
 from ..evaluate import Evaluation, ScoredSample, evaluate, paired
-from ..files import atomic_write, content_digest, last_step, safe_name
+from ..files import atomic_write, cause, content_digest, last_step, safe_name
 from ..progress import Progress
 from ..report.picture import save_picture
 from ..score import obeys
@@ -65,6 +65,11 @@ class Comparison:
         return self.folder / "picture.png"
 
 
+def same_sides(name: str) -> str:
+    """What to say where both sides are the same."""
+    return f"Both sides are {name!r}; choose another LoRA or another strength for one of them."
+
+
 def check_sides(a: Side, b: Side) -> None:
     """SpatialAlignError when there is nothing to compare, or a LoRA is not there."""
     for side in (a, b):
@@ -72,7 +77,7 @@ def check_sides(a: Side, b: Side) -> None:
             raise SpatialAlignError(f"There is no LoRA {side.lora}; train one first, or choose another.")
     if a.set == b.set:
         raise SpatialAlignError(
-            f"Both sides are {a.name!r}; choose another LoRA or another strength for one of them."
+            same_sides(a.name)
             if a == b
             else f"{a.lora} and {b.lora} are the same LoRA; choose another one, or another strength for one of them."
         )
@@ -130,7 +135,7 @@ def read_comparison(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise SpatialAlignError(f"There is no {path} yet; compare first.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SpatialAlignError(f"{path} is damaged ({error}); compare again.") from error
+        raise SpatialAlignError(f"{path} is damaged ({cause(error)}); compare again.") from error
 
 
 def list_comparisons(layout: RunLayout) -> list[dict[str, Any]]:

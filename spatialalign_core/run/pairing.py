@@ -14,7 +14,7 @@ from ..prompts import Combination, DsrPrompt
 from .choosing import BASE_VIDEOS, Sources, choose
 from .encoders import Encoder
 from .layout import RunLayout
-from .samples import COLLECTED, latent_shape, load_latents, sample_metadata
+from .samples import COLLECTED, is_collected, latent_shape, load_latents, sample_metadata
 
 
 def pairs_stage(
@@ -38,8 +38,11 @@ def pairs_stage(
     )
     total = len(selection.pairs)
     videos = {key: layout.video_path(choice.rows[key].set, *key) for key in used}
-    for key, video in videos.items():
+    for key, video in videos.items():  # all of it before the first text or video is encoded
         _check_scored(video, choice.rows[key].video)
+        if not is_collected(video):
+            _checked_origin(layout, encoder, video)
+    for key, video in videos.items():
         if not encoder.knows(video):
             yield Progress("pairs", 0, total, f"latents of {key[0]}, seed {key[1]}")
             warning = encoder.encode_video(video)

@@ -15,16 +15,18 @@ from ..detect.base import Detector, MaskTracker, origin
 from ..detect.validity import DetectionRule
 from ..errors import SpatialAlignError
 from ..evaluate import Evaluation, evaluate
-from ..files import fingerprint, last_step
+from ..files import check_folder, fingerprint, last_step
 from ..generate import Job
 from ..models.base import GenerateSettings, VideoModel
-from ..plan import USUAL, GenerateOptions
-from ..progress import Progress
+from ..plan import USUAL, GenerateOptions, plan_generation
+from ..progress import SECONDS_LEFT, Progress
 from ..prompts import DsrPrompt
 from ..report import write_report
 from ..score import GOOD, Score, accuracy_at, obey_share, score_tracks
 from ..tracks import Track, read_track, track_fingerprint
 from ..train.lora import apply_lora, lora_digest, lora_doubt, remove_lora
+from .checks import check_videos, check_words
+from .estimate import duration, gibibytes, machine_speed, videos_cost
 from .finding import Finding, find
 from .layout import ALIGNED, BASE, RunLayout
 from .ray_workers import RayWorkers, detect_with_ray, generate_with_ray
@@ -72,7 +74,13 @@ def generate_stage(
             if state == "damaged":
                 damaged.append(video)
     total = len(wanted)
-    done = total - sum(item.make for item in wanted)
+    missing = sum(item.make for item in wanted)
+    done = total - missing
+    check_videos(layout.folder / "samples", model, [item.job for item in wanted], settings, missing, lora)
+    at_once = batch_size
+    if done < total and not isinstance(workers, RayWorkers):
+        # a card that is too small for a batch makes fewer at once
+        at_once = plan_generation(model, settings, batch_size, options).batch_size
     if lora is not None and (doubt := lora_doubt(lora)):
         yield Progress("generate", done, total, doubt, warning=True)
     for video in damaged:
@@ -82,16 +90,20 @@ def generate_stage(
         text = f"{outdated} videos were made with other settings, another LoRA or model; they are made again."
         yield Progress("generate", done, total, text, warning=True)
     yield Progress("generate", done, total, f"{done} of {total} videos are there already" if done else "")
+    if missing:
+        cost = videos_cost(model, settings, missing, machine_speed(model.device, model.dtype))
+        text = f"{missing} videos, about {duration(cost.seconds)} and {gibibytes(cost.files)} on disk (estimated)"
+        yield Progress("generate", done, total, text, values={SECONDS_LEFT: cost.seconds})
     # Whole batches even where only a part is missing, so that a video never depends on when it was made.
     batches = [wanted[start : start + batch_size] for start in range(0, total, batch_size)]
     batches = [batch for batch in batches if any(item.make for item in batch)]
     for item in _generated(model, batches, settings, lora, strength, workers, options):
         if item is None:
-            yield Progress("generate", done, total)
+            yield Progress("generate", done, total, at_once=at_once)
         else:
             done += 1
             text = f"{item.job.prompt_id}, seed {item.job.seed}"
-            yield Progress("generate", done, total, text, path=item.video)
+            yield Progress("generate", done, total, text, path=item.video, at_once=at_once)
 
 
 def _generated(
@@ -155,6 +167,8 @@ def detect_stage(
     keys = layout.samples(set, split, seeds)
     if not keys:
         raise SpatialAlignError(f"There are no {set} videos in {layout.folder} yet; generate them first.")
+    check_words(detector, [prompts[key.prompt_id] for key in keys])
+    check_folder(layout.folder / "tracks", "the tracks")
     how = fingerprint([origin(detector), rule, keep_masks, origin(mask_tracker)])
     jobs: list[Finding] = []
     done = 0
@@ -166,7 +180,7 @@ def detect_stage(
         readable = track_fingerprint(path) is not None and _reads(path)
         if readable and track_fingerprint(path) == print_:
             done += 1
-            yield Progress("detect", done, len(keys), path=path)
+            yield Progress("detect", done, len(keys))
             continue
         if path.exists() and not readable:
             yield Progress("detect", done, len(keys), f"{path} is damaged; it is made again.", warning=True)
@@ -241,7 +255,7 @@ def evaluate_stage(
 ) -> Iterator[Progress]:
     """report.html and report.json; see `Run.evaluate`."""
     base, aligned = (layout.scored_samples(set, split, seeds) for set in (BASE, ALIGNED))
-    yield Progress("evaluate", 0, 2, f"{len(base)} videos before and {len(aligned)} after training")
+    yield Progress("evaluate", 0, 2, f"{len(base)} base videos and {len(aligned)} with LoRA")
     evaluation = evaluate(base, aligned, tau, bootstrap)
     gone = [each.video for each in (*base, *aligned) if each.video and not each.video.exists()]
     if gone:
@@ -284,7 +298,7 @@ def _verdict(evaluation: Evaluation) -> str:
     accuracy, obey = evaluation.accuracy, evaluation.obey
     change = obey.difference
     return (
-        f"share that obeys: {obey.base.value:.3f} before, {obey.aligned.value:.3f} after "
+        f"share that obeys: {obey.base.value:.3f} base, {obey.aligned.value:.3f} with LoRA "
         f"({change.value:+.3f}, 95 % interval {change.low:+.3f} to {change.high:+.3f}); accuracy@{evaluation.tau:g}: "
-        f"{accuracy.base.value:.3f} before, {accuracy.aligned.value:.3f} after"
+        f"{accuracy.base.value:.3f} base, {accuracy.aligned.value:.3f} with LoRA"
     )

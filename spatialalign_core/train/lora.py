@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import SpatialAlignError, setting
-from ..files import atomic_path, fingerprint
+from ..files import atomic_path, cause, fingerprint
 from ..models.base import VideoModel
 from ..models.lora_changes import Changes, fold, parameter_shapes, read_changes, unfold
 from ..models.lora_config import ADAPTER_CONFIG, config_entries
@@ -200,7 +200,7 @@ def read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise SpatialAlignError(f"There is no LoRA file {path}; train one or choose another.") from None
         except (SafetensorError, OSError) as error:
             raise SpatialAlignError(
-                f"The LoRA file {path} is damaged ({error}); train it again or restore a copy."
+                f"The LoRA file {path} is damaged ({cause(error)}); train it again or restore a copy."
             ) from None
     spoilt = next((name for name, each in tensors.items() if not torch.isfinite(each.float()).all()), None)
     if spoilt is not None:

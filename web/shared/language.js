@@ -12,7 +12,8 @@ export async function learn(chosen = setting()) {
   const table = await ask(chosen);
   words = table.words ?? {};
   notes = table.notes ?? {};
-  patterns = Object.entries({ ...table.sentences, ...table.errors }).map(pattern);
+  // Those that say more come first: "Cannot write {0} into {1}" before "Cannot write {0}".
+  patterns = Object.entries({ ...table.sentences, ...table.errors }).sort(([one], [other]) => literal(other) - literal(one)).map(pattern);
   tag = Object.keys(words).length ? chosen : undefined;
 }
 
@@ -67,6 +68,10 @@ function inParts(sentence, between, joint) {
   const parts = sentence.split(between);
   const told = parts.length > 1 ? parts.map(translated) : [null];
   return told.every((each) => each !== null) ? told.join(t(joint)) : null;
+}
+
+function literal(english) {
+  return english.replace(/\{\d\}/g, "").length;
 }
 
 function pattern([english, other]) {
