@@ -23,7 +23,9 @@ export function foldAdvanced(node) {
   after(node, "onConfigure", () => {
     if (folded.some((widget) => widget.value !== usual.get(widget))) node.showAdvanced = true;
   });
-  node.setSize?.(node.computeSize());
+  // What is folded away takes no room; ComfyUI leaves it empty.
+  node.getLayoutWidgets = () => (node.widgets ?? []).filter((widget) => !widget.hidden && (!widget.advanced || node.showAdvanced));
+  node.setSize([node.size[0], node.computeSize()[1]]);
 }
 
 /** Let a node's widgets say what their 0 stands for. */
