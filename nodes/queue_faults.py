@@ -26,7 +26,7 @@ from .compare import SPLITS as COMPARED
 from .compare import no_own_lora
 from .evaluate import NO_LORA
 from .external_detections import needs_both, nothing_to_find_with
-from .failures import NodeError
+from .failures import outright
 from .generate import SPLITS as GENERATED
 from .pictures import either
 from .prompt_set import PromptSet
@@ -126,13 +126,27 @@ def _wires(workflow: Workflow) -> _Found:
 
 def _prompt_sets(workflow: Workflow) -> _Found:
     for id in workflow.of("PromptSet"):
-        inputs = workflow.inputs(id)
-        if any(map(is_link, inputs.values())):
-            continue
-        try:
-            PromptSet.execute(**inputs)
-        except NodeError as error:
-            yield id, _blamed(list(inputs), str(error)), str(error)
+        made = _made(workflow, id)
+        if isinstance(made, SpatialAlignError):
+            yield id, _blamed(list(workflow.inputs(id)), str(made)), str(made)
+
+
+def _made(workflow: Workflow, id: str) -> list[DsrPrompt] | SpatialAlignError | None:
+    """The prompts of a node, or what is wrong with its widgets; None where they are not known yet."""
+    if id not in workflow.known:
+        inputs, made = workflow.inputs(id), None
+        with contextlib.suppress(TypeError, KeyError, ValueError):  # an input is missing: ComfyUI says so
+            try:
+                if any(map(is_link, inputs.values())):
+                    made = None
+                elif workflow.kind(id) == "PromptSet":
+                    made = list(outright(PromptSet, inputs).args[0])
+                elif workflow.kind(id) == "PromptFromSentence":
+                    made = [understood(str(inputs["sentence"]))]
+            except SpatialAlignError as error:
+                made = error
+        workflow.known[id] = made
+    return workflow.known[id]
 
 
 def _blamed(inputs: Sequence[str], sentence: str) -> str:
@@ -197,23 +211,10 @@ def _prompts_of(workflow: Workflow, id: str) -> Iterator[tuple[str, list[DsrProm
         source = workflow.source(maker, "prompts")
         if source is None:
             continue
-        found = _read(workflow, source)
-        if found is not None and workflow.kind(maker) == "Generate":
+        found = _made(workflow, source)
+        if isinstance(found, list) and workflow.kind(maker) == "Generate":
             split = GENERATED.get(workflow.value(maker, "split")) if workflow.kind(id) == "Detect" else None
             yield source, [each for each in found if split is None or each.split == split]
-
-
-def _read(workflow: Workflow, id: str) -> list[DsrPrompt] | None:
-    """The prompts of a node, which makes them in a moment; None where they are not known yet."""
-    inputs = workflow.inputs(id)
-    if any(map(is_link, inputs.values())):
-        return None
-    with contextlib.suppress(NodeError, SpatialAlignError):
-        if workflow.kind(id) == "PromptSet":
-            return list(PromptSet.execute(**inputs).args[0])
-        if workflow.kind(id) == "PromptFromSentence":
-            return [understood(str(inputs.get("sentence")))]
-    return None
 
 
 def _order(workflow: Workflow) -> _Found:
