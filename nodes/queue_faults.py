@@ -24,6 +24,7 @@ from ..spatialalign_core.weight_files import read_shapes
 from . import places, video_files
 from .compare import SPLITS as COMPARED
 from .compare import no_own_lora
+from .detect_track import no_words
 from .evaluate import NO_LORA
 from .external_detections import needs_both, nothing_to_find_with
 from .failures import outright
@@ -40,6 +41,8 @@ _LOOKING = (*TITLES, "DrawTracks", "CollectSample")
 _EXTERNAL = ("subject_mask", "object_mask", "subject_boxes", "object_boxes")
 _BY_RUN = ("Detect", "Evaluate", "Rounds", "Compare", "TrainLora")
 _JUDGES = {"Evaluate": "Evaluate", "Rounds": "Rounds", "Compare": "Compare", "TrainLora": "check_every"}
+CHECKED_HERE = {"LoadDetector": ("detector", "masks"), "LoadVideoModel": ("model",)}
+"""Inputs whose values may not be on their lists: a model that is damaged or gone says so in words of its own."""
 _LEARNED = ("TrainLora", "Rounds")
 # Of a stage: its name, the stage before it, by name and class, and what that leaves in the run folder.
 _STAGES = {
@@ -98,6 +101,11 @@ def _sentences(workflow: Workflow) -> _Found:
         sentence, kind = workflow.value(id, "sentence"), workflow.kind(id)
         if not isinstance(sentence, str) or (kind == "CollectSample" and workflow.source(id, "prompts")):
             continue
+        if kind == "DetectTrack" and not sentence.strip():
+            for name in ("subject", "object"):
+                word = workflow.value(id, name)
+                if isinstance(word, str) and not word.strip():
+                    yield id, name, no_words()
         if sentence.strip() or kind not in ("DetectTrack", "DrawTracks"):
             read = sprite_prompt if kind == "SpriteClip" else understood
             yield from _raised(id, "sentence", read, sentence)
