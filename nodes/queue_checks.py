@@ -47,7 +47,8 @@ def look(request: dict[str, Any]) -> dict[str, Any]:
 
 class Verdict:
     """`validate_inputs` of a node class. ComfyUI blames every input that the function names, and no longer compares
-    these with their limits: so it names those alone that something is wrong with now, or whose lists are not the last word."""
+    these with their limits: so it names those alone that something is wrong with now, or, while nothing is, those
+    whose lists are not the last word."""
 
     def __get__(self, _: Any, owner: type[io.ComfyNode]) -> Callable[..., bool | str]:
         def validate_inputs(cls: type[io.ComfyNode], **inputs: Any) -> bool | str:
