@@ -37,11 +37,11 @@ class Compare(io.ComfyNode):
             node_id="SpatialAlign_Compare",
             display_name="Compare",
             category=CATEGORY,
-            description="Makes videos of the same prompts from the same noise with LoRA A and with LoRA B, or without "
-            "any, scores both, plays them side by side and draws one picture to share.",
+            description="Makes videos of the same prompts from the same noise with LoRA A and with LoRA B, "
+            "or without a LoRA, scores both sides, plays them side by side, and draws one picture to share.",
             inputs=[
                 RunSocket.Input("run", tooltip="From Generate, Train Spatial LoRA, or any node in between."),
-                VideoModelSocket.Input("video_model", tooltip="The model that the LoRAs are for."),
+                VideoModelSocket.Input("video_model", tooltip="The model that the LoRAs were trained on."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
                 *_side("a", NO_LORA),
                 *_side("b", OWN_LORA),
@@ -49,11 +49,10 @@ class Compare(io.ComfyNode):
                     "split",
                     options=list(SPLITS),
                     default="held-out prompts",
-                    tooltip="Which prompts to make videos of. Only held-out ones tell what a LoRA has learned.",
+                    tooltip="Which prompts to make videos of. Only held-out prompts show what a LoRA has "
+                    "learned.",
                 ),
-                io.Int.Input(
-                    "seeds", default=2, min=1, max=1000, tooltip="Videos of every prompt, each way."
-                ),
+                io.Int.Input("seeds", default=2, min=1, max=1000, tooltip="Videos per prompt on each side."),
                 widgets.tau(),
                 widgets.batch_size(),
             ],
@@ -101,7 +100,8 @@ class Compare(io.ComfyNode):
         found = read_comparison(folder)
         with Image.open(folder / "picture.png") as file:
             picture = to_image(np.array(file.convert("RGB")))
-        said = shown(cls, "\n".join([message, *warnings, f"Picture: {folder / 'picture.png'}"]))
+        each = f"Each video: {run.settings or video_model.model.defaults}."
+        said = shown(cls, "\n".join([message, each, *warnings, f"Picture: {folder / 'picture.png'}"]))
         said["spatialalign_comparison"] = ({"run": run.run.folder.name, "name": folder.name},)
         values = (float(found[figure][side]["value"]) for figure in ("accuracy", "obey") for side in "ab")
         return io.NodeOutput(picture, str(folder / "picture.png"), *values, ui=said)
@@ -114,8 +114,8 @@ def _side(letter: str, default: str) -> tuple[io.Input, io.Input]:
             f"lora_{letter}",
             options=lora_names(OWN_LORA),
             default=default,
-            tooltip=f"LoRA of side {side}. 'none': the model as it is; 'of this run': the one that Train Spatial LoRA "
-            "made.",
+            tooltip=f"LoRA of side {side}. 'none': the model without a LoRA; 'of this run': the LoRA that "
+            "Train Spatial LoRA made.",
         ),
         io.Float.Input(
             f"strength_{letter}",

@@ -16,6 +16,7 @@ from ..spatialalign_core.detect.base import Detection, Detector, MaskTracker, ch
 from ..spatialalign_core.errors import StopRequested
 from ..spatialalign_core.progress import SECONDS_LEFT, Progress
 from ..spatialalign_core.run.estimate import duration
+from .events import Stage
 
 _MOST_WARNINGS = 5
 _Item = TypeVar("_Item")
@@ -28,14 +29,23 @@ class Outcome(NamedTuple):
     warnings: str
 
 
-def drive(work: Iterator[Progress], node_id: str | None) -> Outcome:
-    """Run `work` to its end. ComfyUI's cancel takes effect between two items and keeps them."""
+class Interrupted(comfy.model_management.InterruptProcessingException, StopRequested):
+    """ComfyUI's cancel, which the core knows for what it is."""
+
+
+def drive(work: Iterator[Progress], node_id: str | None, kind: str | None = None) -> Outcome:
+    """Run `work` to its end. ComfyUI's cancel takes effect between two items and keeps them.
+
+    kind: of the events that tell pages of it, see `events.Stage`.
+    """
+    stage = Stage(kind, node_id)
     bar: comfy.utils.ProgressBar | None = None
     warnings: list[str] = []
     message = ""
     try:
         for step in work:
-            comfy.model_management.throw_exception_if_processing_interrupted()
+            _stop_if_asked()
+            stage.take(step)
             if bar is None:
                 bar = comfy.utils.ProgressBar(step.total, node_id=node_id)
             bar.update_absolute(step.done, step.total)
@@ -53,6 +63,7 @@ def drive(work: Iterator[Progress], node_id: str | None) -> Outcome:
         # Now, not when it is collected: this lets go of the run folder's lock.
         if isinstance(work, Generator):
             work.close()
+        stage.end()
     hidden = (
         [f"... and {len(warnings) - _MOST_WARNINGS} more; see the log."]
         if len(warnings) > _MOST_WARNINGS
@@ -125,9 +136,16 @@ def watched(
     return WatchedDetector(detector, bar), tracker
 
 
+def _stop_if_asked() -> None:
+    try:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+    except comfy.model_management.InterruptProcessingException:
+        raise Interrupted from None
+
+
 def _watched(items: Iterator[_Item], bar: comfy.utils.ProgressBar | None) -> Iterator[_Item]:
     for item in items:
-        comfy.model_management.throw_exception_if_processing_interrupted()
+        _stop_if_asked()
         if bar is not None:
             bar.update(1)
         yield item

@@ -1,4 +1,4 @@
-"""Evaluate: before and after training, on prompts that training never saw."""
+"""Evaluate: the model as it is and with the trained LoRA, on prompts that training never saw."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from ..spatialalign_core.video import read_video
 from . import widgets
 from .aliases import schema
 from .driving import drive, watched
-from .events import told
 from .pictures import shown, strip, to_image
 from .places import working_in
 from .sockets import (
@@ -43,14 +42,18 @@ class Evaluate(io.ComfyNode):
             node_id="SpatialAlign_Evaluate",
             display_name="Evaluate",
             category=CATEGORY,
-            description="Makes videos of the held-out prompts without and with the trained LoRA, from the same noise, "
-            "scores both and writes a report to open in a browser.",
+            description="Generates videos of the held-out prompts without and with the trained LoRA, from "
+            "the same noise, scores both, and writes a report to open in a browser.",
             inputs=[
                 RunSocket.Input("run", tooltip="From Train Spatial LoRA."),
                 VideoModelSocket.Input("video_model", tooltip="The model that the LoRA was trained on."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
                 io.Int.Input(
-                    "seeds", default=5, min=1, max=1000, tooltip="Videos of every held-out prompt, each way."
+                    "seeds",
+                    default=5,
+                    min=1,
+                    max=1000,
+                    tooltip="Videos per held-out prompt, both without and with the LoRA.",
                 ),
                 io.Float.Input(
                     "strength",
@@ -58,7 +61,7 @@ class Evaluate(io.ComfyNode):
                     min=0.0,
                     max=4.0,
                     step=0.05,
-                    tooltip="Strength of the LoRA in the videos after training.",
+                    tooltip="Strength of the LoRA.",
                 ),
                 widgets.tau(),
                 widgets.batch_size(),
@@ -74,7 +77,9 @@ class Evaluate(io.ComfyNode):
                 io.Float.Output(
                     "accuracy_after", tooltip="Share of videos with a score of at least tau, with the LoRA."
                 ),
-                io.Image.Output("preview", tooltip="Videos before and after, some frames of each in a row."),
+                io.Image.Output(
+                    "preview", tooltip="Videos of the base and with LoRA, some frames of each in a row."
+                ),
                 io.Float.Output("obey_before", tooltip="Share of videos that obey, without the LoRA."),
                 io.Float.Output("obey_after", tooltip="Share of videos that obey, with the LoRA."),
             ],
@@ -95,13 +100,13 @@ class Evaluate(io.ComfyNode):
     ) -> io.NodeOutput:
         if run.lora is None:
             raise SpatialAlignError(NO_LORA)
-        folder, node = run.run, cls.hidden.unique_id
+        folder, node = run.run.part_of("evaluation"), cls.hidden.unique_id
         lora = folder.lora_path(run.lora)
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
         chosen = run.settings or video_model.model.defaults
 
         def show(work: Iterator[Progress]) -> None:
-            drive(told(work, "evaluate", folder, node), node)
+            drive(work, node)
 
         with working_in(folder.folder):
             folder.check_evaluation(video_model.model, finder, lora, seeds, chosen, _HELD_OUT)
@@ -128,14 +133,17 @@ class Evaluate(io.ComfyNode):
             float(summary[name]) for name in ("base", "aligned", "obey_base", "obey_aligned")
         )
         text = (
-            f"Videos that obey: {percent(obey_before)} before training, {percent(obey_after)} after. A video obeys "
+            f"Videos that obey: {percent(obey_before)} base, {percent(obey_after)} with LoRA. A video obeys "
             f"when {obeys_when(tau)}.\n"
-            f"{outcome.message}\n{outcome.warnings}\nReport: {folder.report_html}"
+            f"{outcome.message}\nEach video: {chosen}.\n{outcome.warnings}\nReport: {folder.report_html}"
         )
         preview = to_image(_preview(run, seeds))
         return io.NodeOutput(
             *(str(folder.report_html), before, after, preview, obey_before, obey_after),
-            ui=shown(cls, text, preview),
+            ui={
+                **shown(cls, text),
+                "spatialalign_evaluation": ({"run": folder.folder.name, "warnings": outcome.warnings},),
+            },
         )
 
 
@@ -153,9 +161,9 @@ def _preview(run: RunSoFar, seeds: int) -> np.ndarray:
     rows = []
     for prompt_id in sorted(gains, key=lambda each: gains[each], reverse=True)[:_SHOWN]:
         seed = -gains[prompt_id][1]
-        for each, table, word in zip(SETS, scores, ("before", "after"), strict=True):
+        for each, table, word in zip(SETS, scores, ("base", "with LoRA"), strict=True):
             score = f"{word}, score {table[prompt_id, seed]:.2f}"
-            words = f"{texts[prompt_id]} ({score})" if word == "before" else score
+            words = f"{texts[prompt_id]} ({score})" if each == SETS[0] else score
             frames, _ = read_video(run.run.video_path(each, prompt_id, seed))
             rows.append((words, strip(frames)))
     return contact_sheet(rows)

@@ -18,12 +18,12 @@ from .sockets import BoxesSockets, LoadedDetector
 
 def sockets() -> list[Any]:
     """Masks and boxes of both things."""
-    given = "Needs the same for the other thing; then no detector is asked."
+    given = "The other thing needs the same input; the detector is then not used."
     masks = [
         io.Mask.Input(
             f"{thing}_mask",
             optional=True,
-            tooltip=f"Masks of the {thing}, one a frame, or one for all. {given}",
+            tooltip=f"Masks of the {thing}, one per frame or one for all. {given}",
         )
         for thing in ("subject", "object")
     ]
@@ -32,8 +32,8 @@ def sockets() -> list[Any]:
             f"{thing}_boxes",
             types=BoxesSockets,
             optional=True,
-            tooltip=f"Boxes of the {thing}, an entry for each frame, or one for all. Boxes with other labels are left "
-            f"out. {given}",
+            tooltip=f"Boxes of the {thing}, one entry per frame or one for all. Boxes with other labels are ignored. "
+            f"{given}",
         )
         for thing in ("subject", "object")
     ]
@@ -47,8 +47,8 @@ def box_format() -> io.Combo.Input:
         options=list(BOX_FORMATS),
         default=AUTO,
         optional=True,
-        tooltip="What the four numbers of a BBOX are: two corners, or a corner and a size. 'auto' sees it from the "
-        "numbers of all frames, and asks you where both fit.",
+        tooltip="Meaning of the four numbers of a BBOX: two corners, or a corner and a size. 'auto' finds out from the "
+        "numbers of all frames, and asks if both are possible.",
     )
 
 

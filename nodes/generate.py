@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ from ..spatialalign_core.plan import GenerateOptions, Memory
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
 from ..spatialalign_core.video import read_video
-from . import widgets
+from . import previews, setting_inputs, widgets
 from .aliases import schema
 from .driving import drive
-from .pictures import shown, strip, to_image
+from .pictures import SHOWS, shown, strip, to_image
 from .places import run_folder, working_in
 from .sockets import CATEGORY, LoadedModel, PromptsSocket, RunSocket, RunSoFar, VideoModelSocket
 
@@ -47,21 +46,7 @@ class Generate(io.ComfyNode):
                 ),
                 io.Int.Input("seeds", default=4, min=1, max=1000, tooltip="Videos of every prompt."),
                 widgets.batch_size(),
-                io.Int.Input(
-                    "steps",
-                    default=0,
-                    min=0,
-                    max=1000,
-                    tooltip="Sampling steps; 0 takes the model's own number.",
-                ),
-                io.Float.Input(
-                    "guidance",
-                    default=0.0,
-                    min=0.0,
-                    max=30.0,
-                    step=0.1,
-                    tooltip="How strictly the prompt is followed; 0 takes the model's own value.",
-                ),
+                *setting_inputs.sampling(),
                 io.Combo.Input(
                     "memory",
                     options=list(_MEMORY),
@@ -77,12 +62,14 @@ class Generate(io.ComfyNode):
                     tooltip="Compile the model first (torch.compile): a minute or two of waiting, then faster videos. "
                     "Worth it from some dozens of videos on.",
                 ),
+                *setting_inputs.video(),
             ],
             outputs=[
                 RunSocket.Output("run", tooltip="For Detect."),
                 io.Image.Output("preview", tooltip="The first videos, some frames of each in a row."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod
@@ -102,14 +89,13 @@ class Generate(io.ComfyNode):
         guidance: float,
         memory: str = "auto",
         compile: bool = False,
+        **chosen: Any,
     ) -> io.NodeOutput:
         run = Run(_folder(run_folder))
+        settings = setting_inputs.video_settings(
+            video_model.model, {"steps": steps, "guidance": guidance, **chosen}
+        )
         with working_in(run.folder), video_model.in_use() as model:
-            settings = replace(
-                model.defaults,
-                steps=steps or model.defaults.steps,
-                guidance_scale=guidance or model.defaults.guidance_scale,
-            )
             so_far = RunSoFar(run, SPLITS[split], seeds, settings)
             run.write_prompts(prompts)
             options = GenerateOptions(_MEMORY[memory], compile=compile)
@@ -118,8 +104,10 @@ class Generate(io.ComfyNode):
             )
             warnings = drive(work, cls.hidden.unique_id).warnings
         made = len(run.samples("base", so_far.split, seeds))
-        text = f"{made} videos in {run.folder}.\n{warnings}"
-        return io.NodeOutput(so_far, to_image(_preview(so_far)), ui=shown(cls, text))
+        text = f"{made} videos in {run.folder}.\nEach video: {settings}.\n{warnings}"
+        return io.NodeOutput(
+            so_far, to_image(_preview(so_far)), ui={**shown(cls, text), **previews.of_run(so_far)}
+        )
 
 
 _folder = run_folder  # the widget of that name hides the function inside the class

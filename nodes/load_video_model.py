@@ -14,7 +14,7 @@ from ..spatialalign_core.models.loading import load_video_model
 from . import video_files
 from .aliases import schema
 from .driving import drive
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .places import state
 from .sockets import CATEGORY, LoadedModel, VideoModelSocket
 
@@ -26,16 +26,17 @@ class LoadVideoModel(io.ComfyNode):
             node_id="SpatialAlign_LoadVideoModel",
             display_name="Load Video Model",
             category=CATEGORY,
-            description="Loads the text-to-video model whose sense of left, right and top is measured and trained.",
+            description="Loads the text-to-video model. The pack measures and trains how well it follows "
+            "left, right and on top.",
             inputs=[
                 io.Combo.Input(
                     "model",
                     options=video_files.names(),
                     default="pocket",
-                    tooltip="'pocket' comes with the pack and runs on any machine. Others are the files you have in "
-                    "models/diffusion_models (Wan, CogVideoX, LTX-Video, HunyuanVideo, Mochi), folders in diffusers "
-                    "layout under models/diffusers, or a download into that folder. Of Wan2.2's two files the "
-                    "chosen one is trained.",
+                    tooltip="'pocket' comes with the pack and runs on any machine. Others are the files in "
+                    "models/diffusion_models (Wan, CogVideoX, LTX-Video, HunyuanVideo, Mochi), folders in "
+                    "diffusers layout under models/diffusers, or a download into that folder. Of Wan2.2's "
+                    "two files the chosen one is trained.",
                 ),
                 io.Combo.Input(
                     "vae",
@@ -58,6 +59,7 @@ class LoadVideoModel(io.ComfyNode):
                 )
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

@@ -13,6 +13,11 @@ from ..spatialalign_core.video import to_uint8_frames
 from .video_input import frames_and_rate
 
 _COLUMNS = 5
+# The oldest ComfyUI that is supported does not know it.
+_KNOWN = "has_intermediate_output" in io.Schema.__dataclass_fields__
+SHOWS: dict[str, Any] = {"has_intermediate_output": True} if _KNOWN else {}
+"""For the schema of a node that shows something and is no output node: it shows it again when ComfyUI has its result
+already and does not run it."""
 
 
 def to_image(frames: np.ndarray) -> torch.Tensor:

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.sentence import parse_sentence
 from .aliases import schema
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .sentences import understood
 from .sockets import CATEGORY, PromptsSocket
 
@@ -24,13 +24,15 @@ class PromptFromSentence(io.ComfyNode):
                     "sentence",
                     multiline=True,
                     default="In a park, a cat is on the left of a box, then it jumps on top of the box.",
-                    tooltip="Who is where first, and where it goes then. Relations: left of, right of, on top of.",
+                    tooltip="Where the subject starts, and where it ends. Relations: left of, right of, on "
+                    "top of.",
                 ),
             ],
             outputs=[
                 PromptsSocket.Output("prompts", tooltip="One prompt, for Generate."),
                 io.String.Output("text", tooltip="The prompt's text, for any text-to-video workflow."),
             ],
+            **SHOWS,
         )
 
     @classmethod
@@ -39,7 +41,7 @@ class PromptFromSentence(io.ComfyNode):
         lines = [
             f"Subject: {prompt.subject}. Object: {prompt.object}."
             + (f" Scene: {prompt.scene}." if prompt.scene else ""),
-            f"First {prompt.change.initial.place}, then {prompt.change.final.goal}.",
+            f"First {prompt.change.initial.side}, then {prompt.change.final.heading}.",
         ]
         lines += parse_sentence(sentence).not_understood
         return io.NodeOutput((prompt,), prompt.text, ui=shown(cls, "\n".join(lines)))

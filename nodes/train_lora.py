@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from comfy_api.latest import io
 
@@ -15,12 +16,10 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.run.held_out import HeldOutCheck
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.training_log import HELD_OUT, read_training_log
-from ..spatialalign_core.train.settings import PRESETS
-from . import widgets
+from . import setting_inputs, widgets
 from .aliases import schema
 from .driving import drive, watched
-from .events import told
-from .pictures import shown, to_image
+from .pictures import SHOWS, shown, to_image
 from .places import NO_LORA, check_list, list_for_load_lora, lora_file, lora_names, working_in
 from .sockets import (
     CATEGORY,
@@ -51,18 +50,8 @@ class TrainLora(io.ComfyNode):
                     "'default' learns much from few pairs; 'published' is the paper's recipe, meant for large "
                     "models and many pairs."
                 ),
-                io.Int.Input(
-                    "steps", default=0, min=0, max=1_000_000, tooltip="Training steps; 0 takes the preset's."
-                ),
-                io.Float.Input(
-                    "learning_rate",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.00001,
-                    round=0.0000001,
-                    tooltip="How far each step goes; 0 takes the preset's.",
-                ),
+                setting_inputs.training_steps("Training steps."),
+                setting_inputs.learning_rate(),
                 widgets.training_seed("Which pairs and noise are drawn, in order."),
                 io.String.Input(
                     "lora_name", default="spatialalign", tooltip="File name of the LoRA, without its ending."
@@ -77,8 +66,9 @@ class TrainLora(io.ComfyNode):
                     min=0,
                     max=100_000,
                     optional=True,
-                    tooltip="Steps between looks at a few held-out videos, for which a detector must be connected; the "
-                    "LoRA with the best score is kept. 0 does not look.",
+                    tooltip="Steps between checks of a few held-out videos, which need a connected detector; the "
+                    "LoRA with the best score is kept. 'off' (0) makes none.",
+                    extra_dict=widgets.instead_of_zero("off"),
                 ),
                 io.Int.Input(
                     "patience",
@@ -86,7 +76,8 @@ class TrainLora(io.ComfyNode):
                     min=0,
                     max=1000,
                     optional=True,
-                    tooltip="Stop after so many looks without a better score; 0 trains all steps.",
+                    tooltip="Stop after so many checks without a better score; 'off' (0) trains all steps.",
+                    extra_dict=widgets.instead_of_zero("off"),
                 ),
                 DetectorSocket.Input(
                     "detector", optional=True, tooltip="From Load Detector; only needed for check_every."
@@ -104,6 +95,7 @@ class TrainLora(io.ComfyNode):
                     optional=True,
                     tooltip="Compile the model first (torch.compile): a minute or two of waiting, then faster steps.",
                 ),
+                *setting_inputs.training(),
             ],
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),
@@ -113,6 +105,7 @@ class TrainLora(io.ComfyNode):
                 io.Image.Output("loss_chart", tooltip="The loss over the steps."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod
@@ -131,6 +124,7 @@ class TrainLora(io.ComfyNode):
         detector: LoadedDetector | None = None,
         continue_from: str = NO_LORA,
         compile: bool = False,
+        **chosen: Any,
     ) -> io.NodeOutput:
         lora_name = video_model.model.lora_name(lora_name)
         listed = f"{run.run.folder.name}-{lora_name}.safetensors"
@@ -139,8 +133,9 @@ class TrainLora(io.ComfyNode):
             raise SpatialAlignError(f"{listed} cannot continue from itself; choose another lora_name.")
         check_list(listed)
         check = _held_out_check(run, check_every, patience, detector)
-        chosen = PRESETS[preset].at_rate(learning_rate) if learning_rate else PRESETS[preset]
-        settings = replace(chosen, steps=steps or chosen.steps, seed=seed)
+        settings = setting_inputs.training_settings(
+            preset, seed, {"steps": steps, "learning_rate": learning_rate, **chosen}
+        )
         node = cls.hidden.unique_id
         with working_in(run.run.folder):
             with contextlib.ExitStack() as using:
@@ -156,9 +151,10 @@ class TrainLora(io.ComfyNode):
                     continue_from=beginning,
                     compile=compile,
                 )
-                outcome = drive(told(work, "train", run.run, node), node)
+                outcome = drive(work, node)
             list_for_load_lora(run.run.lora_path(lora_name), listed)
-        text = f"{outcome.message}\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
+        trained = settings.in_words(video_model.model.width)
+        text = f"{outcome.message}\n{trained}.\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
         if model.expert is not None:
             text += (
                 f"\nIt is for the {model.expert} network alone; choose the other one in Load Video Model and train "

@@ -1,4 +1,4 @@
-"""Finds the texts in templates and blueprints that an artist reads: notes, and titles that the files give themselves."""
+"""Finds the texts in templates and blueprints that an artist reads: notes, and titles that the files give."""
 
 from __future__ import annotations
 

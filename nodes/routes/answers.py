@@ -22,12 +22,22 @@ class NotThere(SpatialAlignError):
     """What was asked for does not exist (any more)."""
 
 
+def _nowhere(name: str) -> Path:
+    raise NotThere(f"There is no file {name!r} in ComfyUI's input folder; choose another one.")
+
+
 @dataclass(frozen=True)
 class Places:
-    """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name."""
+    """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name.
+    input_file: a file in ComfyUI's input folder, of its name. model: what `load_video_model` takes for a name on Load
+    Video Model's list. expected: the run that the workflow which runs now works in, and what it is about to do there;
+    see `work_now`."""
 
     root: Callable[[], Path]
     run_folder: Callable[[str], Path]
+    input_file: Callable[[str], Path] = _nowhere
+    model: Callable[[str], str | Path] = str
+    expected: Callable[[], tuple[str, str] | None] = lambda: None
 
     def run(self, values: Mapping[str, Any]) -> RunLayout:
         """The run that a request names in "run". NotThere when it was deleted or never was."""
@@ -76,7 +86,7 @@ def looking(work: Callable[[Mapping[str, Any]], Any]) -> Handler:
     """A GET route that answers with the JSON of what `work` makes of the query. It runs beside the event loop."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        return await _answered(lambda: asyncio.to_thread(work, request.query))
+        return await answered(lambda: asyncio.to_thread(work, request.query))
 
     return handle
 
@@ -88,7 +98,7 @@ def changing(work: Callable[[Mapping[str, Any]], Any]) -> Handler:
         async def both() -> Any:
             return await asyncio.to_thread(work, await posted(request))
 
-        return await _answered(both)
+        return await answered(both)
 
     return handle
 
@@ -101,12 +111,13 @@ def sending(work: Callable[[Mapping[str, Any]], Path]) -> Handler:
             path = await asyncio.to_thread(work, request.query)
             return web.FileResponse(path, headers={"Cache-Control": "no-cache"})
 
-        return await _answered(file)
+        return await answered(file)
 
     return handle
 
 
-async def _answered(work: Callable[[], Awaitable[Any]]) -> web.StreamResponse:
+async def answered(work: Callable[[], Awaitable[Any]]) -> web.StreamResponse:
+    """The answer of `work`, or in one sentence why there is none."""
     try:
         result = await work()
     except NotThere as error:

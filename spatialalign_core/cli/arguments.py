@@ -41,14 +41,18 @@ def build_parser(verbs: Mapping[str, Callable[[argparse.Namespace], Any]]) -> ar
 def _prompts(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     add = parser.add_argument
-    add("--file", type=paths.existing, metavar="CSV", help="import this table instead of making prompts")
+    add(
+        "--file",
+        type=paths.existing,
+        metavar="FILE",
+        help="your own prompts instead: a .txt with one sentence a line, or a table with a column prompt",
+    )
     add("--count", type=int, metavar="N", help="training prompts (default: every combination once)")
     add(
         "--held-out",
         type=int,
-        default=0,
         metavar="N",
-        help="held-out prompts, for evaluation only (default 0)",
+        help="held-out prompts, for evaluation only (default: 0; a quarter of your own prompts)",
     )
     for name in ("subjects", "objects", "scenes", "verbs"):
         add(f"--{name}", metavar="WORDS", help="comma-separated; default: those of the sprite world")
@@ -236,18 +240,8 @@ def _train(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="learning rate (default: the preset's)",
     )
-    add(
-        "--beta",
-        type=float,
-        dest="train_beta",
-        metavar="X",
-        help="DPO beta: strength of the preference term (default: the preset's)",
-    )
     add("--loss", dest="train_loss", help="dpo, dpo+zo, sft, dpo+sft or dpo+zo+sft (default: the preset's)")
-    add("--rank", type=int, dest="train_rank", metavar="N", help="rank of the LoRA (default: the preset's)")
-    add(
-        "--pairs-per-step", type=int, dest="train_pairs_per_step", metavar="N", help="pairs per training step"
-    )
+    _lora(parser)
     add("--seed", type=int, dest="train_seed", metavar="N", help="order of pairs and noise")
     add(
         "--checkpoint-every",
@@ -331,16 +325,38 @@ def _rounds(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="learning rate (default: the preset's)",
     )
-    add("--rank", type=int, dest="train_rank", metavar="N", help="rank of the LoRA (default: the preset's)")
-    add(
-        "--pairs-per-step", type=int, dest="train_pairs_per_step", metavar="N", help="pairs per training step"
-    )
+    _lora(parser)
     add("--seed", type=int, dest="train_seed", metavar="N", help="seed of the training")
     add("--plan", default="auto", metavar="NAME", help="memory plan (default auto: the fastest that fits)")
     add("--batch", type=int, default=8, metavar="N", help="videos at once (default 8)")
     add("--workers", metavar="N|ray", help="as in generate; ray is used for detection too")
     _finding(parser)
     _videos(parser, "--sampling-steps")
+
+
+def _lora(parser: argparse.ArgumentParser) -> None:
+    """What is trained, and how it is held."""
+    add = parser.add_argument
+    add("--rank", type=int, dest="train_rank", metavar="N", help="rank of the LoRA (default: the preset's)")
+    add("--targets", dest="train_targets", help="layers: published or wide (default: the preset's)")
+    add(
+        "--pairs-per-step", type=int, dest="train_pairs_per_step", metavar="N", help="pairs per training step"
+    )
+    add(
+        "--beta",
+        type=float,
+        dest="train_beta",
+        metavar="X",
+        help="DPO beta: strength of the preference term (default: the preset's)",
+    )
+    add("--warmup", type=int, dest="train_warmup", metavar="N", help="steps until the full learning rate")
+    add(
+        "--regularisation",
+        type=float,
+        dest="train_zo_weight",
+        metavar="X",
+        help="weight of the term that keeps the model as it was (lambda; default: the preset's)",
+    )
 
 
 def _control(parser: argparse.ArgumentParser) -> None:

@@ -29,9 +29,15 @@ HELP: dict[str, tuple[str, str]] = {
         training and held-out prompts never share subject, object and movement. L is left of, R right of, T on top of;
         LR means "left of, then right of".
 
+        FILE holds your own prompts: a .txt with one sentence a line (# begins a comment), a CSV or TSV with a column
+        prompt, or a JSON list. Each is read as `read` does; what is in doubt, not understood or a repetition is set
+        aside and named with its line and reason, the rest go on. A quarter is held out, or as many as --held-out says.
+        A table with all published columns is taken as it is.
+
         Examples:
           prompts runs/first --count 24 --held-out 12
           prompts runs/cats --subjects "cat,dog" --objects "box,chair" --changes LR,RL --verbs "jumps,walks" --count 8
+          prompts runs/own --file my_prompts.txt --held-out 5    one sentence a line
           prompts runs/eval --file eval120.csv         a table with the published columns
         """,
     ),
@@ -102,8 +108,8 @@ HELP: dict[str, tuple[str, str]] = {
         """
         The published DSR-Score, 0 to 1: is the subject at the first relation at the start, at the last one at the end,
         and did both change. A video obeys when it scores at least 0.7 and the subject starts and ends where the
-        sentence says (SSR of 0.2 or more there; on top means over the object, not only higher in the picture). A video with too
-        few detections is INVALID.
+        sentence says (SSR of 0.2 or more there; on top means over the object, not only higher in the picture). A video
+        with too few detections is INVALID.
 
         RUN scores the tracks of a run folder and writes scores.csv. FILE scores boxes from another detector: one box
         of each thing per frame, by the published rule of 20 valid frames,

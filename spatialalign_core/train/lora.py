@@ -16,7 +16,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ..errors import SpatialAlignError
+from ..errors import SpatialAlignError, setting
 from ..files import atomic_path, cause, fingerprint
 from ..models.base import VideoModel
 from ..models.lora_changes import Changes, fold, parameter_shapes, read_changes, unfold
@@ -73,8 +73,8 @@ def start_from(model: VideoModel, parameters: dict[str, nn.Parameter], path: Pat
     outside = [module for module in updates if (module, "A") not in named]
     if outside:
         raise SpatialAlignError(
-            f"{path.name} changes layers that would not be trained ({outside[0]}); choose the wider LoRA targets, or "
-            "start from nothing."
+            f"{path.name} changes layers that would not be trained ({outside[0]}); set "
+            f"{setting('targets')} to wide, or start from nothing."
         )
     with torch.no_grad():
         for module, update in updates.items():
@@ -91,7 +91,7 @@ def target_modules(model: VideoModel, targets: str) -> list[str]:
     sets = model.family.lora_targets
     if targets not in sets:
         raise SpatialAlignError(
-            f"Unknown LoRA targets {targets!r}; {model.family.name} has {', '.join(sets)}."
+            f"Unknown {setting('targets')} {targets!r}; {model.family.name} has {', '.join(sets)}."
         )
     names = [
         name

@@ -68,7 +68,7 @@ def test_score_chart(look: Look, mode: str, theme: str) -> None:
         seen.page.keyboard.press("ArrowRight")
     seen.settle()
     assert 3 <= frame_of(seen) < 4
-    assert chart.get_by_text("frame 3: on the left of the box +").count() == 1
+    assert chart.get_by_text("frame 3: left of the box +").count() == 1
     assert slider.get_attribute("aria-valuenow") == "3"
     box = slider.bounding_box()
     seen.page.mouse.move(box["x"] + box["width"] - 14, box["y"] + 20)

@@ -18,7 +18,6 @@ from spatialalign_core.run import Run
 from spatialalign_core.run.estimate import (
     Cost,
     LoopPlan,
-    Pace,
     duration,
     gibibytes,
     loop_costs,
@@ -83,13 +82,6 @@ def test_durations_are_said_as_people_do(seconds: float, words: str) -> None:
 @pytest.mark.parametrize(("size", "words"), [(10, "1 MiB"), (50e6, "48 MiB"), (3.3e9, "3.1 GiB")])
 def test_sizes(size: float, words: str) -> None:
     assert gibibytes(size) == words
-
-
-def test_pace_counts_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([0.0, *([80.0] * 4), *([160.0] * 4)])
-    monkeypatch.setattr("spatialalign_core.run.estimate.time.monotonic", lambda: next(clock))
-    pace = Pace(12, together=4)
-    assert [pace.done() for _ in range(8)] == [160.0] * 4 + [80.0] * 4
 
 
 def test_speed_is_positive_and_remembered() -> None:

@@ -125,7 +125,7 @@ BROKEN = [
     ("a.json", "{", "not valid JSON"),
     ("a.json", "{}", "holds no list"),
     ("a.json", "[1]", "entry 1: there is no text"),
-    ("a.csv", "a,b\n1,2\n", "no column text or prompt"),
+    ("a.csv", "a,b\n1,2\n", "no column prompt or text"),
 ]
 
 

@@ -128,8 +128,8 @@ _WHOLE = {
     "held out: 7": [],
     "step 7, held out: 7": ["step 7, held out: score 8, accuracy 9, share that obeys 7"],
     # not of panels
-    "share that obeys: 7 before, 7 after (7, 95 % interval 7 to 7); accuracy@7: 7 before, 7 after": [],
-    "7 videos before and 7 after training": [],
+    "share that obeys: 7 base, 7 with LoRA (7, 95 % interval 7 to 7); accuracy@7: 7 base, 7 with LoRA": [],
+    "7 base videos and 7 with LoRA": [],
     "writing the report": [],
     "the text of 7": [],
 }
