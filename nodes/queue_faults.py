@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,7 +136,7 @@ def _prompt_sets(workflow: Workflow) -> _Found:
     for id in workflow.of("PromptSet"):
         made = _made(workflow, id)
         if isinstance(made, SpatialAlignError):
-            yield id, _blamed(list(workflow.inputs(id)), str(made)), str(made)
+            yield id, _blamed(workflow, id, str(made)), str(made)
 
 
 def _made(workflow: Workflow, id: str) -> list[DsrPrompt] | SpatialAlignError | None:
@@ -157,10 +157,11 @@ def _made(workflow: Workflow, id: str) -> list[DsrPrompt] | SpatialAlignError | 
     return workflow.known[id]
 
 
-def _blamed(inputs: Sequence[str], sentence: str) -> str:
-    """The one input that the sentence names; else the CSV file, whose sentences name the file."""
+def _blamed(workflow: Workflow, id: str, sentence: str) -> str:
+    """The one input of a Prompt Set that the sentence names; else the one that its prompts are written in."""
+    inputs = workflow.inputs(id)
     named = [name for name in inputs if re.search(rf"(?<![\w.]){name}(?!\w)", sentence)]
-    return named[0] if named else "csv_file" if ".csv" in sentence and "csv_file" in inputs else ""
+    return named[0] if named else _written_in(workflow, id)
 
 
 def _words(workflow: Workflow) -> _Found:
@@ -202,15 +203,23 @@ def _nouns(workflow: Workflow, id: str) -> Iterator[tuple[str, str, list[str]]]:
         if workflow.kind(source) != "PromptSet":
             yield source, "sentence", [noun for each in judged for noun in (each.subject, each.object)]
             continue
+        written = _written_in(workflow, source)
+        if written:
+            yield source, written, [noun for each in judged for noun in (each.subject, each.object)]
+            continue
         for name, nouns in (
             ("subjects", {each.subject for each in prompts}),
             ("objects", {each.object for each in prompts}),
         ):
-            listed = [word for word in split_words(str(workflow.value(source, name))) if word in nouns]
-            if nouns <= set(listed):
-                yield source, name, listed
-            else:  # from a file
-                yield source, "csv_file", [noun for each in judged for noun in (each.subject, each.object)]
+            words = split_words(str(workflow.value(source, name)))
+            yield source, name, [word for word in words if word in nouns]
+
+
+def _written_in(workflow: Workflow, prompt_set: str) -> str:
+    """The widget of a Prompt Set that holds its prompts; "" where they are made of the word lists."""
+    if str(workflow.value(prompt_set, "own_prompts") or "").strip():
+        return "own_prompts"
+    return "" if workflow.value(prompt_set, "csv_file") in (None, places.NO_FILE) else "csv_file"
 
 
 def _prompts_of(workflow: Workflow, id: str) -> Iterator[tuple[str, list[DsrPrompt]]]:
@@ -288,13 +297,9 @@ def _held_out(workflow: Workflow) -> _Found:
             continue
         for source, prompts in _prompts_of(workflow, id):
             if not any(each.split == "held_out" for each in prompts):
-                own = workflow.kind(source) == "PromptSet" and workflow.value(source, "csv_file") in (
-                    None,
-                    "none",
-                )
                 yield (
                     source,
-                    "held_out_prompts" if own else "",
+                    "held_out_prompts" if workflow.kind(source) == "PromptSet" else "",
                     f"{_JUDGES[kind]} needs held-out prompts, and there are none; raise held_out_prompts in Prompt "
                     "Set, or choose a CSV file that has some.",
                 )
