@@ -31,7 +31,7 @@ from ..spatialalign_core.models.loading import BUNDLED
 from ..spatialalign_core.models.original_folders import is_model_folder
 from .events import announced
 
-_NO_FILE = "none"
+NO_FILE = "none"
 PROMPT_FILES = (".txt", ".csv", ".tsv")
 NO_LORA = "none"
 NO_MASKS = "none"
@@ -161,7 +161,7 @@ def prompt_file_names() -> list[str]:
     """`none`, then the files in ComfyUI's input folder that may hold prompts."""
     folder = Path(folder_paths.get_input_directory())
     files = (file.name for file in sorted(folder.glob("*")) if file.suffix.lower() in PROMPT_FILES)
-    return [_NO_FILE, *files]
+    return [NO_FILE, *files]
 
 
 def prompt_file(name: str) -> Path:
@@ -176,7 +176,7 @@ def prompt_file(name: str) -> Path:
 
 def chosen_prompt_file(name: str) -> Path | None:
     """The same, None for `none`."""
-    return None if name == _NO_FILE else prompt_file(name)
+    return None if name == NO_FILE else prompt_file(name)
 
 
 class Download(NamedTuple):
