@@ -24,10 +24,12 @@ class NotThere(SpatialAlignError):
 
 @dataclass(frozen=True)
 class Places:
-    """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name."""
+    """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name. lora_lists:
+    the folders of Load LoRA's list, first the one that Train LoRA copies into."""
 
     root: Callable[[], Path]
     run_folder: Callable[[str], Path]
+    lora_lists: Callable[[], list[Path]] = list
 
     def run(self, values: Mapping[str, Any]) -> RunLayout:
         """The run that a request names in "run". NotThere when it was deleted or never was."""
@@ -76,7 +78,7 @@ def looking(work: Callable[[Mapping[str, Any]], Any]) -> Handler:
     """A GET route that answers with the JSON of what `work` makes of the query. It runs beside the event loop."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        return await _answered(lambda: asyncio.to_thread(work, request.query))
+        return await answered(lambda: asyncio.to_thread(work, request.query))
 
     return handle
 
@@ -88,7 +90,7 @@ def changing(work: Callable[[Mapping[str, Any]], Any]) -> Handler:
         async def both() -> Any:
             return await asyncio.to_thread(work, await posted(request))
 
-        return await _answered(both)
+        return await answered(both)
 
     return handle
 
@@ -101,12 +103,13 @@ def sending(work: Callable[[Mapping[str, Any]], Path]) -> Handler:
             path = await asyncio.to_thread(work, request.query)
             return web.FileResponse(path, headers={"Cache-Control": "no-cache"})
 
-        return await _answered(file)
+        return await answered(file)
 
     return handle
 
 
-async def _answered(work: Callable[[], Awaitable[Any]]) -> web.StreamResponse:
+async def answered(work: Callable[[], Awaitable[Any]]) -> web.StreamResponse:
+    """What `work` gives as an answer, and what it raises as one sentence."""
     try:
         result = await work()
     except NotThere as error:

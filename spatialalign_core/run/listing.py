@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
+from .about import matches, run_about
 from .layout import RunLayout
 from .training_view import training_state
 
 _MARKS = ("prompts.csv", "training.csv", "scores.csv", "samples", "control")
 
 
-def list_runs(root: Path) -> list[dict[str, Any]]:
-    """name, state (see `training_view`) and changed (seconds since 1970) of every run folder; the newest first."""
+def run_folders(root: Path) -> list[Path]:
+    """Those of all runs, in no order."""
     if not root.is_dir():
         return []
+    return [
+        folder
+        for folder in root.iterdir()
+        if not folder.name.startswith(".") and any((folder / mark).exists() for mark in _MARKS)
+    ]
+
+
+def list_runs(root: Path, find: str = "") -> list[dict[str, Any]]:
+    """name, state (see `training_view`), changed (seconds since 1970) and what `run_about` says of every run folder.
+
+    The newest first. find: words that must all stand in the name, the note, the models or the prompts.
+    """
     runs = []
-    for folder in root.iterdir():
-        if folder.name.startswith(".") or not any((folder / mark).exists() for mark in _MARKS):
-            continue
-        layout = RunLayout(folder)
-        runs.append({"name": folder.name, "state": training_state(layout), "changed": _changed(folder)})
+    for folder in run_folders(root):
+        with contextlib.suppress(OSError):  # deleted while it is read
+            if not find.strip() or matches(folder, find):
+                state = training_state(RunLayout(folder))
+                runs.append(
+                    {"name": folder.name, "state": state, "changed": _changed(folder)} | run_about(folder)
+                )
     return sorted(runs, key=lambda run: (-run["changed"], run["name"]))
 
 
