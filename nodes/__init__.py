@@ -17,7 +17,7 @@ from .generate import Generate
 from .load_detector import LoadDetector
 from .load_video_model import LoadVideoModel
 from .pick_best import PickBest
-from .places import run_folder, runs_folder
+from .places import lora_lists, run_folder, runs_folder
 from .prompt_sentence import PromptFromSentence
 from .prompt_set import PromptSet
 from .rounds import Rounds
@@ -54,7 +54,7 @@ class SpatialAlignExtension(ComfyExtension):
 
     def __init__(self) -> None:
         # Not in `on_load`, which ComfyUI 0.8.0 does not call.
-        add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder))
+        add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder, lora_lists))
 
     async def on_load(self) -> None:
         await renamed.register(ComfyAPI(), io)

@@ -12,7 +12,7 @@ from ..spatialalign_core.best import split_clips
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
-from . import widgets
+from . import widgets, workflow
 from .pictures import frames_of, shown
 from .places import run_folder, working_in
 from .sentences import understood
@@ -81,7 +81,7 @@ class CollectSample(io.ComfyNode):
                 RunSocket.Output("run", tooltip="For Detect: all videos of the run folder."),
                 io.Int.Output("collected", tooltip="How many videos there are in the run folder now."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=workflow.HIDDEN,
             is_output_node=True,
         )
 
@@ -118,6 +118,7 @@ class CollectSample(io.ComfyNode):
                 outcomes.append(
                     run.collect(prompt, number, clip, fps, None if latents is None else latents[index])
                 )
+            workflow.keep(cls, run.folder)
         count = len(run.samples("base", prompt.split))
         words = ", ".join(f"{outcomes.count(each)} {each}" for each in dict.fromkeys(outcomes))
         text = (

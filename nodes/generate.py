@@ -14,7 +14,7 @@ from ..spatialalign_core.plan import GenerateOptions, Memory
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
 from ..spatialalign_core.video import read_video
-from . import widgets
+from . import widgets, workflow
 from .driving import drive
 from .pictures import shown, strip, to_image
 from .places import run_folder, working_in
@@ -81,7 +81,7 @@ class Generate(io.ComfyNode):
                 RunSocket.Output("run", tooltip="For Detect."),
                 io.Image.Output("preview", tooltip="The first videos, some frames of each in a row."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=workflow.HIDDEN,
         )
 
     @classmethod
@@ -111,6 +111,7 @@ class Generate(io.ComfyNode):
             )
             so_far = RunSoFar(run, _SPLITS[split], seeds, settings)
             run.write_prompts(prompts)
+            workflow.keep(cls, run.folder)
             options = GenerateOptions(_MEMORY[memory], compile=compile)
             work = run.generate(
                 model, seeds, so_far.split, settings=settings, batch_size=batch_size, options=options

@@ -13,8 +13,9 @@ from ..spatialalign_core.report.text import percent, round_shares
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.round_log import Round
 from ..spatialalign_core.run.rounds import RoundSettings
+from ..spatialalign_core.run.uses import listed_name
 from ..spatialalign_core.train.settings import PRESETS
-from . import widgets
+from . import widgets, workflow
 from .driving import drive, watched
 from .events import told
 from .pictures import shown, to_image
@@ -92,7 +93,7 @@ class Rounds(io.ComfyNode):
                 ),
                 io.Image.Output("rounds_chart", tooltip="The score of held-out videos over the rounds."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=workflow.HIDDEN,
         )
 
     @classmethod
@@ -113,7 +114,7 @@ class Rounds(io.ComfyNode):
         memory_plan: str = AUTO,
     ) -> io.NodeOutput:
         lora_name = video_model.model.lora_name(lora_name)
-        listed = f"{run.run.folder.name}-{lora_name}.safetensors"
+        listed = listed_name(run.run.folder.name, lora_name)
         check_list(listed)
         training = replace(PRESETS[preset], steps=steps or PRESETS[preset].steps, seed=seed)
         settings = RoundSettings(
@@ -129,6 +130,7 @@ class Rounds(io.ComfyNode):
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
 
         with working_in(run.run.folder):
+            workflow.keep(cls, run.run.folder)
             with contextlib.ExitStack() as using:
                 using.enter_context(detector.in_use())
                 model = using.enter_context(video_model.in_use(training=True))

@@ -15,8 +15,9 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.run.held_out import HeldOutCheck
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.training_log import HELD_OUT, read_training_log
+from ..spatialalign_core.run.uses import listed_name
 from ..spatialalign_core.train.settings import PRESETS
-from . import widgets
+from . import widgets, workflow
 from .driving import drive, watched
 from .events import told
 from .pictures import shown, to_image
@@ -109,7 +110,7 @@ class TrainLora(io.ComfyNode):
                 ),
                 io.Image.Output("loss_chart", tooltip="The loss over the steps."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=workflow.HIDDEN,
         )
 
     @classmethod
@@ -130,7 +131,7 @@ class TrainLora(io.ComfyNode):
         compile: bool = False,
     ) -> io.NodeOutput:
         lora_name = video_model.model.lora_name(lora_name)
-        listed = f"{run.run.folder.name}-{lora_name}.safetensors"
+        listed = listed_name(run.run.folder.name, lora_name)
         beginning = lora_file(continue_from)
         if continue_from == listed:
             raise SpatialAlignError(f"{listed} cannot continue from itself; choose another lora_name.")
@@ -140,6 +141,7 @@ class TrainLora(io.ComfyNode):
         settings = replace(chosen, steps=steps or chosen.steps, seed=seed)
         node = cls.hidden.unique_id
         with working_in(run.run.folder):
+            workflow.keep(cls, run.run.folder)
             with contextlib.ExitStack() as using:
                 if detector is not None and check is not None:
                     using.enter_context(detector.in_use())

@@ -22,6 +22,7 @@ from .arguments import build_parser
 from .chosen import generate_settings, load_model, train_settings, workers_of_options
 from .collecting import collect
 from .console import TERMINAL, Console, Stopped, drive, stopped
+from .keeping import runs
 from .reading import read
 from .training import control, rounds, train
 
@@ -321,7 +322,7 @@ VERBS = {
     verb.__name__: verb
     for verb in (
         *(read, prompts, generate, collect, detect, score, pairs, train, rounds, control),
-        *(evaluate, compare, quickstart),
+        *(evaluate, compare, quickstart, runs),
     )
 }
 
