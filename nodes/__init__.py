@@ -5,7 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import ComfyAPI, ComfyExtension, io
 from server import PromptServer
 
-from . import renamed
+from ..spatialalign_core.errors import speak_of
+from . import failures, queue_checks, renamed, video_files
 from .collect_sample import CollectSample
 from .compare import Compare
 from .detect import Detect
@@ -17,7 +18,7 @@ from .generate import Generate
 from .load_detector import LoadDetector
 from .load_video_model import LoadVideoModel
 from .pick_best import PickBest
-from .places import lora_lists, run_folder, runs_folder
+from .places import lora_lists, prompt_file, run_folder, runs_folder
 from .prompt_sentence import PromptFromSentence
 from .prompt_set import PromptSet
 from .rounds import Rounds
@@ -25,6 +26,7 @@ from .routes import Places, add_routes
 from .score import Score
 from .score_video import ScoreVideo
 from .sprite_clip import SpriteClip
+from .template_order import sort_templates
 from .train_lora import TrainLora
 
 NODES: tuple[type[io.ComfyNode], ...] = (
@@ -53,8 +55,15 @@ class SpatialAlignExtension(ComfyExtension):
     """What ComfyUI asks for the pack's nodes."""
 
     def __init__(self) -> None:
+        speak_of("widgets")
         # Not in `on_load`, which ComfyUI 0.8.0 does not call.
-        add_routes(PromptServer.instance.routes, Places(runs_folder, run_folder, lora_lists))
+        for node in NODES:
+            failures.speak_plainly(node)
+            node.validate_inputs = queue_checks.Verdict()  # type: ignore[assignment,method-assign]
+        PromptServer.instance.add_on_prompt_handler(queue_checks.look)
+        places = Places(runs_folder, run_folder, prompt_file, video_files.place, lora_lists)
+        add_routes(PromptServer.instance.routes, places)
+        sort_templates(PromptServer.instance.app)
 
     async def on_load(self) -> None:
         await renamed.register(ComfyAPI(), io)

@@ -12,7 +12,7 @@ from ..spatialalign_core.best import split_clips
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
-from . import widgets, workflow
+from . import kept_workflow, previews, widgets
 from .pictures import frames_of, shown
 from .places import run_folder, working_in
 from .sentences import understood
@@ -27,8 +27,9 @@ class CollectSample(io.ComfyNode):
             node_id="SpatialAlign_CollectSample",
             display_name="Collect Sample",
             category=CATEGORY,
-            description="Keeps a video from any workflow, with its prompt and seed, in a run folder. From there "
-            "Detect, Score, Export Pairs and Train LoRA go on as after Generate. Queue it many times to collect many.",
+            description="Saves a video from any workflow in a run folder, with its prompt and seed. "
+            "Continue with Detect, Score, Export Pairs and Train Spatial LoRA, as after Generate. Queue it "
+            "many times to collect many videos.",
             inputs=[
                 io.Image.Input(
                     "images",
@@ -39,18 +40,19 @@ class CollectSample(io.ComfyNode):
                 io.Latent.Input(
                     "latent",
                     optional=True,
-                    tooltip="The sampler's latents of these frames. Saves encoding them at Export Pairs, and is exact.",
+                    tooltip="The sampler's latents of these frames: exact, and Export Pairs need not encode "
+                    "the frames.",
                 ),
                 PromptsSocket.Input(
                     "prompts",
                     optional=True,
-                    tooltip="One prompt, from Prompt from Sentence. Else write a sentence.",
+                    tooltip="One prompt, from Prompt from Sentence. Or write a sentence.",
                 ),
                 io.String.Input(
                     "sentence",
                     multiline=True,
                     default="",
-                    tooltip="What the video was asked to show, where no prompts are connected.",
+                    tooltip="The prompt that the video was made from, if prompts is not connected.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -58,14 +60,15 @@ class CollectSample(io.ComfyNode):
                     min=0,
                     max=2**63 - 1,
                     control_after_generate=False,
-                    tooltip="The sampler's seed: connect both to one Int node. It tells the videos of a prompt apart.",
+                    tooltip="The sampler's seed: connect both to one Int node. It distinguishes the videos "
+                    "of a prompt.",
                 ),
                 io.Int.Input(
                     "clips",
                     default=1,
                     min=1,
                     max=4096,
-                    tooltip="How many videos the batch holds: the batch_size of the empty latent.",
+                    tooltip="Number of videos in the batch: the batch_size of the empty latent.",
                 ),
                 io.Float.Input(
                     "fps",
@@ -73,15 +76,15 @@ class CollectSample(io.ComfyNode):
                     min=0.1,
                     max=240.0,
                     step=0.1,
-                    tooltip="Frames a second of the images; a video knows its own.",
+                    tooltip="Frames per second of the images; a video brings its own.",
                 ),
                 widgets.run_folder("collected"),
             ],
             outputs=[
                 RunSocket.Output("run", tooltip="For Detect: all videos of the run folder."),
-                io.Int.Output("collected", tooltip="How many videos there are in the run folder now."),
+                io.Int.Output("collected", tooltip="Number of videos in the run folder."),
             ],
-            hidden=workflow.HIDDEN,
+            hidden=kept_workflow.HIDDEN,
             is_output_node=True,
         )
 
@@ -118,7 +121,7 @@ class CollectSample(io.ComfyNode):
                 outcomes.append(
                     run.collect(prompt, number, clip, fps, None if latents is None else latents[index])
                 )
-            workflow.keep(cls, run.folder)
+            kept_workflow.keep(cls, run.folder)
         count = len(run.samples("base", prompt.split))
         words = ", ".join(f"{outcomes.count(each)} {each}" for each in dict.fromkeys(outcomes))
         text = (
@@ -130,7 +133,7 @@ class CollectSample(io.ComfyNode):
             )
         )
         so_far = RunSoFar(run, prompt.split, None, None)
-        return io.NodeOutput(so_far, count, ui=shown(cls, text))
+        return io.NodeOutput(so_far, count, ui={**shown(cls, text), **previews.of_run(so_far, prompt.id)})
 
 
 _folder = run_folder  # the widget of that name hides the function inside the class

@@ -13,6 +13,7 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.run import Side
 from ..spatialalign_core.run.comparing import comparison_folder, read_comparison
 from . import widgets
+from .aliases import schema
 from .driving import drive, watched
 from .pictures import shown, to_image
 from .places import NO_LORA, OWN_LORA, lora_file, lora_names, working_in
@@ -26,33 +27,32 @@ from .sockets import (
     VideoModelSocket,
 )
 
-_SPLITS = {"held-out prompts": "held_out", "training prompts": "train", "all prompts": None}
+SPLITS = {"held-out prompts": "held_out", "training prompts": "train", "all prompts": None}
 
 
 class Compare(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Compare",
             display_name="Compare",
             category=CATEGORY,
-            description="Makes videos of the same prompts from the same noise with LoRA A and with LoRA B, or without "
-            "any, scores both, plays them side by side and draws one picture to share.",
+            description="Makes videos of the same prompts from the same noise with LoRA A and with LoRA B, "
+            "or without a LoRA, scores both sides, plays them side by side, and draws one picture to share.",
             inputs=[
-                RunSocket.Input("run", tooltip="From Generate, Train LoRA, or any node in between."),
-                VideoModelSocket.Input("video_model", tooltip="The model that the LoRAs are for."),
+                RunSocket.Input("run", tooltip="From Generate, Train Spatial LoRA, or any node in between."),
+                VideoModelSocket.Input("video_model", tooltip="The model that the LoRAs were trained on."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
                 *_side("a", NO_LORA),
                 *_side("b", OWN_LORA),
                 io.Combo.Input(
                     "split",
-                    options=list(_SPLITS),
+                    options=list(SPLITS),
                     default="held-out prompts",
-                    tooltip="Which prompts to make videos of. Only held-out ones tell what a LoRA has learned.",
+                    tooltip="Which prompts to make videos of. Only held-out prompts show what a LoRA has "
+                    "learned.",
                 ),
-                io.Int.Input(
-                    "seeds", default=2, min=1, max=1000, tooltip="Videos of every prompt, each way."
-                ),
+                io.Int.Input("seeds", default=2, min=1, max=1000, tooltip="Videos per prompt on each side."),
                 widgets.tau(),
                 widgets.batch_size(),
             ],
@@ -85,7 +85,7 @@ class Compare(io.ComfyNode):
     ) -> io.NodeOutput:
         a, b = _chosen(run, lora_a, strength_a), _chosen(run, lora_b, strength_b)
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
-        plan = ComparePlan(_SPLITS[split], seeds, tau, batch_size, run.settings, run.rule)
+        plan = ComparePlan(SPLITS[split], seeds, tau, batch_size, run.settings, run.rule)
         message, warnings = "", []
         with working_in(run.run.folder):
             for part, stage in compare(run.run, video_model.model, finder, a, b, plan, mask_tracker):
@@ -100,7 +100,17 @@ class Compare(io.ComfyNode):
         found = read_comparison(folder)
         with Image.open(folder / "picture.png") as file:
             picture = to_image(np.array(file.convert("RGB")))
-        said = shown(cls, "\n".join([message, *warnings, f"Picture: {folder / 'picture.png'}"]))
+        said = shown(
+            cls,
+            "\n".join(
+                [
+                    message,
+                    f"Each video: {run.settings or video_model.model.defaults}.",
+                    *warnings,
+                    f"Picture: {folder / 'picture.png'}",
+                ]
+            ),
+        )
         said["spatialalign_comparison"] = ({"run": run.run.folder.name, "name": folder.name},)
         values = (float(found[figure][side]["value"]) for figure in ("accuracy", "obey") for side in "ab")
         return io.NodeOutput(picture, str(folder / "picture.png"), *values, ui=said)
@@ -113,7 +123,8 @@ def _side(letter: str, default: str) -> tuple[io.Input, io.Input]:
             f"lora_{letter}",
             options=lora_names(OWN_LORA),
             default=default,
-            tooltip=f"LoRA of side {side}. 'none': the model as it is; 'of this run': the one that Train LoRA made.",
+            tooltip=f"LoRA of side {side}. 'none': the model without a LoRA; 'of this run': the LoRA that "
+            "Train Spatial LoRA made.",
         ),
         io.Float.Input(
             f"strength_{letter}",
@@ -126,14 +137,19 @@ def _side(letter: str, default: str) -> tuple[io.Input, io.Input]:
     )
 
 
+def no_own_lora() -> str:
+    """What to say where side A or B wants a LoRA that the run has not."""
+    return (
+        "This run has no LoRA of its own yet; connect the run that comes out of Train Spatial LoRA, or choose a LoRA "
+        "in lora_a and lora_b."
+    )
+
+
 def _chosen(run: RunSoFar, name: str, strength: float) -> Side:
     if name == NO_LORA:
         return Side()
     if name != OWN_LORA:
         return Side(lora_file(name), strength)
     if run.lora is None:
-        raise SpatialAlignError(
-            "This run has no LoRA of its own yet; connect the run that comes out of Train LoRA, or choose a LoRA in "
-            "lora_a and lora_b."
-        )
+        raise SpatialAlignError(no_own_lora())
     return Side(run.run.lora_path(run.lora), strength)

@@ -7,8 +7,9 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED, find_rule
+from .aliases import schema
 from .driving import drive, watched
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .places import working_in
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector, RunSocket, RunSoFar
 
@@ -16,12 +17,12 @@ from .sockets import CATEGORY, DetectorSocket, LoadedDetector, RunSocket, RunSoF
 class Detect(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Detect",
             display_name="Detect",
             category=CATEGORY,
-            description="Finds the subject and the object in every frame of the run's videos. "
-            "A damaged video is set aside with its reason; the rest go on.",
+            description="Finds the subject and the object in every frame of the run's videos. A damaged "
+            "video is set aside with the reason; the others are processed.",
             inputs=[
                 RunSocket.Input("run", tooltip="From Generate or Collect Sample."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
@@ -29,12 +30,13 @@ class Detect(io.ComfyNode):
                     "rule",
                     options=[PUBLISHED.mode, DEFAULT.mode],
                     default=PUBLISHED.mode,
-                    tooltip="Which frames and videos count. 'published' is the paper's rule; 'default' forgives short "
-                    "gaps and extra finds, but not things that jump or vanish.",
+                    tooltip="Which frames and videos are valid. 'published' is the paper's rule; 'default' "
+                    "tolerates short gaps and extra detections, but not things that jump or vanish.",
                 ),
             ],
             outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Score.")],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

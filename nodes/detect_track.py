@@ -17,10 +17,12 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import score_track
 from ..spatialalign_core.summary import describe_score, describe_track
 from . import external_detections, widgets
+from .aliases import schema
 from .driving import watched
 from .external_detections import External, understood_text
 from .pictures import frames_of, shown
-from .score_chart import chart_of, rate_of, shrunk
+from .previews import shrunk
+from .score_chart import chart_of, rate_of
 from .sentences import understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector, TrackSocket
 
@@ -31,12 +33,12 @@ _PREVIEW = Drawing(shortest=256)
 class DetectTrack(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_DetectTrack",
             display_name=_NAME,
             category=CATEGORY,
-            description="Finds two things in every frame of any video, follows them, and says which frames count. "
-            "Takes boxes or masks from other nodes too.",
+            description="Finds and tracks two things in every frame of any video, and shows which frames "
+            "are valid. It also takes boxes or masks from other nodes.",
             inputs=[
                 DetectorSocket.Input(
                     "detector", optional=True, tooltip="From Load Detector. Not needed with boxes or masks."
@@ -46,30 +48,32 @@ class DetectTrack(io.ComfyNode):
                 ),
                 io.Video.Input("video", optional=True, tooltip="A video, instead of images."),
                 *external_detections.sockets(),
-                io.String.Input("subject", default="fox", tooltip="What moves, in a word or a few."),
+                io.String.Input("subject", default="fox", tooltip="What moves, in one or a few words."),
                 io.String.Input("object", default="box", tooltip="What it moves around."),
                 io.String.Input(
                     "sentence",
                     multiline=True,
                     default="",
-                    tooltip="If there is one, subject and object are taken from it, not from the two words: "
-                    "'a fox is on the left of a box, then it jumps to the right of the box'.",
+                    tooltip="If given, subject and object are taken from it, not from the two words: 'a fox "
+                    "is on the left of a box, then it jumps to the right of the box'.",
                 ),
                 widgets.rule(),
                 io.Boolean.Input(
                     "keep_masks",
                     default=True,
-                    tooltip="Masks in the track, where there are any; off saves memory with long clips.",
+                    tooltip="Keeps the masks in the track, if there are any; off saves memory with long "
+                    "clips.",
                 ),
                 external_detections.box_format(),
             ],
             outputs=[
                 TrackSocket.Output("track", tooltip="For Draw Tracks."),
-                io.Boolean.Output("valid", tooltip="Whether the video counts."),
-                io.String.Output("summary", tooltip="What was found, in plain words."),
+                io.Boolean.Output("valid", tooltip="Whether the video is valid."),
+                io.String.Output("summary", tooltip="What was found, as text."),
                 io.Float.Output(
                     "score",
-                    tooltip="DSR-Score of the sentence, 0 to 1; 0 without a sentence, and when it cannot be scored.",
+                    tooltip="DSR-Score of the sentence, 0 to 1; 0 without a sentence, and if the video "
+                    "cannot be scored.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],

@@ -14,8 +14,11 @@ from ..spatialalign_core.draw_tracks import Drawing, draw_tracks
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import score_track
 from ..spatialalign_core.tracks import Track
+from . import widgets
+from .aliases import schema
 from .pictures import frames_of
-from .score_chart import chart_of, rate_of, shrunk
+from .previews import shrunk
+from .score_chart import chart_of, rate_of
 from .sentences import understood
 from .sockets import CATEGORY, TrackSocket
 
@@ -23,37 +26,36 @@ from .sockets import CATEGORY, TrackSocket
 class DrawTracks(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_DrawTracks",
             display_name="Draw Tracks",
             category=CATEGORY,
-            description="Draws what was found into the frames: boxes, masks, the subject's way, how much each relation "
-            "holds, and on frames that do not count the reason.",
+            description="Draws the detections into the frames: boxes, masks, the subject's trail, how much "
+            "each relation holds, and on frames that are not valid the reason.",
             inputs=[
                 TrackSocket.Input("track", tooltip="From Detect & Track."),
                 io.Image.Input(
                     "images",
                     optional=True,
-                    tooltip="The frames that the track is of. Connect this or a video.",
+                    tooltip="The frames that the track belongs to. Connect this or a video.",
                 ),
                 io.Video.Input("video", optional=True, tooltip="The track's video, instead of images."),
                 io.String.Input(
                     "sentence",
                     multiline=True,
                     default="",
-                    tooltip="If there is one, a panel below the picture shows how much its first and its last "
+                    tooltip="If given, a panel below the picture shows how much its first and its last "
                     "relation hold in every frame.",
                 ),
-                io.Boolean.Input("boxes", default=True, tooltip="Boxes with the names of what was found."),
-                io.Boolean.Input(
-                    "masks", default=True, tooltip="A veil over each mask, if the track has masks."
-                ),
+                io.Boolean.Input("boxes", default=True, tooltip="Draws the boxes with their labels."),
+                io.Boolean.Input("masks", default=True, tooltip="Tints each mask, if the track has masks."),
                 io.Int.Input(
                     "trail",
                     default=24,
                     min=0,
                     max=10_000,
-                    tooltip="Of how many frames the subject's way is drawn; 0 draws none.",
+                    tooltip="Trail length in frames; 'off' (0) draws none.",
+                    extra_dict=widgets.instead_of_zero("off"),
                 ),
             ],
             outputs=[

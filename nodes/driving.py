@@ -11,7 +11,7 @@ import comfy.model_management
 import comfy.utils
 import numpy as np
 
-from ..spatialalign_core.detect.base import Detection, Detector, MaskTracker, origin
+from ..spatialalign_core.detect.base import Detection, Detector, MaskTracker, check_nouns, origin
 from ..spatialalign_core.errors import StopRequested
 from ..spatialalign_core.progress import Progress
 
@@ -67,6 +67,10 @@ class WatchedDetector:
         self._detector, self._bar = detector, bar
         self.found: list[list[Detection]] = []
         """What was found in the last video, without masks: for `with_others`."""
+
+    def check_nouns(self, nouns: Sequence[str]) -> None:
+        """See `Detector`."""
+        check_nouns(self._detector, nouns)
 
     def detect(self, frames: np.ndarray, nouns: Sequence[str]) -> Iterator[list[Detection]]:
         """See `Detector`."""

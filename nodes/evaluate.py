@@ -1,4 +1,4 @@
-"""Evaluate: before and after training, on prompts that training never saw."""
+"""Evaluate: the model as it is and with the trained LoRA, on prompts that training never saw."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..spatialalign_core.report.text import obeys_when, percent
 from ..spatialalign_core.run import SETS
 from ..spatialalign_core.video import read_video
 from . import widgets
+from .aliases import schema
 from .driving import drive, watched
 from .events import told
 from .pictures import shown, strip, to_image
@@ -30,6 +31,7 @@ from .sockets import (
     VideoModelSocket,
 )
 
+NO_LORA = "There is no LoRA to evaluate; connect the run that comes out of Train Spatial LoRA."
 _HELD_OUT = "held_out"
 _SHOWN = 4  # pairs of videos on the contact sheet
 
@@ -37,14 +39,14 @@ _SHOWN = 4  # pairs of videos on the contact sheet
 class Evaluate(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Evaluate",
             display_name="Evaluate",
             category=CATEGORY,
             description="Makes videos of the held-out prompts without and with the trained LoRA, from the same noise, "
             "scores both and writes a report to open in a browser.",
             inputs=[
-                RunSocket.Input("run", tooltip="From Train LoRA."),
+                RunSocket.Input("run", tooltip="From Train Spatial LoRA."),
                 VideoModelSocket.Input("video_model", tooltip="The model that the LoRA was trained on."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
                 io.Int.Input(
@@ -56,7 +58,7 @@ class Evaluate(io.ComfyNode):
                     min=0.0,
                     max=4.0,
                     step=0.05,
-                    tooltip="Strength of the LoRA in the videos after training.",
+                    tooltip="Strength of the LoRA.",
                 ),
                 widgets.tau(),
                 widgets.batch_size(),
@@ -72,7 +74,9 @@ class Evaluate(io.ComfyNode):
                 io.Float.Output(
                     "accuracy_after", tooltip="Share of videos with a score of at least tau, with the LoRA."
                 ),
-                io.Image.Output("preview", tooltip="Videos before and after, some frames of each in a row."),
+                io.Image.Output(
+                    "preview", tooltip="Videos of the base and with LoRA, some frames of each in a row."
+                ),
                 io.Float.Output("obey_before", tooltip="Share of videos that obey, without the LoRA."),
                 io.Float.Output("obey_after", tooltip="Share of videos that obey, with the LoRA."),
             ],
@@ -92,9 +96,7 @@ class Evaluate(io.ComfyNode):
         batch_size: int,
     ) -> io.NodeOutput:
         if run.lora is None:
-            raise SpatialAlignError(
-                "There is no LoRA to evaluate; connect the run that comes out of Train LoRA."
-            )
+            raise SpatialAlignError(NO_LORA)
         folder, node = run.run, cls.hidden.unique_id
         lora = folder.lora_path(run.lora)
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
@@ -104,6 +106,7 @@ class Evaluate(io.ComfyNode):
             drive(told(work, "evaluate", folder, node), node)
 
         with working_in(folder.folder):
+            folder.check_evaluation(video_model.model, finder, lora, seeds, chosen, _HELD_OUT)
             for each, adapter in zip(SETS, (None, lora), strict=True):
                 # One after the other: where memory is short, each may need the room of the other.
                 with video_model.in_use() as model:
@@ -127,14 +130,17 @@ class Evaluate(io.ComfyNode):
             float(summary[name]) for name in ("base", "aligned", "obey_base", "obey_aligned")
         )
         text = (
-            f"Videos that obey: {percent(obey_before)} before training, {percent(obey_after)} after. A video obeys "
+            f"Videos that obey: {percent(obey_before)} base, {percent(obey_after)} with LoRA. A video obeys "
             f"when {obeys_when(tau)}.\n"
-            f"{outcome.message}\n{outcome.warnings}\nReport: {folder.report_html}"
+            f"{outcome.message}\nEach video: {chosen}.\n{outcome.warnings}\nReport: {folder.report_html}"
         )
         preview = to_image(_preview(run, seeds))
         return io.NodeOutput(
             *(str(folder.report_html), before, after, preview, obey_before, obey_after),
-            ui=shown(cls, text, preview),
+            ui={
+                **shown(cls, text),
+                "spatialalign_evaluation": ({"run": folder.folder.name, "warnings": outcome.warnings},),
+            },
         )
 
 
@@ -152,9 +158,9 @@ def _preview(run: RunSoFar, seeds: int) -> np.ndarray:
     rows = []
     for prompt_id in sorted(gains, key=lambda each: gains[each], reverse=True)[:_SHOWN]:
         seed = -gains[prompt_id][1]
-        for each, table, word in zip(SETS, scores, ("before", "after"), strict=True):
+        for each, table, word in zip(SETS, scores, ("base", "with LoRA"), strict=True):
             score = f"{word}, score {table[prompt_id, seed]:.2f}"
-            words = f"{texts[prompt_id]} ({score})" if word == "before" else score
+            words = f"{texts[prompt_id]} ({score})" if each == SETS[0] else score
             frames, _ = read_video(run.run.video_path(each, prompt_id, seed))
             rows.append((words, strip(frames)))
     return contact_sheet(rows)

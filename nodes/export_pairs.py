@@ -5,8 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..spatialalign_core.pairs import PairSettings
+from . import widgets
+from .aliases import schema
 from .driving import drive
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .places import working_in
 from .sockets import CATEGORY, LoadedModel, RunSocket, RunSoFar, VideoModelSocket
 
@@ -16,12 +18,12 @@ _MODES = {"all": "all", "best and worst": "best_worst"}
 class ExportPairs(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_ExportPairs",
             display_name="Export Pairs",
             category=CATEGORY,
-            description="Sets videos that obey their prompt against videos of the same prompt that do not, and writes "
-            "these pairs as training data.",
+            description="Pairs videos that obey their prompt with videos of the same prompt that do not, "
+            "and writes these pairs as training data.",
             inputs=[
                 RunSocket.Input("run", tooltip="From Score."),
                 VideoModelSocket.Input("video_model", tooltip="The model that made the videos."),
@@ -31,8 +33,8 @@ class ExportPairs(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Videos that obey, with at least this score and right at both ends, are winners, the "
-                    "others losers.",
+                    tooltip="Videos with at least this score that start and end where their prompt says are "
+                    "winners; all others that can be scored are losers.",
                 ),
                 io.Float.Input(
                     "min_margin",
@@ -40,7 +42,8 @@ class ExportPairs(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.05,
-                    tooltip="Leave out pairs whose winner does not score this much more than the loser.",
+                    tooltip="Leaves out pairs in which the winner's score exceeds the loser's by less than "
+                    "this.",
                 ),
                 io.Combo.Input(
                     "pairs",
@@ -53,17 +56,20 @@ class ExportPairs(io.ComfyNode):
                     default=0,
                     min=0,
                     max=10_000,
-                    tooltip="Keep only so many pairs of a text, those furthest apart; 0 keeps all.",
+                    tooltip="Keeps this many pairs per prompt, those whose scores differ most; 'all' (0) keeps all.",
+                    extra_dict=widgets.instead_of_zero("all"),
                 ),
                 io.Boolean.Input(
                     "retell",
                     default=True,
-                    tooltip="Compare the videos under the other relations too: one that goes right where left was "
-                    "asked for wins under the sentence that says right. Makes more pairs of the same videos.",
+                    tooltip="Hindsight relabelling: videos are also compared under the other relations. A "
+                    "video that goes right although its prompt says left is a winner for the prompt that "
+                    "says right. This gives more pairs from the same videos.",
                 ),
             ],
-            outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Train LoRA.")],
+            outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Train Spatial LoRA.")],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

@@ -18,12 +18,12 @@ from .sockets import BoxesSockets, LoadedDetector
 
 def sockets() -> list[Any]:
     """Masks and boxes of both things."""
-    given = "Needs the same for the other thing; then no detector is asked."
+    given = "The other thing needs the same input; the detector is then not used."
     masks = [
         io.Mask.Input(
             f"{thing}_mask",
             optional=True,
-            tooltip=f"Masks of the {thing}, one a frame, or one for all. {given}",
+            tooltip=f"Masks of the {thing}, one per frame or one for all. {given}",
         )
         for thing in ("subject", "object")
     ]
@@ -32,8 +32,8 @@ def sockets() -> list[Any]:
             f"{thing}_boxes",
             types=BoxesSockets,
             optional=True,
-            tooltip=f"Boxes of the {thing}, an entry for each frame, or one for all. Boxes with other labels are left "
-            f"out. {given}",
+            tooltip=f"Boxes of the {thing}, one entry per frame or one for all. Boxes with other labels are ignored. "
+            f"{given}",
         )
         for thing in ("subject", "object")
     ]
@@ -47,8 +47,8 @@ def box_format() -> io.Combo.Input:
         options=list(BOX_FORMATS),
         default=AUTO,
         optional=True,
-        tooltip="What the four numbers of a BBOX are: two corners, or a corner and a size. 'auto' sees it from the "
-        "numbers of all frames, and asks you where both fit.",
+        tooltip="Meaning of the four numbers of a BBOX: two corners, or a corner and a size. 'auto' finds out from the "
+        "numbers of all frames, and asks if both are possible.",
     )
 
 
@@ -81,10 +81,7 @@ class External:
         if boxes:
             return LoadedDetector(given_boxes(*words, *boxes, width, height, count, box_format))
         if not isinstance(otherwise, LoadedDetector):
-            raise SpatialAlignError(
-                f"{node} does not know where things are: connect a detector from Load Detector, "
-                "or boxes or masks of both things."
-            )
+            raise SpatialAlignError(nothing_to_find_with(node))
         return otherwise
 
     @classmethod
@@ -92,6 +89,14 @@ class External:
         """One for each of several videos, from inputs that arrive as lists: an entry a video, or one for all."""
         columns = {name: _for_clips(node, name, values.get(name), lengths) for name in _names()}
         return [cls(**{name: column[at] for name, column in columns.items()}) for at in range(len(lengths))]
+
+
+def nothing_to_find_with(node: str) -> str:
+    """What to say where neither a detector nor boxes or masks are connected. node: its name on the screen."""
+    return (
+        f"{node} does not know where things are: connect a detector from Load Detector, "
+        "or boxes or masks of both things."
+    )
 
 
 def understood_text(loaded: LoadedDetector) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,14 @@ from ..spatialalign_core.plan import GenerateOptions, Memory
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
 from ..spatialalign_core.video import read_video
-from . import widgets, workflow
+from . import kept_workflow, previews, setting_inputs, widgets
+from .aliases import schema
 from .driving import drive
-from .pictures import shown, strip, to_image
+from .pictures import SHOWS, shown, strip, to_image
 from .places import run_folder, working_in
 from .sockets import CATEGORY, LoadedModel, PromptsSocket, RunSocket, RunSoFar, VideoModelSocket
 
-_SPLITS = {"training prompts": "train", "held-out prompts": "held_out", "all prompts": None}
+SPLITS = {"training prompts": "train", "held-out prompts": "held_out", "all prompts": None}
 _MEMORY: dict[str, Memory] = {"auto": "auto", "all on the card": "card", "one part at a time": "parts"}
 _SHOWN = 4  # prompts on the contact sheet
 
@@ -28,7 +28,7 @@ _SHOWN = 4  # prompts on the contact sheet
 class Generate(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Generate",
             display_name="Generate",
             category=CATEGORY,
@@ -40,27 +40,13 @@ class Generate(io.ComfyNode):
                 widgets.run_folder("quickstart"),
                 io.Combo.Input(
                     "split",
-                    options=list(_SPLITS),
+                    options=list(SPLITS),
                     default="training prompts",
                     tooltip="Which prompts to make videos of. Evaluate makes those of the held-out prompts itself.",
                 ),
                 io.Int.Input("seeds", default=4, min=1, max=1000, tooltip="Videos of every prompt."),
                 widgets.batch_size(),
-                io.Int.Input(
-                    "steps",
-                    default=0,
-                    min=0,
-                    max=1000,
-                    tooltip="Sampling steps; 0 takes the model's own number.",
-                ),
-                io.Float.Input(
-                    "guidance",
-                    default=0.0,
-                    min=0.0,
-                    max=30.0,
-                    step=0.1,
-                    tooltip="How strictly the prompt is followed; 0 takes the model's own value.",
-                ),
+                *setting_inputs.sampling(),
                 io.Combo.Input(
                     "memory",
                     options=list(_MEMORY),
@@ -76,12 +62,14 @@ class Generate(io.ComfyNode):
                     tooltip="Compile the model first (torch.compile): a minute or two of waiting, then faster videos. "
                     "Worth it from some dozens of videos on.",
                 ),
+                *setting_inputs.video(),
             ],
             outputs=[
                 RunSocket.Output("run", tooltip="For Detect."),
                 io.Image.Output("preview", tooltip="The first videos, some frames of each in a row."),
             ],
-            hidden=workflow.HIDDEN,
+            hidden=kept_workflow.HIDDEN,
+            **SHOWS,
         )
 
     @classmethod
@@ -101,25 +89,26 @@ class Generate(io.ComfyNode):
         guidance: float,
         memory: str = "auto",
         compile: bool = False,
+        **chosen: Any,
     ) -> io.NodeOutput:
         run = Run(_folder(run_folder))
+        settings = setting_inputs.video_settings(
+            video_model.model, {"steps": steps, "guidance": guidance, **chosen}
+        )
         with working_in(run.folder), video_model.in_use() as model:
-            settings = replace(
-                model.defaults,
-                steps=steps or model.defaults.steps,
-                guidance_scale=guidance or model.defaults.guidance_scale,
-            )
-            so_far = RunSoFar(run, _SPLITS[split], seeds, settings)
+            so_far = RunSoFar(run, SPLITS[split], seeds, settings)
             run.write_prompts(prompts)
-            workflow.keep(cls, run.folder)
+            kept_workflow.keep(cls, run.folder)
             options = GenerateOptions(_MEMORY[memory], compile=compile)
             work = run.generate(
                 model, seeds, so_far.split, settings=settings, batch_size=batch_size, options=options
             )
             warnings = drive(work, cls.hidden.unique_id).warnings
         made = len(run.samples("base", so_far.split, seeds))
-        text = f"{made} videos in {run.folder}.\n{warnings}"
-        return io.NodeOutput(so_far, to_image(_preview(so_far)), ui=shown(cls, text))
+        text = f"{made} videos in {run.folder}.\nEach video: {settings}.\n{warnings}"
+        return io.NodeOutput(
+            so_far, to_image(_preview(so_far)), ui={**shown(cls, text), **previews.of_run(so_far)}
+        )
 
 
 _folder = run_folder  # the widget of that name hides the function inside the class

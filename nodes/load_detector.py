@@ -11,6 +11,7 @@ from comfy_api.latest import io
 from ..spatialalign_core.detect.download import download
 from ..spatialalign_core.detect.loading import load_detector, load_mask_tracker, load_segmenter
 from ..spatialalign_core.errors import SpatialAlignError
+from .aliases import schema
 from .driving import drive
 from .places import (
     NO_MASKS,
@@ -28,27 +29,30 @@ from .sockets import CATEGORY, DetectorSocket, LoadedDetector
 class LoadDetector(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_LoadDetector",
             display_name="Load Detector",
             category=CATEGORY,
-            description="Loads what finds the subject and the object in every frame, and what cuts them out.",
+            description="Loads the object detector (GroundingDINO), optionally SAM, which segments the "
+            "detected things.",
             inputs=[
                 io.Combo.Input(
                     "detector",
                     options=detector_names(),
                     default="pocket",
-                    tooltip="'pocket' is a GroundingDINO of toy size that knows the animals and things of the pocket "
-                    "video model's world. For real footage put a large one (a folder such as grounding-dino-tiny, or "
-                    "a .pth file) into models/grounding-dino and refresh, or let one be downloaded there.",
+                    tooltip="'pocket' is a tiny GroundingDINO that knows the animals and things of the "
+                    "pocket video model's world. For real footage put a GroundingDINO (a folder such as "
+                    "grounding-dino-tiny, or a .pth file) into models/grounding-dino and press R, or choose "
+                    "a download.",
                 ),
                 io.Combo.Input(
                     "masks",
                     options=mask_names(),
                     default=NO_MASKS,
                     optional=True,  # as are the next: workflows made before them still run
-                    tooltip="Cuts out what was found. A SAM 2 ('pocket', or one in models/sam2) follows both things "
-                    "through the video; a SAM (models/sams) works frame by frame. 'none': boxes only, which is faster.",
+                    tooltip="Segmentation model. A SAM 2 ('pocket', or one in models/sam2) tracks both "
+                    "things through the video; a SAM (models/sams) segments each frame separately. 'none': "
+                    "boxes only, which is faster.",
                 ),
                 io.Float.Input(
                     "box_threshold",
@@ -57,7 +61,7 @@ class LoadDetector(io.ComfyNode):
                     min=0.01,
                     max=0.99,
                     step=0.01,
-                    tooltip="How sure GroundingDINO must be of a box; lower it when things are missed. "
+                    tooltip="Least confidence of a box for GroundingDINO; lower it if things are missed. "
                     "Other detectors do not use it.",
                 ),
                 io.Float.Input(
@@ -67,7 +71,7 @@ class LoadDetector(io.ComfyNode):
                     min=0.01,
                     max=0.99,
                     step=0.01,
-                    tooltip="How well a word must fit a box for GroundingDINO to name it so. "
+                    tooltip="How well a word must match a box for GroundingDINO to use it as the label. "
                     "Other detectors do not use it.",
                 ),
             ],
@@ -78,18 +82,6 @@ class LoadDetector(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id],
         )
-
-    @classmethod
-    def validate_inputs(cls, detector: str | None = None, masks: str | None = None) -> bool | str:
-        """What is wrong with a file, in its own words, before anything runs."""
-        try:
-            if detector is not None:  # None where it comes through a wire
-                detector_place(detector)
-            if masks is not None:
-                mask_model(masks)
-        except SpatialAlignError as error:
-            return str(error)
-        return True
 
     @classmethod
     def fingerprint_inputs(

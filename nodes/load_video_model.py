@@ -10,11 +10,11 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.detect.download import download
 from ..spatialalign_core.errors import SpatialAlignError
-from ..spatialalign_core.models.file_kinds import recognise_file
 from ..spatialalign_core.models.loading import load_video_model
 from . import video_files
+from .aliases import schema
 from .driving import drive
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .places import state
 from .sockets import CATEGORY, LoadedModel, VideoModelSocket
 
@@ -22,20 +22,21 @@ from .sockets import CATEGORY, LoadedModel, VideoModelSocket
 class LoadVideoModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_LoadVideoModel",
             display_name="Load Video Model",
             category=CATEGORY,
-            description="Loads the text-to-video model whose sense of left, right and top is measured and trained.",
+            description="Loads the text-to-video model. The pack measures and trains how well it follows "
+            "left, right and on top.",
             inputs=[
                 io.Combo.Input(
                     "model",
                     options=video_files.names(),
                     default="pocket",
-                    tooltip="'pocket' comes with the pack and runs on any machine. Others are the files you have in "
-                    "models/diffusion_models (Wan, CogVideoX, LTX-Video, HunyuanVideo, Mochi), folders in diffusers "
-                    "layout under models/diffusers, or a download into that folder. Of Wan2.2's two files the "
-                    "chosen one is trained.",
+                    tooltip="'pocket' comes with the pack and runs on any machine. Others are the files in "
+                    "models/diffusion_models (Wan, CogVideoX, LTX-Video, HunyuanVideo, Mochi), folders in "
+                    "diffusers layout under models/diffusers, or a download into that folder. Of Wan2.2's "
+                    "two files the chosen one is trained.",
                 ),
                 io.Combo.Input(
                     "vae",
@@ -54,23 +55,12 @@ class LoadVideoModel(io.ComfyNode):
             ],
             outputs=[
                 VideoModelSocket.Output(
-                    "video_model", tooltip="For Generate, Export Pairs, Train LoRA, Evaluate."
+                    "video_model", tooltip="For Generate, Export Pairs, Train Spatial LoRA, Evaluate."
                 )
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
-
-    @classmethod
-    def validate_inputs(cls, model: str | None = None) -> bool | str:
-        """What is wrong with a file, in its own words, before anything runs."""
-        try:
-            if model is not None:  # None where it comes through a wire
-                found = video_files.place(model)
-                if isinstance(found, Path) and found.is_file():
-                    recognise_file(found)
-        except SpatialAlignError as error:
-            return str(error)
-        return True
 
     @classmethod
     def fingerprint_inputs(

@@ -13,14 +13,16 @@ from ..spatialalign_core.best import best_words, pick_best, score_table, split_c
 from ..spatialalign_core.detect.box_formats import AUTO
 from ..spatialalign_core.detect.tracker import detect_track
 from ..spatialalign_core.detect.validity import find_rule
-from ..spatialalign_core.draw import contact_sheet
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.score import obeys, score_track
+from ..spatialalign_core.score_words import missed_words
 from ..spatialalign_core.summary import asked_for
-from . import external_detections, widgets
+from . import external_detections, previews, widgets
+from .aliases import schema
 from .driving import WatchedDetector, WatchedTracker
 from .external_detections import External, understood_text
-from .pictures import frames_of, shown, strip, to_image
+from .pictures import SHOWS, frames_of, shown, to_image
+from .previews import shrunk
 from .score_chart import rate_of
 from .sentences import remarks, understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector
@@ -31,12 +33,12 @@ _NAME = "Pick Best"
 class PickBest(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_PickBest",
             display_name=_NAME,
             category=CATEGORY,
-            description="Scores several videos of one sentence and hands on the one that obeys it best. Needs no "
-            "training: make four videos instead of one and keep the best.",
+            description="Scores several videos of one sentence and outputs the one that obeys it best. It "
+            "needs no training: make four videos instead of one and keep the best.",
             is_input_list=True,  # so that a list of videos arrives whole and not one after the other
             inputs=[
                 DetectorSocket.Input(
@@ -45,7 +47,8 @@ class PickBest(io.ComfyNode):
                 io.Image.Input(
                     "images",
                     optional=True,
-                    tooltip="The videos' frames: a list with one video an entry, or a batch of several clips.",
+                    tooltip="The videos' frames: a list with one video per entry, or a batch of several "
+                    "clips.",
                 ),
                 io.Video.Input("video", optional=True, tooltip="A list of videos, instead of images."),
                 *external_detections.sockets(),
@@ -53,7 +56,8 @@ class PickBest(io.ComfyNode):
                     "sentence",
                     multiline=True,
                     default="In a meadow, a fox is on the left of a box, then the fox jumps to the right of the box.",
-                    tooltip="Who is where first, and where it goes then. Relations: left of, right of, on top of.",
+                    tooltip="Where the subject starts, and where it ends. Relations: left of, right of, on "
+                    "top of.",
                 ),
                 io.Int.Input(
                     "clips",
@@ -67,15 +71,16 @@ class PickBest(io.ComfyNode):
             ],
             outputs=[
                 io.Image.Output("images_out", display_name="images", tooltip="The frames of the best video."),
-                io.Float.Output("score", tooltip="Its DSR-Score, 0 to 1; 0 when none could be scored."),
+                io.Float.Output("score", tooltip="Its DSR-Score, 0 to 1; 0 if none could be scored."),
                 io.Int.Output(
-                    "number", tooltip="Which one it was, counted from 0, for Latent From Batch and others."
+                    "number", tooltip="Its index, counted from 0, for Latent From Batch and others."
                 ),
                 io.Boolean.Output("valid", tooltip="Whether any video could be scored."),
-                io.String.Output("summary", tooltip="The scores of all videos, in words."),
+                io.String.Output("summary", tooltip="The scores of all videos, as text."),
                 io.Boolean.Output("obeys", tooltip="Whether the best video obeys the sentence."),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod
@@ -122,8 +127,17 @@ class PickBest(io.ComfyNode):
         dsr = scores[best].dsr
         table = score_table(scores, best, prompt)
         text = f"{asked_for(prompt)}\n{best_words(scores, best, prompt)}\n{table}{read}{remarks(sentence[0])}"
-        rows = [(line, strip(each)) for line, each in zip(table.splitlines(), videos, strict=True)]
-        picture = to_image(contact_sheet(rows))
+        total = sum(map(len, videos))
+        played = [
+            {
+                "video": previews.saved((shrunk(frame, total) for frame in each), rate or previews.FPS),
+                "dsr": score.dsr,
+                "obeys": obeys(score),
+                "reason": score.reason or missed_words(score, prompt.change, prompt.object) or None,
+                "best": number == best,
+            }
+            for number, (each, rate, score) in enumerate(zip(videos, rates, scores, strict=True))
+        ]
         return io.NodeOutput(
             to_image(videos[best]),
             dsr if dsr is not None else 0.0,
@@ -131,7 +145,7 @@ class PickBest(io.ComfyNode):
             dsr is not None,
             text,
             obeys(scores[best]),
-            ui=shown(cls, text, picture),
+            ui={**shown(cls, text), **previews.of_clips(played)},
         )
 
 

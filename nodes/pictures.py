@@ -13,6 +13,11 @@ from ..spatialalign_core.video import to_uint8_frames
 from .video_input import frames_and_rate
 
 _COLUMNS = 5
+# The oldest ComfyUI that is supported does not know it.
+_KNOWN = "has_intermediate_output" in io.Schema.__dataclass_fields__
+SHOWS: dict[str, Any] = {"has_intermediate_output": True} if _KNOWN else {}
+"""For the schema of a node that shows something and is no output node: it shows it again when ComfyUI has its result
+already and does not run it."""
 
 
 def to_image(frames: np.ndarray) -> torch.Tensor:
@@ -32,8 +37,13 @@ def frames_of(images: torch.Tensor | None, video: Any | None, node: str) -> np.n
     node: its name on the screen. SpatialAlignError when it is neither or both.
     """
     if (images is None) == (video is None):
-        raise SpatialAlignError(f"Connect either images or a video to {node}, one of the two.")
+        raise SpatialAlignError(either(node))
     return to_uint8_frames(images) if images is not None else frames_and_rate(video)[0]
+
+
+def either(node: str) -> str:
+    """What to say where neither pictures nor a video are connected, or both. node: its name on the screen."""
+    return f"Connect either images or a video to {node}, one of the two."
 
 
 def shown(cls: type[io.ComfyNode], text: str, image: torch.Tensor | None = None) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from ..spatialalign_core.run.note import NOTE
 from ..spatialalign_core.run.workflow_file import WORKFLOW
 
 _NO_FILE = "none"
+PROMPT_FILES = (".txt", ".csv", ".tsv")
 NO_LORA = "none"
 NO_MASKS = "none"
 OWN_LORA = "of this run"
@@ -167,15 +168,26 @@ def model_folder(name: str) -> str | Path:
     )
 
 
-def csv_names() -> list[str]:
-    """`none`, then the CSV files in ComfyUI's input folder."""
+def prompt_file_names() -> list[str]:
+    """`none`, then the files in ComfyUI's input folder that may hold prompts."""
     folder = Path(folder_paths.get_input_directory())
-    return [_NO_FILE, *(file.name for file in sorted(folder.glob("*.csv")))]
+    files = (file.name for file in sorted(folder.glob("*")) if file.suffix.lower() in PROMPT_FILES)
+    return [_NO_FILE, *files]
 
 
-def csv_file(name: str) -> Path | None:
-    """One of `csv_names` as a path; None for `none`."""
-    return None if name == _NO_FILE else linked(folder_paths.get_input_directory(), name)
+def prompt_file(name: str) -> Path:
+    """One of `prompt_file_names` as a path. SpatialAlignError for a name that leads out of the input folder, or that
+    does not end as such a file does."""
+    if Path(name).suffix.lower() not in PROMPT_FILES:
+        raise SpatialAlignError(
+            f"{name!r} is no list of prompts; choose a file that ends in .txt, .csv or .tsv."
+        )
+    return linked(folder_paths.get_input_directory(), name)
+
+
+def chosen_prompt_file(name: str) -> Path | None:
+    """The same, None for `none`."""
+    return None if name == _NO_FILE else prompt_file(name)
 
 
 class Download(NamedTuple):

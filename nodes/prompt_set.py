@@ -1,29 +1,40 @@
-"""Prompt Set: many prompts from word lists, or from a CSV file."""
+"""Prompt Set: many prompts from word lists, or one's own from sentences in the node or in a file."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from comfy_api.latest import io
 
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS, VERBS
-from ..spatialalign_core.prompts import build_prompts, read_prompts, split_words
-from .pictures import shown
-from .places import csv_file, csv_names
+from ..spatialalign_core.prompt_list import (
+    PromptList,
+    changes_in,
+    held_out,
+    read_prompt_file,
+    read_prompt_text,
+    set_aside_words,
+    usable,
+)
+from ..spatialalign_core.prompts import DsrPrompt, build_prompts, split_words
+from .aliases import schema
+from .pictures import SHOWS, shown
+from .places import chosen_prompt_file, prompt_file_names
 from .sockets import CATEGORY, PromptsSocket
 
 
 class PromptSet(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_PromptSet",
             display_name="Prompt Set",
             category=CATEGORY,
-            description="Builds prompts 'SCENE, a SUBJECT is left of an OBJECT, then ...' from word lists, "
-            "some of them held out from training so that progress can be measured on new combinations.",
+            description="The prompts to train on, some of them held out so that progress can be measured on new "
+            "combinations: built from word lists, or your own, one sentence a line in the node or in a file.",
             inputs=[
                 _words("subjects", SUBJECTS, "Who moves"),
                 _words("objects", OBJECTS, "What stays in place"),
@@ -38,7 +49,8 @@ class PromptSet(io.ComfyNode):
                     min=0,
                     max=100_000,
                     tooltip="Number of prompts that are kept from training and used by Evaluate. They share no "
-                    "subject, object and relation change with the training prompts.",
+                    "subject, object and relation change with the training prompts. Of your own prompts at most half; "
+                    "a quarter where this asks for more.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -50,18 +62,31 @@ class PromptSet(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "csv_file",
-                    options=csv_names(),
+                    options=prompt_file_names(),
                     default="none",
-                    tooltip="Take the prompts from this CSV file in ComfyUI's input folder instead (columns type, "
-                    "prompt_id, animal, object, scene, initial_SR, final_SR, prompt). The widgets above then rest.",
+                    tooltip="Take your own prompts from this file in ComfyUI's input folder: a .txt with one sentence "
+                    "a line, or a CSV or TSV with a column 'prompt'. The word lists, train_prompts and, where the "
+                    "table has all published columns, held_out_prompts are then ignored.",
+                ),
+                io.String.Input(
+                    "own_prompts",
+                    multiline=True,
+                    default="",
+                    optional=True,
+                    tooltip="Your own prompts, one sentence a line; lines that begin with # are comments. Used "
+                    "whenever anything is written here: the word lists, train_prompts and csv_file are then ignored.",
                 ),
             ],
             outputs=[PromptsSocket.Output("prompts", tooltip="For Generate.")],
+            **SHOWS,
         )
 
     @classmethod
     def fingerprint_inputs(cls, csv_file: str, **_: Any) -> Any:
-        path = _path(csv_file)
+        try:
+            path = chosen_prompt_file(csv_file)
+        except SpatialAlignError:
+            return None  # execute says what is wrong with it
         return (path.stat().st_mtime_ns, path.stat().st_size) if path is not None and path.is_file() else None
 
     @classmethod
@@ -75,25 +100,34 @@ class PromptSet(io.ComfyNode):
         held_out_prompts: int,
         seed: int,
         csv_file: str,
+        own_prompts: str = "",
     ) -> io.NodeOutput:
-        path = _path(csv_file)
-        if path is not None:
-            prompts = read_prompts(path)
+        lines = []
+        if own_prompts.strip():
+            found = read_prompt_text(own_prompts)
+            prompts, lines = _own(found, "own_prompts", held_out_prompts, seed)
+        elif (path := chosen_prompt_file(csv_file)) is not None:
+            found = read_prompt_file(path)
+            prompts, lines = _own(found, csv_file, held_out_prompts, seed)
         else:
             lists = {"subjects": subjects, "objects": objects, "scenes": scenes, "verbs": verbs}
             words = {name: _split(name, text) for name, text in lists.items()}
             prompts = build_prompts(**words, count=train_prompts, held_out_count=held_out_prompts, seed=seed)
         splits = Counter(prompt.split for prompt in prompts)
-        changes = Counter(prompt.change.code for prompt in prompts)
         text = (
             f"{splits['train']} prompts to train on, {splits['held_out']} held out.\n"
-            + ", ".join(f"{code} {number}" for code, number in changes.items())
-            + f"\nFor example: {prompts[0].text}"
+            f"{changes_in(prompts)}\nFor example: {prompts[0].text}"
         )
-        return io.NodeOutput(tuple(prompts), ui=shown(cls, text))
+        return io.NodeOutput(tuple(prompts), ui=shown(cls, "\n".join([text, *lines])))
 
 
-_path = csv_file  # the widget of that name hides the function inside the class
+def _own(found: PromptList, source: str, wanted: int, seed: int) -> tuple[Sequence[DsrPrompt], list[str]]:
+    """The artist's prompts, and what to say about them."""
+    prompts, note = usable(found, source), ""
+    if not found.divided:
+        prompts, note = held_out(prompts, wanted, seed)
+    lines = [f"From {source}: {len(found.entries)} read, {len(found.set_aside)} set aside.", *found.notes]
+    return prompts, [*lines, *([note] if note else []), *set_aside_words(found)]
 
 
 def _words(name: str, default: tuple[str, ...], what: str) -> io.String.Input:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from typing import Any
 
 from comfy_api.latest import io
 
@@ -14,11 +15,11 @@ from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.round_log import Round
 from ..spatialalign_core.run.rounds import RoundSettings
 from ..spatialalign_core.run.uses import listed_name
-from ..spatialalign_core.train.settings import PRESETS
-from . import widgets, workflow
+from . import kept_workflow, setting_inputs, widgets
+from .aliases import schema
 from .driving import drive, watched
 from .events import told
-from .pictures import shown, to_image
+from .pictures import SHOWS, shown, to_image
 from .places import check_list, list_for_load_lora, working_in
 from .sockets import (
     CATEGORY,
@@ -36,64 +37,62 @@ _SEEDS = 4  # where the run does not say
 class Rounds(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Rounds",
             display_name="Rounds",
             category=CATEGORY,
-            description="Self-improvement: makes videos with the LoRA so far, scores them, trains on from it, and "
-            "again, until the score of held-out videos stops rising. Keeps the best. Cancel at any time: the next run "
-            "goes on where this one stopped.",
+            description="Self-improvement: generates videos with the LoRA so far, scores them, continues "
+            "training from that LoRA, and repeats until the held-out score stops rising. Keeps the best "
+            "LoRA. You can cancel at any time: the next run continues where this one stopped.",
             inputs=[
-                RunSocket.Input("run", tooltip="From Generate; its videos are those of the first round."),
+                RunSocket.Input("run", tooltip="From Generate; the first round uses its videos."),
                 VideoModelSocket.Input("video_model", tooltip="The model that made the videos."),
                 DetectorSocket.Input("detector", tooltip="From Load Detector."),
-                io.Int.Input("rounds", default=5, min=1, max=100, tooltip="Most rounds."),
+                io.Int.Input("rounds", default=5, min=1, max=100, tooltip="Maximum number of rounds."),
                 io.Int.Input(
                     "patience",
                     default=1,
                     min=1,
                     max=100,
-                    tooltip="End after so many rounds in a row without a better held-out score.",
+                    tooltip="Stop after this many rounds without improvement of the held-out score.",
                 ),
                 io.Int.Input(
                     "seeds",
                     default=0,
                     min=0,
                     max=1000,
-                    tooltip="New videos of every training prompt a round; 0 makes as many as Generate.",
+                    tooltip="New videos per training prompt in each round; 'auto' (0) makes as many as Generate.",
+                    extra_dict=widgets.instead_of_zero("auto"),
                 ),
                 io.Int.Input(
                     "held_out_seeds",
                     default=3,
                     min=1,
                     max=1000,
-                    tooltip="Videos of every held-out prompt, to see whether a round made it better.",
+                    tooltip="Videos per held-out prompt, to measure whether a round improved the model.",
                 ),
-                widgets.preset("As in Train LoRA."),
-                io.Int.Input(
-                    "steps",
-                    default=0,
-                    min=0,
-                    max=1_000_000,
-                    tooltip="Training steps of each round; 0 takes the preset's.",
-                ),
+                widgets.preset("As in Train Spatial LoRA."),
+                setting_inputs.training_steps("Training steps of each round."),
                 widgets.training_seed("Which pairs and noise training draws, in order."),
                 widgets.batch_size(),
                 io.String.Input(
                     "lora_name",
                     default="spatialalign",
-                    tooltip="File name of the best LoRA, without its ending.",
+                    tooltip="File name of the best LoRA, without extension.",
                 ),
-                widgets.memory_plan("As in Train LoRA."),
+                widgets.memory_plan("As in Train Spatial LoRA."),
+                widgets.advanced(setting_inputs.learning_rate(optional=True)),
+                *setting_inputs.training(),
             ],
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),
                 io.String.Output(
                     "lora_name_out", display_name="lora_name", tooltip="The name on Load LoRA's list."
                 ),
-                io.Image.Output("rounds_chart", tooltip="The score of held-out videos over the rounds."),
+                io.Image.Output("rounds_chart", tooltip="The held-out score of each round."),
             ],
-            hidden=workflow.HIDDEN,
+            hidden=kept_workflow.HIDDEN,
+            **SHOWS,
         )
 
     @classmethod
@@ -112,11 +111,12 @@ class Rounds(io.ComfyNode):
         batch_size: int,
         lora_name: str,
         memory_plan: str = AUTO,
+        **chosen: Any,
     ) -> io.NodeOutput:
         lora_name = video_model.model.lora_name(lora_name)
         listed = listed_name(run.run.folder.name, lora_name)
         check_list(listed)
-        training = replace(PRESETS[preset], steps=steps or PRESETS[preset].steps, seed=seed)
+        training = setting_inputs.training_settings(preset, seed, {"steps": steps, **chosen})
         settings = RoundSettings(
             rounds,
             patience,
@@ -130,7 +130,7 @@ class Rounds(io.ComfyNode):
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
 
         with working_in(run.run.folder):
-            workflow.keep(cls, run.run.folder)
+            kept_workflow.keep(cls, run.run.folder)
             with contextlib.ExitStack() as using:
                 using.enter_context(detector.in_use())
                 model = using.enter_context(video_model.in_use(training=True))
@@ -140,7 +140,10 @@ class Rounds(io.ComfyNode):
             list_for_load_lora(run.run.lora_path(lora_name), listed)
         finished = run.run.finished_rounds()
         chart = to_image(_chart(finished))
-        text = f"{outcome.message}\n{_table(finished)}\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
+        text = (
+            f"{outcome.message}\n{_table(finished)}\nEach round: {training.in_words(video_model.model.width)}.\n"
+            f"{outcome.warnings}\nOn Load LoRA's list as {listed}."
+        )
         return io.NodeOutput(replace(run, lora=lora_name), listed, chart, ui=shown(cls, text))
 
 

@@ -7,8 +7,9 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.report.text import percent
 from ..spatialalign_core.score import GOOD, accuracy_at, obey_share
+from .aliases import schema
 from .driving import drive
-from .pictures import shown
+from .pictures import SHOWS, shown
 from .places import working_in
 from .sockets import CATEGORY, RunSocket, RunSoFar
 
@@ -16,22 +17,24 @@ from .sockets import CATEGORY, RunSocket, RunSoFar
 class Score(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_Score",
             display_name="Score",
             category=CATEGORY,
-            description="Gives every video of the run its DSR-Score, 0 to 1: was the subject first here, then there?",
+            description="Gives every video of the run its DSR-Score, 0 to 1: does the subject start and end "
+            "where the prompt says, and do both relations change in between?",
             inputs=[RunSocket.Input("run", tooltip="From Detect.")],
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Export Pairs."),
                 io.Float.Output("accuracy", tooltip=f"Share of videos with a score of at least {GOOD}."),
                 io.Float.Output(
                     "obey_share",
-                    tooltip="Share of videos that obey: such a score, and the subject is at both ends where it was "
-                    "asked to be.",
+                    tooltip="Share of videos that obey: a score of at least 0.7, and the subject starts and "
+                    "ends where the prompt says.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],
+            **SHOWS,
         )
 
     @classmethod

@@ -15,10 +15,12 @@ from ..spatialalign_core.draw import annotate, chart
 from ..spatialalign_core.score import obeys, score_track
 from ..spatialalign_core.summary import describe_score
 from . import external_detections, widgets
+from .aliases import schema
 from .driving import watched
 from .external_detections import External, understood_text
 from .pictures import frames_of, shown, to_image
-from .score_chart import chart_of, rate_of, shrunk
+from .previews import shrunk
+from .score_chart import chart_of, rate_of
 from .sentences import remarks, understood
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector
 
@@ -28,12 +30,12 @@ _NAME = "Score Video"
 class ScoreVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_ScoreVideo",
             display_name=_NAME,
             category=CATEGORY,
-            description="Measures whether a video does what a sentence says: who is left of, right of or on top of "
-            "what, first and then. Takes frames or a video from any workflow.",
+            description="Measures whether a video obeys a sentence that says where the subject starts and "
+            "ends: left of, right of or on top of the object. Takes frames or a video from any workflow.",
             inputs=[
                 DetectorSocket.Input(
                     "detector", optional=True, tooltip="From Load Detector. Not needed with boxes or masks."
@@ -47,7 +49,8 @@ class ScoreVideo(io.ComfyNode):
                     "sentence",
                     multiline=True,
                     default="In a meadow, a fox is on the left of a box, then the fox jumps to the right of the box.",
-                    tooltip="Who is where first, and where it goes then. Relations: left of, right of, on top of.",
+                    tooltip="Where the subject starts, and where it ends. Relations: left of, right of, on "
+                    "top of.",
                 ),
                 widgets.rule(PUBLISHED, optional=True),
                 external_detections.box_format(),
@@ -55,16 +58,17 @@ class ScoreVideo(io.ComfyNode):
             outputs=[
                 io.Float.Output(
                     "score",
-                    tooltip="DSR-Score, 0 to 1; a video that obeys has at least 0.7. 0 when it cannot be scored.",
+                    tooltip="DSR-Score, 0 to 1; a video that obeys has at least 0.7. 0 if the video cannot "
+                    "be scored.",
                 ),
-                io.Boolean.Output("valid", tooltip="Whether the video could be scored at all."),
+                io.Boolean.Output("valid", tooltip="Whether the video could be scored."),
                 io.Image.Output("chart", tooltip="How much each relation holds, frame by frame."),
-                io.Image.Output("annotated", tooltip="The frames with the boxes of what was found."),
-                io.String.Output("summary", tooltip="The result in plain words."),
+                io.Image.Output("annotated", tooltip="The frames with the detected boxes."),
+                io.String.Output("summary", tooltip="The result as text."),
                 io.Boolean.Output(
                     "obeys",
-                    tooltip="Whether the video does what the sentence says: a score of at least 0.7, and the subject "
-                    "is at both ends where it was asked to be.",
+                    tooltip="Whether the video obeys the sentence: a score of at least 0.7, and the subject "
+                    "starts and ends where the sentence says.",
                 ),
             ],
             hidden=[io.Hidden.unique_id],

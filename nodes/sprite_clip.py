@@ -6,8 +6,12 @@ from comfy_api.latest import io
 
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.pocket.captions import OBJECTS, SCENES, SUBJECTS
+from ..spatialalign_core.pocket.sprites import unknown_sprite
 from ..spatialalign_core.pocket.world import render
-from .pictures import to_image
+from ..spatialalign_core.prompts import DsrPrompt
+from . import previews
+from .aliases import schema
+from .pictures import SHOWS, to_image
 from .sentences import understood
 from .sockets import CATEGORY
 
@@ -17,7 +21,7 @@ _ENLARGED = 4  # nearest neighbour, so that the sprites stay crisp in players an
 class SpriteClip(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_SpriteClip",
             display_name="Sprite Clip",
             category=CATEGORY,
@@ -36,22 +40,28 @@ class SpriteClip(io.ComfyNode):
                     min=0,
                     max=2**32 - 1,
                     control_after_generate=True,
-                    tooltip="Varies place, timing and height of the jump.",
+                    tooltip="Varies position, timing and height of the jump.",
                 ),
                 io.Int.Input("frames", default=18, min=2, max=256, tooltip="Length of the clip in frames."),
             ],
             outputs=[io.Image.Output("images", tooltip="The clip's frames, 384 x 256.")],
+            **SHOWS,
         )
 
     @classmethod
     def execute(cls, sentence: str, seed: int, frames: int) -> io.NodeOutput:
-        prompt = understood(sentence)
-        for word, known, kind in ((prompt.subject, SUBJECTS, "animal"), (prompt.object, OBJECTS, "thing")):
-            if word not in known:
-                raise SpatialAlignError(
-                    f"The sprite world has no {kind} called {word!r}; write one of these into the sentence: "
-                    f"{', '.join(known)}."
-                )
+        prompt = sprite_prompt(sentence)
         scene = prompt.scene.lower() if prompt.scene.lower() in SCENES else SCENES[0]
         clip = render(prompt.subject, prompt.object, scene, prompt.change, seed, frames)
-        return io.NodeOutput(to_image(clip.frames.repeat(_ENLARGED, 1).repeat(_ENLARGED, 2)))
+        frames = clip.frames.repeat(_ENLARGED, 1).repeat(_ENLARGED, 2)
+        played = previews.of_clips([{"video": previews.saved(frames, previews.FPS)}])
+        return io.NodeOutput(to_image(frames), ui=played)
+
+
+def sprite_prompt(sentence: str) -> DsrPrompt:
+    """The prompt that the sentence says. SpatialAlignError for one that the sprite world cannot show."""
+    prompt = understood(sentence)
+    fault = unknown_sprite(prompt.subject, prompt.object)
+    if fault:
+        raise SpatialAlignError(fault)
+    return prompt

@@ -1,4 +1,4 @@
-"""Train LoRA: the model learns from pairs what obeying the prompt looks like."""
+"""Train Spatial LoRA: the model learns from pairs what obeying the prompt looks like."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from comfy_api.latest import io
 
@@ -16,11 +17,11 @@ from ..spatialalign_core.run.held_out import HeldOutCheck
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.training_log import HELD_OUT, read_training_log
 from ..spatialalign_core.run.uses import listed_name
-from ..spatialalign_core.train.settings import PRESETS
-from . import widgets, workflow
+from . import kept_workflow, setting_inputs, widgets
+from .aliases import schema
 from .driving import drive, watched
 from .events import told
-from .pictures import shown, to_image
+from .pictures import SHOWS, shown, to_image
 from .places import NO_LORA, check_list, list_for_load_lora, lora_file, lora_names, working_in
 from .sockets import (
     CATEGORY,
@@ -32,13 +33,15 @@ from .sockets import (
     VideoModelSocket,
 )
 
+NO_DETECTOR = "check_every needs to find things in the held-out videos; connect a detector, or set it to 0."
+
 
 class TrainLora(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_TrainLora",
-            display_name="Train LoRA",
+            display_name="Train Spatial LoRA",
             category=CATEGORY,
             description="Trains a LoRA on the pairs (preference training, DPO). Cancel at any time: the next run goes "
             "on where this one stopped. The LoRA also appears on ComfyUI's own Load LoRA list.",
@@ -49,18 +52,8 @@ class TrainLora(io.ComfyNode):
                     "'default' learns much from few pairs; 'published' is the paper's recipe, meant for large "
                     "models and many pairs."
                 ),
-                io.Int.Input(
-                    "steps", default=0, min=0, max=1_000_000, tooltip="Training steps; 0 takes the preset's."
-                ),
-                io.Float.Input(
-                    "learning_rate",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.00001,
-                    round=0.0000001,
-                    tooltip="How far each step goes; 0 takes the preset's.",
-                ),
+                setting_inputs.training_steps("Training steps."),
+                setting_inputs.learning_rate(),
                 widgets.training_seed("Which pairs and noise are drawn, in order."),
                 io.String.Input(
                     "lora_name", default="spatialalign", tooltip="File name of the LoRA, without its ending."
@@ -75,8 +68,9 @@ class TrainLora(io.ComfyNode):
                     min=0,
                     max=100_000,
                     optional=True,
-                    tooltip="Steps between looks at a few held-out videos, for which a detector must be connected; the "
-                    "LoRA with the best score is kept. 0 does not look.",
+                    tooltip="Steps between checks of a few held-out videos, which need a connected detector; the "
+                    "LoRA with the best score is kept. 'off' (0) makes none.",
+                    extra_dict=widgets.instead_of_zero("off"),
                 ),
                 io.Int.Input(
                     "patience",
@@ -84,7 +78,8 @@ class TrainLora(io.ComfyNode):
                     min=0,
                     max=1000,
                     optional=True,
-                    tooltip="Stop after so many looks without a better score; 0 trains all steps.",
+                    tooltip="Stop after so many checks without a better score; 'off' (0) trains all steps.",
+                    extra_dict=widgets.instead_of_zero("off"),
                 ),
                 DetectorSocket.Input(
                     "detector", optional=True, tooltip="From Load Detector; only needed for check_every."
@@ -102,6 +97,7 @@ class TrainLora(io.ComfyNode):
                     optional=True,
                     tooltip="Compile the model first (torch.compile): a minute or two of waiting, then faster steps.",
                 ),
+                *setting_inputs.training(),
             ],
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),
@@ -110,7 +106,8 @@ class TrainLora(io.ComfyNode):
                 ),
                 io.Image.Output("loss_chart", tooltip="The loss over the steps."),
             ],
-            hidden=workflow.HIDDEN,
+            hidden=kept_workflow.HIDDEN,
+            **SHOWS,
         )
 
     @classmethod
@@ -129,6 +126,7 @@ class TrainLora(io.ComfyNode):
         detector: LoadedDetector | None = None,
         continue_from: str = NO_LORA,
         compile: bool = False,
+        **chosen: Any,
     ) -> io.NodeOutput:
         lora_name = video_model.model.lora_name(lora_name)
         listed = listed_name(run.run.folder.name, lora_name)
@@ -137,11 +135,12 @@ class TrainLora(io.ComfyNode):
             raise SpatialAlignError(f"{listed} cannot continue from itself; choose another lora_name.")
         check_list(listed)
         check = _held_out_check(run, check_every, patience, detector)
-        chosen = PRESETS[preset].at_rate(learning_rate) if learning_rate else PRESETS[preset]
-        settings = replace(chosen, steps=steps or chosen.steps, seed=seed)
+        settings = setting_inputs.training_settings(
+            preset, seed, {"steps": steps, "learning_rate": learning_rate, **chosen}
+        )
         node = cls.hidden.unique_id
         with working_in(run.run.folder):
-            workflow.keep(cls, run.run.folder)
+            kept_workflow.keep(cls, run.run.folder)
             with contextlib.ExitStack() as using:
                 if detector is not None and check is not None:
                     using.enter_context(detector.in_use())
@@ -157,7 +156,8 @@ class TrainLora(io.ComfyNode):
                 )
                 outcome = drive(told(work, "train", run.run, node), node)
             list_for_load_lora(run.run.lora_path(lora_name), listed)
-        text = f"{outcome.message}\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
+        trained = settings.in_words(video_model.model.width)
+        text = f"{outcome.message}\n{trained}.\n{outcome.warnings}\nOn Load LoRA's list as {listed}."
         if model.expert is not None:
             text += (
                 f"\nIt is for the {model.expert} network alone; choose the other one in Load Video Model and train "
@@ -172,9 +172,7 @@ def _held_out_check(
 ) -> HeldOutCheck | None:
     if detector is None:
         if every:
-            raise SpatialAlignError(
-                "check_every needs to find things in the held-out videos; connect a detector, or set it to 0."
-            )
+            raise SpatialAlignError(NO_DETECTOR)
         return None
     finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
     return HeldOutCheck(

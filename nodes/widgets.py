@@ -14,11 +14,26 @@ from ..spatialalign_core.train.settings import PRESETS
 from . import places
 
 
+def instead_of_zero(word: str, of: str = "", at: int = 0) -> dict[str, Any]:
+    """`extra_dict` of a number whose 0 means something else: web/auto_widgets.js shows that word in its place.
+
+    word: "auto", "off" or "all". of: where its effective value comes from, "video.steps" or "training.steps". at: 0, or
+    -1 where 0 is a value like others and anything below it means the word.
+    """
+    return {"spatialalign_word": {"word": word, "of": of, "at": at}}
+
+
+def advanced(given: io.Input) -> io.Input:
+    """An input that ComfyUI folds away until it is asked for; 0.8.0 shows it like others."""
+    given.advanced = True
+    return given
+
+
 def run_folder(default: str) -> io.String.Input:
     return io.String.Input(
         "run_folder",
         default=default,
-        tooltip="A plain name. Everything is kept in output/spatialalign/<this name>.",
+        tooltip="Name of the run folder. Everything is saved in output/spatialalign/<name>.",
     )
 
 
@@ -36,7 +51,7 @@ def batch_size() -> io.Int.Input:
         default=8,
         min=1,
         max=256,
-        tooltip="Videos made at once; lower it when memory is short.",
+        tooltip="Videos made at once; lower it if memory runs out.",
     )
 
 
@@ -47,7 +62,8 @@ def tau() -> io.Float.Input:
         min=0.0,
         max=1.0,
         step=0.05,
-        tooltip="A video obeys its prompt when its score is at least this and it is right at both ends.",
+        tooltip="A video obeys its prompt when its score is at least this value and it starts and ends "
+        "where the prompt says.",
     )
 
 
@@ -57,8 +73,8 @@ def rule(default: DetectionRule = DEFAULT, optional: bool = False) -> io.Combo.I
         options=[DEFAULT.mode, PUBLISHED.mode],
         default=default.mode,
         optional=optional,
-        tooltip="Which frames and videos count. 'default' forgives short gaps and extra finds, but not "
-        "things that jump or vanish; 'published' is the paper's rule.",
+        tooltip="Which frames and videos are valid. 'default' tolerates short gaps and extra detections, "
+        "but not things that jump or vanish; 'published' is the paper's rule.",
     )
 
 

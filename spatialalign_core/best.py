@@ -49,7 +49,7 @@ def best_words(scores: Sequence[Score], best: int, prompt: DsrPrompt) -> str:
     """One sentence on the chosen video."""
     score = scores[best]
     if score.dsr is None:
-        return "No video could be scored; the one with most frames that count is handed on."
+        return "No video could be scored; the one with the most valid frames is output."
     start = f"The best of {len(scores)} scores {score_digits(score.dsr)}"
     if obeys(score):
         return f"{start}, it obeys the sentence."
@@ -57,7 +57,7 @@ def best_words(scores: Sequence[Score], best: int, prompt: DsrPrompt) -> str:
     return (
         f"{start}, but {why}: it does not obey the sentence."
         if why
-        else f"{start}, below the line of {GOOD}."
+        else f"{start}, below the threshold of {GOOD}."
     )
 
 

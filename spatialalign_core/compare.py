@@ -12,6 +12,7 @@ from .detect.validity import PUBLISHED, DetectionRule
 from .models.base import GenerateSettings, VideoModel
 from .progress import Progress
 from .run import Run, Side
+from .run.checks import check_words
 from .run.comparing import check_sides
 from .train.lora import check_lora
 
@@ -46,7 +47,7 @@ def compare(
     before anything is made when both sides are the same, a LoRA is missing, or there are no prompts.
     """
     check_sides(a, b)
-    run.prompts(plan.split)
+    check_words(detector, run.prompts(plan.split))
     settings = plan.settings or model.defaults
     for side in (a, b):
         videos = run.generate(

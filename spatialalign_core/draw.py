@@ -69,8 +69,8 @@ def chart(track: Track, change: RelationChange, score: Score, width: int = 768, 
     _title(draw, title, width - 36)
     at = 18.0
     for colour, words in (
-        (SUBJECT, f"{change.initial.place} (should fall)"),
-        (OBJECT, f"{change.final.place} (should rise)"),
+        (SUBJECT, f"{change.initial.side} (should fall)"),
+        (OBJECT, f"{change.final.side} (should rise)"),
     ):
         draw.line((at, 60, at + 22, 60), colour, 4)
         draw.text((at + 30, 60), words, INK, font(15), "lm")
@@ -106,7 +106,7 @@ def annotate(frames: Picture, track: Track, shortest: int = 384) -> Picture:
         draw = ImageDraw.Draw(image)
         labels = Labels(image.size, size)
         reason = track.frame_reasons[index]
-        note = [] if reason is None else wrapped(f"does not count: {reason}", font(size), width - 16)
+        note = [] if reason is None else wrapped(f"not valid: {reason}", font(size), width - 16)
         top = height - len(note) * (size + 8) - 4
         labels.reserve((4, top, width - 4 if note else 4, height))
         things = [

@@ -203,13 +203,13 @@ def _notes(
     """Why the whole video does not count, at the top; why this frame does not, or is bridged, at the bottom."""
     letters, notes = font(size), []
     if track.reason is not None:
-        lines = wrapped(f"This video does not count: {track.reason}", letters, picture[0] - 24)
+        lines = wrapped(f"This video is not valid: {track.reason}", letters, picture[0] - 24)
         notes += [(words, (8, 8 + row * (size + 8)), _WARNING) for row, words in enumerate(lines)]
     reason = track.frame_reasons[index]
     if reason is not None:
-        note, colour = f"does not count: {reason}", INK
+        note, colour = f"not valid: {reason}", INK
     elif track.bridged[index]:
-        note, colour = "not seen here; drawn between its neighbours", _BRIDGED
+        note, colour = "not detected here; interpolated", _BRIDGED
     else:
         return notes
     lines = wrapped(note, letters, picture[0] - 24)
@@ -223,8 +223,8 @@ class _Panel:
 
     def __init__(self, track: Track, change: RelationChange, width: int, size: int) -> None:
         self.rows = [
-            (f"first {change.initial.place}", ssr_sequences(track, change)[0]),
-            (f"then {change.final.place}", ssr_sequences(track, change)[1]),
+            (f"first {change.initial.side}", ssr_sequences(track, change)[0]),
+            (f"then {change.final.side}", ssr_sequences(track, change)[1]),
         ]
         self.counts = np.isfinite(self.rows[0][1])
         self.width, self.size = width, size

@@ -34,6 +34,12 @@ _WHY_NOT = {
     errno.EFBIG: "the file is larger than the disk or your limit (`ulimit -f`) allows; choose a folder on another disk",
 }
 
+_READING = {
+    errno.ENOENT: "it is not there any more",
+    errno.EIO: "the disk reports a fault",
+    errno.EINVAL: "it cannot be read",
+}
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
@@ -222,6 +228,28 @@ def why_not(error: BaseException) -> str | None:
         return _WHY_NOT.get(error.errno or 0)
     found = re.search(r"\(os error (\d+)\)", str(error))
     return _WHY_NOT.get(int(found[1])) or os.strerror(int(found[1])) if found else None
+
+
+def cause(error: BaseException) -> str:
+    """Why a file could not be read or written, in plain words, to stand in brackets or behind a colon.
+
+    What libraries say of their own insides ("pop from empty list", "[Errno 2] ...") tells nobody anything.
+    """
+    if isinstance(error, SpatialAlignError):
+        return str(error).rstrip(".")
+    if isinstance(error, OSError):
+        return why_not(error) or _READING.get(error.errno or 0, "it cannot be read")
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is not valid JSON from line {error.lineno} on"
+    if isinstance(error, UnicodeError):
+        return "it is not UTF-8 text"
+    if isinstance(error, KeyError) and error.args:
+        return f"{str(error.args[0])!r} is missing in it"
+    if type(error).__name__ == "SafetensorError":
+        return why_not(error) or "it is cut short, or not a safetensors file"
+    if type(error) is ValueError and (text := str(error).strip()):
+        return text.splitlines()[0][:_LONGEST_PART].rstrip(".")
+    return "it does not hold what it should"
 
 
 @contextlib.contextmanager

@@ -59,14 +59,7 @@ def generate(
     for an empty prompt or a size the model cannot make.
     """
     settings = settings or model.defaults
-    for job in jobs:
-        if not job.text.strip():
-            raise SpatialAlignError(f"Prompt {job.prompt_id!r} is empty; write what should be seen.")
-    shape = model.family.latent_shape(model.pipeline, settings)
-    if min(shape) < 1:
-        raise SpatialAlignError(
-            f"{settings.width} x {settings.height} pixels is too small for this model; use multiples of 16."
-        )
+    check_jobs(model, jobs, settings)
     device = model.device
     plan = plan_generation(model, settings, max(1, batch_size), options)
     try:
@@ -80,6 +73,17 @@ def generate(
                 yield from _batch(model, batch, known, negative, settings, plan, device)
     finally:
         put_to_work(model, "transformer", plan, device)
+
+
+def check_jobs(model: VideoModel, jobs: Sequence[Job], settings: GenerateSettings) -> None:
+    """SpatialAlignError for an empty prompt or a size the model cannot make."""
+    for job in jobs:
+        if not job.text.strip():
+            raise SpatialAlignError(f"Prompt {job.prompt_id!r} is empty; write what should be seen.")
+    if min(model.family.latent_shape(model.pipeline, settings)) < 1:
+        raise SpatialAlignError(
+            f"{settings.width} x {settings.height} pixels is too small for this model; use multiples of 16."
+        )
 
 
 @torch.no_grad()

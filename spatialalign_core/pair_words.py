@@ -39,7 +39,7 @@ def explain(counts: Mapping[str, PromptCount], settings: PairSettings) -> str:
         used = sum(c.pairs > 0 for c in counts.values())
         text = f"{_pairs(pairs)} from {used} of {_prompts(len(counts))}."
         if retold:
-            text += f" {_pairs(retold)} more under texts that tell of another change, which some videos obey instead."
+            text += f" {_extra(retold)} from videos that match a different prompt."
         return (
             text + (f" Not used: {rest}." if rest else "") + _wrong_ends(counts, settings) + _by_hand(counts)
         )
@@ -97,6 +97,10 @@ def _advice(
 
 def _pairs(number: int) -> str:
     return "1 pair" if number == 1 else f"{number} pairs"
+
+
+def _extra(number: int) -> str:
+    return "1 extra pair" if number == 1 else f"{number} extra pairs"
 
 
 def _prompts(number: int) -> str:

@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from .errors import SpatialAlignError
-from .files import atomic_write, contained, safe_name, why_not
+from .files import atomic_write, cause, contained, safe_name, why_not
 from .files import fingerprint as digest_of
 from .pair_choice import Pair, PairSelection, choose_pairs
 from .pair_settings import PairSettings, PromptCount
@@ -71,7 +71,7 @@ class PairData:
             return PairSettings(**self._about["settings"])  # type: ignore[arg-type]
         except (KeyError, TypeError) as error:
             raise SpatialAlignError(
-                f"{self.folder} does not say how its pairs were chosen ({error}). {_AGAIN}"
+                f"{self.folder} does not say how its pairs were chosen ({cause(error)}). {_AGAIN}"
             ) from error
 
     @property
@@ -163,7 +163,7 @@ def _opened(path: Path) -> Iterator[Any]:
         raise SpatialAlignError(f"{path} is missing. {_AGAIN}") from None
     except (SafetensorError, OSError, ValueError) as error:
         raise SpatialAlignError(
-            f"{path} is damaged ({error}). Delete it and export the pairs again."
+            f"{path} is damaged ({cause(error)}). Delete it and export the pairs again."
         ) from error
 
 
@@ -253,7 +253,7 @@ def load_pairs(folder: str | Path) -> PairData:
         raise SpatialAlignError(f"{path} is missing. {_AGAIN}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         where = f", line {number}" if number else ""
-        raise SpatialAlignError(f"{path}{where} is damaged ({error}). {_AGAIN}") from error
+        raise SpatialAlignError(f"{path}{where} is damaged ({cause(error)}). {_AGAIN}") from error
     if about.get("table", known := digest_of(table)) != known:
         raise SpatialAlignError(f"{path} is not what was exported, it was cut short or changed. {_AGAIN}")
     return PairData(folder, tuple(pairs), texts, about)

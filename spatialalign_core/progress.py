@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+SECONDS_LEFT = "seconds_left"
+"""Name, among the values, of how long the rest of the stage takes: an estimate at first, then as measured."""
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -181,14 +181,12 @@ def prompt_text(subject: str, object: str, change: RelationChange, scene: str, v
     """The published shape: "In a park, a cat is on the left of a box, then the cat jumps to the right of the
     box."."""
     opening = f"{scene}, " if scene else ""
-    beginning = (
-        f"{opening}{_article(subject)} {subject} is {change.initial.place} {_article(object)} {object}"
-    )
+    beginning = f"{opening}{article(subject)} {subject} is {change.initial.place} {article(object)} {object}"
     text = f"{beginning}, then the {subject} {verb} {change.final.goal} the {object}."
     return text[0].upper() + text[1:]
 
 
-def _article(noun: str) -> str:
+def article(noun: str) -> str:
     """ "a" or "an", by the letter that the noun begins with; by its sound where the two differ."""
     lower = noun.lower()
     if re.match(r"(?:hour|honest|heir|[fhlmnrsx][A-Z])", noun) or re.match(r"(?:x-ray|mp3)", lower):

@@ -27,6 +27,16 @@ class Relation(StrEnum):
         """Words for going there, as the published prompts write them: "to the left of"."""
         return f"to the {_WORDS[self]} of"
 
+    @property
+    def side(self) -> str:
+        """Words for being there, as people say them: "left of", "on top of"."""
+        return "on top of" if self == Relation.TOP else f"{_WORDS[self]} of"
+
+    @property
+    def heading(self) -> str:
+        """Words for going there, as people say them: "to the left of", "on top of"."""
+        return "on top of" if self == Relation.TOP else self.goal
+
 
 _WORDS = {Relation.LEFT: "left", Relation.RIGHT: "right", Relation.TOP: "top"}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SpatialAlignError
-from .files import atomic_write
+from .files import atomic_write, cause
 
 _FORMAT = 1
 _writing = threading.Lock()
@@ -62,7 +62,7 @@ def read_rulings(path: Path) -> tuple[Ruling, ...]:
         return ()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SpatialAlignError(
-            f"{path} is damaged ({error}); delete it and choose the pairs by hand again."
+            f"{path} is damaged ({cause(error)}); delete it and choose the pairs by hand again."
         ) from error
 
 

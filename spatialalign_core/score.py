@@ -270,7 +270,7 @@ def _too_few(count: int, needed: int, frames: int) -> str | None:
         return None
     if count == 0:
         return "the subject and the object were never found together"
-    return f"only {count} of {frames} frames count; at least {needed} are needed"
+    return f"only {count} of {frames} frames are valid; at least {needed} are needed"
 
 
 def _score(reason: str | None, numbers: Floats, count: int, missed: tuple[End, ...] | None) -> Score:

@@ -38,8 +38,8 @@ def score_view(
         first, last = ssr_sequences(track, change)
         title, good = _result(score, change, track.object)
         lines = [
-            _line(f"{change.initial.place} the {track.object} (should fall)", first),
-            _line(f"{change.final.place} the {track.object} (should rise)", last),
+            _line(f"{change.initial.side} the {track.object} (should fall)", first),
+            _line(f"{change.final.side} the {track.object} (should rise)", last),
         ]
         counts = np.isfinite(first)
     parts = score_parts(track, change, score) if change is not None and score is not None else []

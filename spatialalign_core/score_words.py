@@ -15,7 +15,6 @@ Answer = Literal["yes", "partly", "no"]
 
 _SIDES = {Relation.LEFT: "left", Relation.RIGHT: "right", Relation.TOP: "on top"}
 _GOALS = {Relation.LEFT: "to the left", Relation.RIGHT: "to the right", Relation.TOP: "on top"}
-_PLACES = {Relation.LEFT: "left of", Relation.RIGHT: "right of", Relation.TOP: "on top of"}
 # SSR of a place: clearly there, and only a little.
 _CLEARLY, _SOMEWHAT = 0.5, END_SSR
 _MUCH, _LITTLE = 0.25, 0.1  # gap: half of how far an SSR moved; 1 is from one side all the way to the other
@@ -56,8 +55,8 @@ def missed_words(score: Score, change: RelationChange, object: str, tau: float =
     if len(missed) > 1:
         return "it neither starts nor ends where the sentence says"
     if missed == ("initial_ssr",):
-        return f"it does not start {_PLACES[change.initial]} the {object}"
-    return f"it does not end {_PLACES[change.final]} the {object}" if missed else ""
+        return f"it does not start {change.initial.side} the {object}"
+    return f"it does not end {change.final.side} the {object}" if missed else ""
 
 
 def score_digits(dsr: float, tau: float = GOOD) -> str:
@@ -78,7 +77,7 @@ def score_parts(track: Track, change: RelationChange, score: Score) -> list[Part
     start, end = _SIDES[change.initial], _SIDES[change.final]
     return [
         _place("initial_ssr", f"starts {start}", "starts", score, track, began),
-        _away(f"leaves {_leaving(change.initial)}", score.initial_gap, score.initial_ssr),
+        _away(change.initial, score.initial_gap, score.initial_ssr),
         _towards(f"goes {_GOALS[change.final]}", score.final_gap, float(last[stopped[-1]])),
         _place("final_ssr", f"ends {end}", "stops", score, track, stopped),
     ]
@@ -93,18 +92,18 @@ def _place(name: End, claim: str, verb: str, score: Score, track: Track, frames:
     return Part(name, claim, "no" if missed else "partly", f"it {verb} {where}", value)
 
 
-def _away(claim: str, gap: float, start: float) -> Part:
+def _away(place: Relation, gap: float, start: float) -> Part:
     if gap >= _MUCH:
         answer, why = "yes", ""
     elif gap >= _LITTLE:
         answer, why = "partly", "it moves away only a little"
     elif gap <= -_LITTLE:
-        answer, why = "no", "it goes there instead"
+        answer, why = "no", f"it moves {_GOALS[place]}"
     elif start < _SOMEWHAT:
         answer, why = "no", "it was never there"
     else:
         answer, why = "no", "it stays there"
-    return Part("initial_gap", claim, answer, why, gap)  # type: ignore[arg-type]
+    return Part("initial_gap", f"leaves {_leaving(place)}", answer, why, gap)  # type: ignore[arg-type]
 
 
 def _towards(claim: str, gap: float, end: float) -> Part:
@@ -115,7 +114,7 @@ def _towards(claim: str, gap: float, end: float) -> Part:
     elif gap <= -_LITTLE:
         answer, why = "no", "it moves away from there"
     else:
-        answer, why = "no", "it is there all along" if end >= _CLEARLY else "it comes no nearer"
+        answer, why = "no", "it is there from the start" if end >= _CLEARLY else "it does not come nearer"
     return Part("final_gap", claim, answer, why, gap)  # type: ignore[arg-type]
 
 
@@ -132,11 +131,11 @@ def place_words(subject: Floats, object: Floats, noun: str) -> str:
         del values[Relation.TOP]
     relation = max(values, key=lambda each: values[each])
     if values[relation] >= _CLEARLY:
-        return f"{_PLACES[relation]} the {noun}"
+        return f"{relation.side} the {noun}"
     if below >= _CLEARLY:
         return f"below the {noun}"
     if values[relation] >= _SOMEWHAT:
-        return f"only a little {_PLACES[relation]} the {noun}"
+        return f"only a little {relation.side} the {noun}"
     within = (subject[:, :2] >= object[:, :2]).all() and (subject[:, 2:] <= object[:, 2:]).all()
     if within and (subject[:, 3] < object[:, 3]).all():
         return f"on or in front of the {noun}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .files import safe_name
 from .language.doubts import EXAMPLE
@@ -26,6 +27,7 @@ class ParsedSentence:
     reading: Reading = field(default_factory=Reading)
 
 
+@lru_cache(maxsize=2048)  # a list is read again with every letter that is typed into it
 def parse_sentence(text: str) -> ParsedSentence:
     """Read a free sentence; never raises. The prompt's text is the artist's own words without the spaces around them.
 

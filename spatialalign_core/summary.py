@@ -17,7 +17,7 @@ def describe_score(prompt: DsrPrompt, track: Track, score: Score) -> str:
         return f"{asked_for(prompt)}\nNo score: {score.reason}.\n{_frames(track, score)}"
     lines = [
         asked_for(prompt),
-        f"{verdict_words(score, change, prompt.object)} (the line is {GOOD}).",
+        f"{verdict_words(score, change, prompt.object)} ({GOOD} or more is needed).",
         *(f"{part}." for part in map(_sentence, score_parts(track, change, score))),
         _frames(track, score),
     ]
@@ -28,8 +28,8 @@ def asked_for(prompt: DsrPrompt) -> str:
     """What was understood of the prompt, in one line."""
     change = prompt.change
     return (
-        f"Asked for: the {prompt.subject} {change.initial.place} the {prompt.object}, "
-        f"then {change.final.goal} the {prompt.object}."
+        f"Asked for: the {prompt.subject} {change.initial.side} the {prompt.object}, "
+        f"then {change.final.heading} the {prompt.object}."
     )
 
 
@@ -40,12 +40,14 @@ def describe_track(track: Track) -> str:
         f"The {track.subject} and the {track.object} were found together in {counts} of {track.frames} frames."
     ]
     if any(track.bridged):
-        lines.append(f"{sum(track.bridged)} of them are bridged: a box was drawn between its neighbours.")
+        lines.append(
+            f"{sum(track.bridged)} of them are interpolated: a box was filled in from the neighbouring frames."
+        )
     if track.reason is not None:
-        lines.append(f"The video does not count: {track.reason}.")
+        lines.append(f"The video is not valid: {track.reason}.")
     elif counts < track.frames:
         reason, times = Counter(each for each in track.frame_reasons if each is not None).most_common(1)[0]
-        lines.append(f"{track.frames - counts} frames do not count, {times} because {reason}.")
+        lines.append(f"{track.frames - counts} frames are not valid, {times} of them because {reason}.")
     return "\n".join(lines)
 
 
@@ -56,5 +58,5 @@ def _sentence(part: Part) -> str:
 
 def _frames(track: Track, score: Score) -> str:
     if score.scored_frames == track.frames:
-        return f"All {track.frames} frames count."
-    return f"{score.scored_frames} of {track.frames} frames count."
+        return f"All {track.frames} frames are valid."
+    return f"{score.scored_frames} of {track.frames} frames are valid."

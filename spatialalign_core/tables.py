@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import SpatialAlignError
+from .files import cause
 
 ROW = "#row"
 """Key under which each row keeps the number that a spreadsheet shows."""
+NO_DELIMITER = "\x1f"
+"""Stands between cells where each row is one cell: a sign that no text holds."""
 _NO_CSV = {b"PK\x03\x04": "a spreadsheet", b"\xd0\xcf\x11\xe0": "an old spreadsheet", b"%PDF": "a PDF"}
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # What western European text holds beyond ASCII; Chinese and Japanese encodings do not look like this.
@@ -30,8 +33,7 @@ def read_table(path: str | Path, columns: Sequence[str]) -> list[dict[str, str]]
     cells than the header.
     """
     path = Path(path)
-    text = _text(path)
-    lines = text.splitlines(keepends=True)
+    lines = decoded(path, "choose a CSV file", "'CSV UTF-8'").splitlines(keepends=True)
     named = re.fullmatch(r"\s*\"?sep=(.)\"?[,;\t\s]*", lines[0], re.I) if lines else None
     if named:
         lines[0] = "\n"  # keeps the count; a spreadsheet hides this row
@@ -76,15 +78,17 @@ def read_table(path: str | Path, columns: Sequence[str]) -> list[dict[str, str]]
     return rows
 
 
-def _text(path: Path) -> str:
+def decoded(path: Path, instead: str, saved_as: str) -> str:
+    """The text of a file in UTF-8, UTF-16 or cp1252, without a byte order mark.
+
+    instead: what to do where it cannot be read. saved_as: what to save it as where its encoding is unknown.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise SpatialAlignError(f"There is no file at {path}; check the path.") from error
     except OSError as error:
-        raise SpatialAlignError(
-            f"The file {path} cannot be read: {error.strerror}; choose a CSV file."
-        ) from error
+        raise SpatialAlignError(f"The file {path} cannot be read: {cause(error)}; {instead}.") from error
     kind = _NO_CSV.get(data[:4])
     if kind:
         raise SpatialAlignError(f"{path} is {kind}, not a CSV table; open it and export it as 'CSV UTF-8'.")
@@ -98,14 +102,19 @@ def _text(path: Path) -> str:
             return western
         line = data[: error.start].count(b"\n") + 1
         raise SpatialAlignError(
-            f"{path}, row {line}: this is not UTF-8 text; save the file as 'CSV UTF-8'."
+            f"{path}, row {line}: this is not UTF-8 text; save the file as {saved_as}."
         ) from error
 
 
 def _delimiter(lines: Sequence[str], columns: Sequence[str]) -> str:
-    """That of the header, or of the first line with a cell where no header is among the first lines."""
+    """That of the header, or of the first line with a cell where no header is among the first lines.
+
+    Nothing stands between cells below a header of one cell: a comma in the only column belongs to its text.
+    """
     filled = [line for line in lines if line.strip(",;\t \r\n")][: _TITLE_ROWS + 1] or [""]
     known = {name.lower() for name in columns}
+    if any(line.strip('\ufeff" \r\n').lower() in known for line in filled):
+        return NO_DELIMITER
 
     def fits(line: str) -> int:
         return len(known & {cell.strip(' "\r\n').lower() for cell in re.split(r"[,;\t]", line)})

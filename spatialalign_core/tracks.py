@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import SpatialAlignError
-from .files import atomic_write
+from .files import atomic_write, cause
 
 PUBLISHED_FRAMES = 81  # the length of the videos that the published thresholds are meant for
 
@@ -137,7 +137,7 @@ def read_track(path: Path) -> Track:
         return Track.from_json(_read_json(path))
     except (KeyError, TypeError, ValueError) as error:
         raise SpatialAlignError(
-            f"The track file {path} is damaged ({error!r}). Delete it and detect again."
+            f"The track file {path} is damaged ({cause(error)}). Delete it and detect again."
         ) from error
 
 
@@ -154,9 +154,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise SpatialAlignError(
-            f"The track file {path} cannot be read: {error.strerror or error}."
-        ) from error
+        raise SpatialAlignError(f"The track file {path} cannot be read: {cause(error)}.") from error
     if not isinstance(data, dict):
         raise ValueError("not a JSON object")
     return data

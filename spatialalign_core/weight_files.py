@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import SpatialAlignError, check_memory
-from .files import fingerprint
+from .files import cause, fingerprint
 
 SAFETENSORS = (".safetensors",)
 PICKLED = (".pth", ".pt", ".ckpt", ".bin")
@@ -195,11 +195,10 @@ def _refused(path: Path, error: Exception) -> SpatialAlignError:
 
 
 def _damaged(path: Path, error: Exception) -> SpatialAlignError:
-    text = str(error).rpartition("WeightsUnpickler error:")[2].strip() or type(error).__name__
     return SpatialAlignError(
-        f"{path} is damaged or no weight file ({text.splitlines()[0][:200].rstrip('.')}); copy or download it again."
+        f"{path} is damaged or not a weights file ({cause(error)}); copy or download it again."
     )
 
 
 def _unreadable(path: Path, error: OSError) -> SpatialAlignError:
-    return SpatialAlignError(f"{path} cannot be read: {error.strerror or error}.")
+    return SpatialAlignError(f"{path} cannot be read: {cause(error)}.")

@@ -35,7 +35,11 @@ def main() -> None:
     if len(sys.argv) != 2:
         raise SystemExit(__doc__)
     with urllib.request.urlopen(f"{sys.argv[1]}/object_info", timeout=300) as answer:
-        schemas = json.loads(answer.read())
+        write(json.loads(answer.read()))
+
+
+def write(schemas: dict[str, Any]) -> None:
+    """All blueprints. schemas: /object_info."""
     for make in (score, draw, best, pairs, lora):
         blueprint = make(schemas)
         # ComfyUI 0.8.0 reads them in the system's encoding: ASCII is the same in all.
@@ -108,7 +112,7 @@ def pairs(schemas: dict[str, Any]) -> Blueprint:
     chosen = graph.add("SpatialAlign_ExportPairs", run=scored["run"])
     return Blueprint(
         graph,
-        "Makes videos of the prompts, finds, scores and pairs them: all that Train LoRA needs.",
+        "Makes videos of the prompts, finds, scores and pairs them: all that Train Spatial LoRA needs.",
         {
             "video_model": [(made, "video_model"), (chosen, "video_model")],
             "prompts": [(made, "prompts")],

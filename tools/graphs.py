@@ -1,12 +1,13 @@
 """Workflow files written as Python: nodes in columns, wires by name, widgets by name.
 
     graph = Graph("Score a video", schemas)
+    graph.column("# Score a video ...", width=320)
     clip = graph.add("SpatialAlign_SpriteClip", sentence="...")
-    graph.column("# Score a video ...")
+    graph.column(width=420)
     score = graph.add("SpatialAlign_ScoreVideo", images=clip["images"])
 
 Everything that a file repeats (order of widgets, sockets, sizes) comes from ComfyUI's /object_info, so that a node with
-a new widget needs the files made again and nothing else.
+a new widget needs the files made again and nothing else. How tall things are is in node_sizes.py.
 """
 
 from __future__ import annotations
@@ -16,15 +17,12 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from node_sizes import TITLE, node_height, note_height, room_below
+
 _TYPES = {"STRING", "INT", "FLOAT", "BOOLEAN", "COMBO"}
-_HEAD, _SLOT, _WIDGET, _TEXT, _FOOT = (
-    42,
-    22,
-    30,
-    92,
-    34,
-)  # heights in pixels, what Nodes 2.0 needs, the taller of both
-_GAP = 50
+_GAP = 26
+# ComfyUI opens a template so that it fills three quarters of the page: this fits 1440 x 900 at a zoom of 0.6.
+WIDEST, TALLEST = 1780, 1105
 # Where ComfyUI's own nodes changed since: as 0.8.0 has them, the oldest that we support; the newer read that too.
 _SAVE_VIDEO = {
     "video": ["VIDEO"],
@@ -32,9 +30,6 @@ _SAVE_VIDEO = {
     "format": ["COMBO", {"default": "auto"}],
     "codec": ["COMBO", {"default": "auto"}],
 }
-# These say something below their widgets once they have run.
-_SPEAKING = {"SpatialAlign_LoadVideoModel", "SpatialAlign_PromptSet"}
-_WORDS = 110
 _LATER = {("CreateVideo", "bit_depth")}
 _NOTE_COLOURS = {"color": "#432", "bgcolor": "#653"}
 
@@ -61,25 +56,30 @@ class Added:
 
 @dataclass
 class Graph:
-    """One workflow in the making. schemas: /object_info. note_height: of the notes above the columns, 0 without."""
+    """One workflow in the making. schemas: /object_info."""
 
     name: str
     schemas: dict[str, Any]
-    note_height: int = 240
     nodes: list[dict[str, Any]] = field(default_factory=list)
     links: list[list[Any]] = field(default_factory=list)
     _x: int = 0
     _y: int = 0
     _width: int = 0
 
-    def column(self, note: str | None = None, width: int = 380) -> None:
-        """Starts the next column, with a note in Markdown above it."""
+    def column(self, note: str | None = None, width: int = 380, note_width: int | None = None) -> None:
+        """Starts the next column, with a note in Markdown above it; note_width: where it spans more than this one."""
         self._x += self._width + _GAP if self._width else 0
         self._y, self._width = 0, width
         if note is not None:
-            at = [self._x, -self.note_height - _GAP]
-            self._place("MarkdownNote", at, [width, self.note_height], "Note", {}, [note])
-            self.nodes[-1] |= _NOTE_COLOURS
+            wide = note_width or width
+            tall = note_height(note, wide)
+            self._note(note, [self._x, -_GAP - TITLE - tall], [wide, tall])
+
+    def note(self, text: str) -> None:
+        """A note in Markdown below the last node, about what comes next."""
+        tall = note_height(text, self._width)
+        self._note(text, [self._x, self._y], [self._width, tall])
+        self._y += tall + TITLE + _GAP
 
     def add(
         self,
@@ -97,6 +97,7 @@ class Graph:
         """
         info = self.schemas[kind]
         sockets, widgets, values = [], [], []
+        shown = []
         for name, spec, optional in _inputs(kind, info):
             socket = {"name": name, "type": _type(spec), "link": None}
             options = _options(spec)
@@ -105,6 +106,7 @@ class Graph:
                 wired = isinstance(given, Wire) or name not in inputs
                 values.append(options.get("default", _first(spec)) if wired else given)
                 widgets.append({**socket, "widget": {"name": name}})
+                shown.append((_type(spec), options, values[-1]))
                 if options.get("control_after_generate"):
                     values.append(after or "fixed")
             else:
@@ -112,7 +114,8 @@ class Graph:
         unknown = inputs.keys() - {each["name"] for each in (*sockets, *widgets)}
         if unknown:
             raise ValueError(f"{self.name}: {kind} has no input {sorted(unknown)}")
-        size = [self._width, max(tall or 0, _height(kind, info, len(sockets), widgets))]
+        slots = max(len(sockets), len(info["output"]))
+        size = [self._width, max(tall or 0, node_height(kind, slots, shown, self._width))]
         self._place(kind, [self._x, self._y], size, title, info, values)
         node = self.nodes[-1]
         node["inputs"], node["mode"] = sockets + widgets, 2 if muted else 0
@@ -121,13 +124,13 @@ class Graph:
         for slot, each in enumerate(node["inputs"]):
             if isinstance(inputs.get(each["name"]), Wire):
                 self._connect(inputs[each["name"]], node["id"], slot)
-        self._y += size[1] + _GAP
+        self._y += size[1] + room_below(kind) + TITLE + _GAP
         wires = {
             each["name"]: Wire(node["id"], slot, each["type"]) for slot, each in enumerate(node["outputs"])
         }
         return Added(node["id"], wires)
 
-    def as_json(self, scale: float = 0.6) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The content of the file."""
         top = min((node["pos"][1] for node in self.nodes), default=0)
         return {
@@ -140,13 +143,17 @@ class Graph:
             "groups": [],
             "config": {},
             # "LG": sizes are those of the classic front end; Nodes 2.0 adds its own room to them
-            "extra": {"ds": {"scale": scale, "offset": [150, 150 - top]}, "workflowRendererVersion": "LG"},
+            "extra": {"ds": {"scale": 0.6, "offset": [150, 150 - top]}, "workflowRendererVersion": "LG"},
             "version": 0.4,
         }
 
-    def text(self, scale: float = 0.6) -> str:
+    def text(self) -> str:
         """The file."""
-        return json.dumps(self.as_json(scale), indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(self.as_json(), indent=1, ensure_ascii=False) + "\n"
+
+    def _note(self, text: str, at: list[int], size: list[int]) -> None:
+        self._place("MarkdownNote", at, size, "Note", {}, [text])
+        self.nodes[-1] |= _NOTE_COLOURS
 
     def _place(
         self, kind: str, at: list[int], size: list[int], title: str | None, info: Any, values: list[Any]
@@ -195,12 +202,3 @@ def _first(spec: list[Any]) -> Any:
 
 def _options(spec: list[Any]) -> dict[str, Any]:
     return spec[1] if len(spec) > 1 else {}
-
-
-def _height(kind: str, info: dict[str, Any], sockets: int, widgets: list[dict[str, Any]]) -> int:
-    shown = {each["name"] for each in widgets}
-    options = [_options(spec) for name, spec, _ in _inputs(kind, info) if name in shown]
-    long = sum(bool(each.get("multiline")) for each in options)
-    seeds = sum(bool(each.get("control_after_generate")) for each in options)
-    rows = max(sockets, len(info["output"])) * _SLOT + (len(widgets) - long + seeds) * _WIDGET + long * _TEXT
-    return _HEAD + rows + _FOOT + (_WORDS if kind in _SPEAKING else 0)

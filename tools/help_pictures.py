@@ -2,8 +2,8 @@
 
 Each picture shows a node at work in its smallest graph, and carries that graph: dropped on ComfyUI's canvas, the
 picture opens it. Needs what the browser tests need; takes some minutes, most of them for a small training. With the run
-folder that quickstart.py has left, the nodes of the loop show that run instead of a small one of their own; Rounds then
-takes half an hour, unless the folder holds three rounds already.
+folder that quickstart.py has left, the nodes of the loop show that run instead of a small one of their own (Rounds only
+if the folder holds its rounds already).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ PICTURES = PACK / "web" / "docs" / "pictures"
 _FOX = "In a meadow, a fox is on the left of a box, then the fox jumps to the right of the box."
 _VIEW = (2000, 1500)
 _MARGIN = 24
+_ROUNDS = "SpatialAlign_Rounds"
 _COLOURS = 96
 _QUIET = {
     "Comfy.Minimap.Visible": False,
@@ -77,25 +78,28 @@ def main() -> None:
     parser.add_argument("nodes", nargs="*", help="ids of the nodes, all without")
     options = parser.parse_args()
     with running(options.run) as (browser, server):
-        make(browser, server, set(options.nodes), QUICKSTART if options.run else SMALL)
-
-
-def make(browser: Any, server: Server, wanted: set[str], size: Size) -> None:
-    """All pictures, or those of the nodes named."""
-    schemas = server.get("/object_info")
-    seen = Seen.open_in(browser, server, "vue", size=_VIEW, settings=_QUIET)
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    for name, draw in graphs(size).items():
-        if not wanted or name in wanted:
-            graph = Graph(name, schemas, note_height=0)
-            shown = draw(graph)
-            seen.load(graph.as_json(), name)
-            entry = seen.run(timeout=1800)
-            # what ComfyUI had in its cache it does not send again
-            seen.page.evaluate(_SHOW, entry["outputs"])
-            _save(name, graph, _photograph(seen, [each.number for each in shown]))
+        seen = open_page(browser, server)
+        for name in options.nodes or graphs(SMALL):
+            draw(seen, name, options.run)
             print(name, flush=True)
-    seen.close()
+
+
+def open_page(browser: Any, server: Server) -> Seen:
+    """A page in which `draw` can draw them all."""
+    return Seen.open_in(browser, server, "vue", size=_VIEW, settings=_QUIET)
+
+
+def draw(seen: Seen, name: str, run: Path | None) -> None:
+    """The picture of one node. run: the finished run that is in ComfyUI's output folder as quickstart."""
+    small = run is None or (name == _ROUNDS and not (run / "rounds").is_dir())
+    graph = Graph(name, seen.server.get("/object_info"))
+    shown = graphs(SMALL if small else QUICKSTART)[name](graph)
+    seen.load(graph.as_json(), name)
+    entry = seen.run(timeout=1800)
+    # what ComfyUI had in its cache it does not send again
+    seen.page.evaluate(_SHOW, entry["outputs"])
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    _save(name, graph, _photograph(seen, [each.number for each in shown]))
 
 
 def _photograph(seen: Seen, nodes: list[int]) -> bytes:

@@ -41,14 +41,14 @@ def main() -> None:
     )
     parser.add_argument("--run", type=Path, required=True, help="a finished run folder of quickstart.py")
     run = parser.parse_args().run
-    PICTURES.mkdir(exist_ok=True)
-    icon().save(PICTURES / "icon.png", optimize=True)
     with running(run) as (browser, server):
         make(browser, server)
 
 
 def make(browser: Any, server: Server) -> None:
-    """The screenshots and the clip."""
+    """The icon, the screenshots and the clip."""
+    PICTURES.mkdir(exist_ok=True)
+    icon().save(PICTURES / "icon.png", optimize=True)
     seen = Seen.open_in(browser, server, "vue", "dark", _SIZE, _QUIET)
     _loop(seen)
     _clip_of_a_score(seen)

@@ -24,8 +24,12 @@ def main() -> None:
     if len(sys.argv) != 2:
         raise SystemExit(__doc__)
     with urllib.request.urlopen(f"{sys.argv[1]}/object_info", timeout=300) as answer:
-        schemas = json.loads(answer.read())
-    for write in (
+        write(json.loads(answer.read()))
+
+
+def write(schemas: dict[str, Any]) -> None:
+    """All templates. schemas: /object_info."""
+    for draw in (
         quickstart,
         score_a_video,
         detect_a_video,
@@ -33,235 +37,213 @@ def main() -> None:
         collect_samples,
         align_wan,
         evaluate_a_lora,
-        *([more_rounds] if "SpatialAlign_Rounds" in schemas else []),
+        more_rounds,
     ):
-        graph, scale = write(schemas)
-        (PACK / "workflows" / f"{graph.name}.json").write_text(graph.text(scale), encoding="utf-8")
+        graph = draw(schemas)
+        (PACK / "workflows" / f"{graph.name}.json").write_text(graph.text(), encoding="utf-8")
 
 
-def quickstart(schemas: dict[str, Any]) -> tuple[Graph, float]:
+def quickstart(schemas: dict[str, Any]) -> Graph:
     """The whole loop on the pocket model."""
     graph = Graph("Quickstart", schemas)
     graph.column(
-        "# SpatialAlign: the whole loop\n\nA small video model learns to obey *left of*, *right of* and "
-        "*on top of*. Press **Run**. No download, no graphics card; about a quarter of an hour on two "
-        "processor cores.\n\n**1. Load, and write prompts.** The pocket model knows the words in these "
-        "lists. Some prompts are kept from training, to measure on.",
+        "# Quickstart: the whole loop\n\nA small video model learns to obey *left of*, *right of* and *on top of*. "
+        "Press **Run**: no download and no graphics card are needed. It takes about a quarter of an hour on two "
+        "processor cores.\n\n**1. Load the models, write prompts.** The pocket model knows the words in these "
+        "lists. The held-out prompts are kept out of training, to measure on.",
+        width=300,
+        note_width=646,
     )
     model = graph.add("SpatialAlign_LoadVideoModel", model="pocket")
-    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
     prompts = graph.add("SpatialAlign_PromptSet", train_prompts=144)
+    graph.column(width=320)
+    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
+    graph.note(
+        "## 2. Generate\n\nSeveral videos of every training prompt, from different noise: some obey the "
+        "prompt, some do not. All are saved in *output/spatialalign/quickstart*. You can cancel at any time: the "
+        "next run continues."
+    )
+    made = graph.add("SpatialAlign_Generate", video_model=model["video_model"], prompts=prompts["prompts"])
     graph.column(
-        "**2. Generate**\n\nMakes several videos of every training prompt. They differ only in the noise "
-        "they start from; some obey the prompt, some do not.\n\nEverything is kept in "
-        "`output/spatialalign/quickstart`. Cancel whenever you like: the next run goes on where this one "
-        "stopped."
+        "## 3. Detect and score\n\nFinds the subject and the object in every frame and scores every video from 0 to "
+        "1. A video obeys if it scores 0.7 or more and is right at the start and at the end.",
+        width=300,
     )
-    made = graph.add(
-        "SpatialAlign_Generate", video_model=model["video_model"], prompts=prompts["prompts"], tall=440
+    tracked = graph.add("SpatialAlign_Detect", run=made["run"], detector=detector["detector"])
+    scored = graph.add("SpatialAlign_Score", run=tracked["run"])
+    graph.note(
+        "## 4. Pairs\n\nA video that obeys (winner) with one of the same prompt that does not (loser). Nobody "
+        "labels by hand."
     )
-    graph.add("PreviewImage", "Some videos before training", 380, images=made["preview"])
+    pairs = graph.add("SpatialAlign_ExportPairs", run=scored["run"], video_model=model["video_model"])
     graph.column(
-        "**3. Detect and score**\n\nFinds the animal and the thing in every frame, and gives every video a "
-        "score from 0 to 1: was the animal first here, then there? A video obeys from 0.7 on, if "
-        "it is also right at both ends."
+        "## 5. Train\n\nThe LoRA makes winners more likely and losers less likely. It is also on the list of "
+        "ComfyUI's own *Load LoRA*.",
+        width=400,
     )
-    tracked = graph.add("SpatialAlign_Detect", tall=280, run=made["run"], detector=detector["detector"])
-    scored = graph.add("SpatialAlign_Score", tall=280, run=tracked["run"])
+    trained = graph.add("SpatialAlign_TrainLora", run=pairs["run"], video_model=model["video_model"])
     graph.column(
-        "**4. Pairs**\n\nSets videos that obey (winners) against videos of the same prompt that do not "
-        "(losers). Nobody has to label anything by hand."
-    )
-    pairs = graph.add(
-        "SpatialAlign_ExportPairs", tall=420, run=scored["run"], video_model=model["video_model"]
-    )
-    graph.column(
-        "**5. Train**\n\nThe model leans towards the winners and away from the losers. The LoRA then also "
-        "stands on ComfyUI's own *Load LoRA* list."
-    )
-    trained = graph.add(
-        "SpatialAlign_TrainLora", tall=1000, run=pairs["run"], video_model=model["video_model"]
-    )
-    graph.column(
-        "**6. Evaluate**\n\nThe kept prompts again, without and with the LoRA, from the same noise. The "
-        "node shows how many videos obey before and after, and where the report lies. Open it in any "
-        "browser.",
-        480,
+        "## 6. Evaluate\n\nThe held-out prompts without and with the LoRA, from the same noise. The node shows how "
+        "many videos obey before and after.",
+        width=340,
     )
     graph.add(
         "SpatialAlign_Evaluate",
-        tall=850,
         run=trained["run"],
         video_model=model["video_model"],
         detector=detector["detector"],
     )
-    return graph, 0.55
+    return graph
 
 
-def score_a_video(schemas: dict[str, Any]) -> tuple[Graph, float]:
+def score_a_video(schemas: dict[str, Any]) -> Graph:
     """Any video and a sentence."""
     graph = Graph("Score a video", schemas)
     graph.column(
-        "# Score a video\n\nDoes a video do what its sentence says? Press **Run**.\n\n**1. A video to try "
-        "it on.** *Sprite Clip* draws one that needs no file. Put any other frames in its place, for "
-        "example from *VAE Decode* or *Load Video*.",
-        400,
+        "# Score a video\n\nDoes a video do what a sentence says? Press **Run**.\n\n**1. A video to try it on.** "
+        "*Sprite Clip* draws one. Replace it with any other frames, for example from *Load Video*.",
+        width=340,
     )
     clip = graph.add("SpatialAlign_SpriteClip", sentence=_FOX)
     detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
     graph.column(
-        "**2. The sentence and the score**\n\nWrite who is where first, and where it goes then: left of, "
-        "right of or on top of. Write *a fox is on the right of a box, then it jumps on top of the box* "
-        "here and keep the clip: the score falls.\n\nThe score lies between 0 and 1; the video obeys "
-        "from 0.7 on, if it is also right at both ends.",
-        460,
+        "## 2. The sentence and the score\n\nThe score is between 0 and 1; the video obeys if it is 0.7 or more and "
+        "the start and the end are right. Now write *a fox is on the right of a box, then it jumps on top of the "
+        "box* in *Score Video* and keep the clip: the score falls.",
+        width=460,
     )
     scored = graph.add(
-        "SpatialAlign_ScoreVideo",
-        tall=800,
-        sentence=_FOX,
-        images=clip["images"],
-        detector=detector["detector"],
+        "SpatialAlign_ScoreVideo", sentence=_FOX, images=clip["images"], detector=detector["detector"]
     )
-    graph.column(
-        "**3. What was seen**\n\nEvery frame with the boxes of what was found.\n\nOn the chart, on the "
-        "node to the left, the first relation should fall and the last one should rise.",
-        480,
-    )
-    graph.add("PreviewImage", "Annotated frames", 760, images=scored["annotated"])
-    return graph, 0.65
+    graph.column("## 3. What was detected\n\nEvery frame with the boxes that were found.", width=480)
+    graph.add("PreviewImage", "Annotated frames", 480, images=scored["annotated"])
+    return graph
 
 
-def detect_a_video(schemas: dict[str, Any]) -> tuple[Graph, float]:
+def detect_a_video(schemas: dict[str, Any]) -> Graph:
     """Find, follow, draw."""
     graph = Graph("Detect a video", schemas)
     graph.column(
-        "# Detect a video\n\nWhere are two things in every frame? Press **Run**.\n\n**1. A video to try it "
-        "on.** *Sprite Clip* draws one that needs no file. Put any other frames in its place, for example "
-        "from *VAE Decode* or *Load Video*.",
-        400,
+        "# Detect a video\n\nWhere are two things in every frame? Press **Run**.\n\n**1. A sentence, and a video to "
+        "try it on.** *Sprite Clip* draws one. Replace it with any other frames, for example from *Load Video*.",
+        width=300,
+        note_width=626,
     )
-    clip = graph.add("SpatialAlign_SpriteClip", sentence=_FOX, frames=36)
+    sentence = graph.add("PrimitiveStringMultiline", "The sentence", value=_FOX)["STRING"]
     detector = graph.add("SpatialAlign_LoadDetector", detector="pocket", masks="pocket")
+    graph.column(width=300)
+    clip = graph.add("SpatialAlign_SpriteClip", sentence=sentence, frames=36)
     graph.column(
-        "**2. Find and follow**\n\n*pocket* knows this little world: a GroundingDINO of toy size finds both "
-        "things, a SAM 2 of toy size follows and cuts them out. For real footage put a GroundingDINO into "
-        "`models/grounding-dino` and a SAM 2 into `models/sam2`, and choose them in *Load Detector*.\n\n"
-        "Boxes or masks of other nodes can be connected instead.",
-        420,
+        "## 2. Detect and track\n\n*pocket* knows only this small world. For real footage choose a GroundingDINO "
+        "and a SAM 2 in *Load Detector*. Boxes or masks of other nodes can be connected instead.",
+        width=360,
     )
     found = graph.add(
         "SpatialAlign_DetectTrack",
-        tall=940,
-        sentence=_FOX,
+        sentence=sentence,
         images=clip["images"],
         detector=detector["detector"],
     )
     graph.column(
-        "**3. Draw what was seen**\n\nBoxes, masks and the way of the subject. Below the picture: how much "
-        "the first and the last relation of the sentence hold. Frames that do not count turn grey and say "
-        "why.",
-        400,
+        "## 3. Draw\n\nBoxes, masks and the path of the subject, and how much the first and the last relation hold. "
+        "Frames that do not count are grey and say why.",
+        width=340,
     )
     drawn = graph.add(
-        "SpatialAlign_DrawTracks", tall=860, sentence=_FOX, track=found["track"], images=clip["images"]
+        "SpatialAlign_DrawTracks", sentence=sentence, track=found["track"], images=clip["images"]
     )
+    graph.column("## 4. The video\n\nIt is saved in ComfyUI's output folder, in *video*.", width=360)
     video = graph.add("CreateVideo", images=drawn["images"], fps=12.0)
-    graph.column("**4. The video**\n\nIt lies in ComfyUI's output folder under `video`.", 620)
-    graph.add("SaveVideo", tall=690, video=video["VIDEO"])
-    return graph, 0.6
+    graph.add("SaveVideo", video=video["VIDEO"])
+    return graph
 
 
-def evaluate_a_lora(schemas: dict[str, Any]) -> tuple[Graph, float]:
+def evaluate_a_lora(schemas: dict[str, Any]) -> Graph:
     """Many sentences, without and with a LoRA, from the same noise."""
     graph = Graph("Evaluate a LoRA", schemas)
     graph.column(
-        "# Evaluate a LoRA\n\nDoes a LoRA make the model listen? Many sentences from the same noise, "
-        "without it and with it: how many videos obey, how sure that is, and all of them side by "
-        "side.\n\n**1. Model, detector, sentences.** As set here, everything runs on the pocket model; for "
-        "your own choose it in *Load Video Model*, and a GroundingDINO in *Load Detector*."
+        "# Evaluate a LoRA\n\nDoes a LoRA help the model obey? The same prompts and noise, without and with it: how "
+        "many videos obey, and how certain that is.\n\n**1. Model, detector and prompts.** Here everything runs on "
+        "the pocket model. For your own, choose it in *Load Video Model*, and a GroundingDINO in *Load Detector*.",
+        width=300,
+        note_width=646,
     )
     model = graph.add("SpatialAlign_LoadVideoModel", model="pocket")
-    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
     prompts = graph.add("SpatialAlign_PromptSet", train_prompts=12, held_out_prompts=24)
-    graph.column(
-        "**2. Videos without the LoRA**\n\nThey are kept in the run folder *evaluate* and used again for "
-        "the next LoRA. More held-out prompts tell more than more *seeds*."
+    graph.column(width=320)
+    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
+    graph.note(
+        "## 2. Videos without the LoRA\n\nThey are kept in the run folder *evaluate* and used again for the next LoRA. "
+        "More held-out prompts tell you more than more *seeds*."
     )
     made = graph.add(
         "SpatialAlign_Generate",
-        tall=440,
         video_model=model["video_model"],
         prompts=prompts["prompts"],
         run_folder="evaluate",
         split="held-out prompts",
         seeds=2,
     )
-    graph.add("PreviewImage", "Some videos without the LoRA", 380, images=made["preview"])
     graph.column(
-        "**3. Compare**\n\n**Choose the LoRA as *lora_b* first**: the list is that of ComfyUI's own *Load "
-        "LoRA*. Side A is the model as it is; with a second LoRA, or the same one at another strength, it "
-        "compares these.\n\nAn interval of the difference that includes 0 means that it may be chance.",
-        560,
+        "## 3. Compare\n\nFirst choose the LoRA as *lora_b*; the list is that of ComfyUI's own *Load LoRA*. Side A "
+        "is the model without a LoRA; you can also compare two LoRAs, or two strengths.\n\nIf the interval of the "
+        "difference includes 0, the difference may be chance.",
+        width=480,
     )
     compared = graph.add(
         "SpatialAlign_Compare",
-        tall=980,
         run=made["run"],
         video_model=model["video_model"],
         detector=detector["detector"],
     )
-    graph.column("**4. To share**\n\nThe table and some videos in one picture.", 560)
-    graph.add("PreviewImage", "To share", 860, images=compared["picture"])
-    return graph, 0.55
+    graph.column("## 4. To share\n\nThe table and some videos in one picture.", width=440)
+    graph.add("PreviewImage", "To share", 480, images=compared["picture"])
+    return graph
 
 
-def more_rounds(schemas: dict[str, Any]) -> tuple[Graph, float]:
+def more_rounds(schemas: dict[str, Any]) -> Graph:
     """Generate, train, and again with the LoRA so far."""
     graph = Graph("Continue with another round", schemas)
     graph.column(
-        "# Another round\n\nA model that has learned makes better videos, and from these it can learn "
-        "more. *Rounds* does that until the held-out score stops rising.\n\n**1. Model, detector, "
-        "prompts**, as in the Quickstart: the videos of a finished Quickstart are used again. For your own "
-        "model choose it, a GroundingDINO, your words, and another *run_folder*."
+        "# Another round\n\nA trained model makes better videos, and can learn more from these. *Rounds* repeats "
+        "that until the held-out score stops rising.\n\n**1. Model, detector and prompts.** As in the Quickstart, "
+        "whose videos are used again. For your own model choose it, a GroundingDINO, your words, and another "
+        "*run_folder*.",
+        width=300,
+        note_width=646,
     )
     model = graph.add("SpatialAlign_LoadVideoModel", model="pocket")
-    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
     prompts = graph.add("SpatialAlign_PromptSet", train_prompts=144)
-    graph.column(
-        "**2. The first videos**\n\nWithout a LoRA: what the first round learns from. Later rounds make "
-        "their own, with what has been learned so far and with other noise."
+    graph.column(width=320)
+    detector = graph.add("SpatialAlign_LoadDetector", detector="pocket")
+    graph.note(
+        "## 2. The first videos\n\nWithout a LoRA: the first round learns from these. Later rounds generate their "
+        "own with the LoRA so far and other noise."
     )
-    made = graph.add(
-        "SpatialAlign_Generate", tall=440, video_model=model["video_model"], prompts=prompts["prompts"]
-    )
-    graph.add("PreviewImage", "Some videos before training", 380, images=made["preview"])
+    made = graph.add("SpatialAlign_Generate", video_model=model["video_model"], prompts=prompts["prompts"])
     graph.column(
-        "**3. Rounds**\n\nGenerates, detects, scores, pairs and trains, each round from the LoRA of the "
-        "one before, and keeps the best by the score of held-out videos. Cancel whenever you like: the "
-        "next run goes on.\n\nTo go on from a finished run raise *rounds*.",
-        440,
+        "## 3. Rounds\n\nEach round generates, detects, scores, pairs and trains, starting from the LoRA of the "
+        "round before. The LoRA with the best held-out score is kept. You can cancel at any time: the next run "
+        "continues.\n\nTo continue a finished run, raise *rounds*.",
+        width=440,
     )
     rounds = graph.add(
         "SpatialAlign_Rounds",
-        tall=640,
         run=made["run"],
         video_model=model["video_model"],
         detector=detector["detector"],
         lora_name="rounds",
     )
-    graph.add("PreviewImage", "Score of held-out videos", 380, images=rounds["rounds_chart"])
     graph.column(
-        "**4. Evaluate**\n\nThe held-out prompts without and with the best LoRA, from the same noise.", 480
+        "## 4. Evaluate\n\nThe held-out prompts without and with the best LoRA, from the same noise.", 440
     )
     graph.add(
         "SpatialAlign_Evaluate",
-        tall=850,
         run=rounds["run"],
         video_model=model["video_model"],
         detector=detector["detector"],
     )
-    return graph, 0.55
+    return graph
 
 
 if __name__ == "__main__":

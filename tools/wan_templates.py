@@ -18,70 +18,70 @@ _NOT = (
 _SAMPLER = {"steps": 30, "cfg": 6.0, "sampler_name": "uni_pc", "scheduler": "simple"}
 
 
-def best_of_n(schemas: dict[str, Any]) -> tuple[Graph, float]:
+def best_of_n(schemas: dict[str, Any]) -> Graph:
     """Several videos of one sentence with ComfyUI's own nodes."""
     graph = Graph("Best of N with ComfyUI's own Wan nodes", schemas)
     files = _wan_files(
         graph,
-        "# Best of N\n\nMakes several videos of one sentence with ComfyUI's own Wan nodes, scores them, "
-        "and keeps the one that obeys it best. No training.\n\n**1. Models and sentence.** The three files "
-        "are those of ComfyUI's own Wan 2.1 template; it offers to download what is missing.",
+        "# Best of N\n\nGenerates several videos of one sentence with ComfyUI's own Wan nodes, scores them, and keeps "
+        "the best. No training.\n\n**1. Models and sentence.** The three files of ComfyUI's own Wan 2.1 template; "
+        "it offers to download what is missing.",
     )
-    graph.column(
-        "**2. Several at once**\n\n*How many* sets the batch of the empty latent and tells *Pick Best* how "
-        "many clips there are. When memory is short lower it, or make the videos smaller or shorter."
+    graph.column(width=320)
+    graph.note(
+        "## 2. Several at once\n\n*How many* sets the batch of the empty latent and tells *Pick Best* how many clips "
+        "there are. If memory is short, lower it, or make the videos smaller or shorter."
     )
     many = graph.add("PrimitiveInt", "How many", value=4)
     parts = _wan_parts(graph, files, many)
     graph.column(
-        "**3. Sampling**\n\nNothing special here. Put any other sampler or model in its place: *Pick Best* "
-        "only wants the frames."
+        "## 3. Sampling\n\nWith ComfyUI's own nodes. Any other sampler or model can take its place: *Pick Best* only "
+        "needs the frames.",
+        width=290,
     )
     _, frames = _wan_sample(graph, files, parts, files["model"], after="randomize")
     graph.column(
-        "**4. Pick**\n\n*Load Detector* fetches GroundingDINO once (0.7 GB) into `models/grounding-dino`; "
-        "with one there already, choose it instead.\n\n*Pick Best* shows all scores. A video in which the "
-        "two things were not found never wins over one in which they were."
+        "## 4. Pick\n\n*Load Detector* downloads GroundingDINO once (0.7 GB) into *models/grounding-dino*. A video in "
+        "which the subject or the object was not detected never wins over one in which both were.",
+        width=380,
     )
     detector = graph.add("SpatialAlign_LoadDetector", detector=_DETECTOR)
     best = graph.add(
         "SpatialAlign_PickBest",
-        tall=700,
         detector=detector["detector"],
         images=frames["IMAGE"],
         sentence=files["prompt"]["text"],
         clips=many["INT"],
     )
-    graph.column("**5. The winner**\n\nSaved in ComfyUI's output folder under `video`.", 520)
+    graph.column("## 5. The winner\n\nIt is saved in ComfyUI's output folder, in *video*.", width=380)
     video = graph.add("CreateVideo", images=best["images"], fps=16.0)
-    graph.add("SaveVideo", tall=560, video=video["VIDEO"], filename_prefix="video/BestOfN")
-    return graph, 0.5
+    graph.add("SaveVideo", video=video["VIDEO"], filename_prefix="video/BestOfN")
+    return graph
 
 
-def collect_samples(schemas: dict[str, Any]) -> tuple[Graph, float]:
+def collect_samples(schemas: dict[str, Any]) -> Graph:
     """Pairs out of one's own workflow."""
     graph = Graph("Collect samples from ComfyUI's own Wan nodes", schemas)
     files = _wan_files(
         graph,
-        "# Collect samples\n\nEvery *Run* makes one video with ComfyUI's own Wan nodes and keeps it, with "
-        "prompt and seed, in a run folder. From about eight videos of a sentence on there are mostly both "
-        "good and bad ones: pairs to learn from.\n\n**1. Models and sentence.** The files of ComfyUI's own "
-        "Wan 2.1 template.",
+        "# Collect samples\n\nEach *Run* generates one video with ComfyUI's own Wan nodes and keeps it, with prompt "
+        "and seed, in a run folder. From about eight videos of a sentence on there are usually pairs to learn "
+        "from.\n\n**1. Models and sentence.** The files of ComfyUI's own Wan 2.1 template.",
     )
-    graph.column(
-        "**2. One seed for both**\n\n*Seed* goes to the sampler and to *Collect Sample*, and moves on by "
-        "one with every run. Queue as many runs as you like (the number beside *Run*)."
+    graph.column(width=320)
+    graph.note(
+        "## 2. One seed for both\n\n*Seed* goes to the sampler and to *Collect Sample*, and is one higher after each "
+        "run. Queue as many runs as you like (the number beside *Run*)."
     )
     seed = graph.add("PrimitiveInt", "Seed", value=0, after="increment")
     parts = _wan_parts(graph, files)
     graph.column(
-        "**3. Collect**\n\n*Collect Sample* writes `output/spatialalign/wan/samples/...`, as *Generate* "
-        "does. With the sampler's latents connected nothing has to be encoded later."
+        "## 3. Collect\n\nWith the sampler's latents connected, no video has to be encoded for training later.",
+        width=320,
     )
     latent, frames = _wan_sample(graph, files, parts, files["model"], seed=seed["INT"])
     kept = graph.add(
         "SpatialAlign_CollectSample",
-        tall=480,
         images=frames["IMAGE"],
         latent=latent["LATENT"],
         prompts=files["prompt"]["prompts"],
@@ -89,51 +89,44 @@ def collect_samples(schemas: dict[str, Any]) -> tuple[Graph, float]:
         run_folder="wan",
     )
     graph.column(
-        "**4. Detect and score**\n\nOnly new videos are looked at. *Load Detector* fetches GroundingDINO "
-        "once (0.7 GB) into `models/grounding-dino`; with one there already, choose it instead."
+        "## 4. Detect and score\n\nOnly new videos. *Load Detector* downloads GroundingDINO once (0.7 GB) into "
+        "*models/grounding-dino*.",
+        width=300,
     )
     detector = graph.add("SpatialAlign_LoadDetector", detector=_DETECTOR)
-    tracked = graph.add(
-        "SpatialAlign_Detect", tall=280, run=kept["run"], detector=detector["detector"], rule="default"
-    )
-    scored = graph.add("SpatialAlign_Score", tall=280, run=tracked["run"])
-    graph.add("PreviewAny", "Share of videos that obey", source=scored["obey_share"])
-    graph.column(
-        "**5. Train, when there are enough**\n\nThese four nodes are muted. Select them and press "
-        "**Ctrl+M**, choose the model that made the videos in *Load Video Model*, and run once more."
-    )
+    tracked = graph.add("SpatialAlign_Detect", run=kept["run"], detector=detector["detector"], rule="default")
+    scored = graph.add("SpatialAlign_Score", run=tracked["run"])
     model = graph.add("SpatialAlign_LoadVideoModel", muted=True, model="pocket")
-    pairs = graph.add(
-        "SpatialAlign_ExportPairs",
-        muted=True,
-        tall=420,
-        run=scored["run"],
-        video_model=model["video_model"],
+    graph.column(
+        "## 5. Train, when there are enough\n\nThe three grey nodes are muted: select them, press "
+        "**Ctrl+M**, choose the model that made the videos in *Load Video Model*, and run once more.",
+        width=400,
     )
-    trained = graph.add(
+    pairs = graph.add(
+        "SpatialAlign_ExportPairs", muted=True, run=scored["run"], video_model=model["video_model"]
+    )
+    graph.add(
         "SpatialAlign_TrainLora",
         muted=True,
-        tall=1000,
         run=pairs["run"],
         video_model=model["video_model"],
         lora_name="wan",
     )
-    graph.column()
-    graph.add("PreviewImage", "Loss", 420, muted=True, images=trained["loss_chart"])
-    return graph, 0.5
+    return graph
 
 
-def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
+def align_wan(schemas: dict[str, Any]) -> Graph:
     """The whole loop on a real model."""
     graph = Graph("Align Wan2.1-1.3B on one GPU", schemas)
     graph.column(
         "# Align Wan2.1 1.3B\n\nThe Quickstart's loop on a real model and one graphics card. It takes many "
         "hours, most of them for making videos: start small, as set here, and let it run overnight. "
-        "*Cancel* keeps all that is done.\n\n**1. Model, detector, prompts.** Both are fetched once into "
-        "your models folder; if you have Wan2.1's files, choose them instead."
+        "*Cancel* keeps all that is done.\n\n**1. Model, detector and prompts.** Both models are downloaded once into "
+        "your models folder; if you have Wan2.1's files, choose them instead.",
+        width=300,
+        note_width=646,
     )
     model = graph.add("SpatialAlign_LoadVideoModel", model="download Wan-AI/Wan2.1-T2V-1.3B-Diffusers")
-    detector = graph.add("SpatialAlign_LoadDetector", detector=_DETECTOR)
     prompts = graph.add(
         "SpatialAlign_PromptSet",
         subjects="cat, dog, rabbit, goat, parrot, monkey",
@@ -143,49 +136,41 @@ def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
         train_prompts=48,
         held_out_prompts=12,
     )
-    graph.column(
-        "**2. Generate**\n\nEight videos of every prompt, one at a time; with memory to spare raise "
-        "*batch_size*. The model must sometimes do it right by itself, or there is no winner to learn "
-        "from. If *Score* shows less than some percent, raise *seeds*."
+    graph.column(width=320)
+    detector = graph.add("SpatialAlign_LoadDetector", detector=_DETECTOR)
+    graph.note(
+        "## 2. Generate\n\nEight videos of every prompt, one at a time; with memory to spare raise *batch_size*. If "
+        "only a few percent obey, raise *seeds*: without a video that obeys there is no winner to learn from."
     )
     made = graph.add(
         "SpatialAlign_Generate",
-        tall=440,
         video_model=model["video_model"],
         prompts=prompts["prompts"],
         run_folder="wan-1.3b",
         seeds=8,
         batch_size=1,
     )
-    graph.add("PreviewImage", "Some videos before training", 380, images=made["preview"])
     graph.column(
-        "**3. Detect and score**\n\nGroundingDINO looks at every frame. Read what *Detect* says: when many "
-        "videos cannot be scored, lower *box_threshold* in *Load Detector* a little."
+        "## 3. Detect and score\n\nIf *Detect* says that many videos cannot be scored, lower *box_threshold* in "
+        "*Load Detector* a little.",
+        width=300,
     )
-    tracked = graph.add(
-        "SpatialAlign_Detect", tall=280, run=made["run"], detector=detector["detector"], rule="default"
-    )
-    scored = graph.add("SpatialAlign_Score", tall=280, run=tracked["run"])
-    graph.add("PreviewAny", "Share of videos that obey", source=scored["obey_share"])
-    graph.column(
-        "**4. Pairs**\n\nA *min_margin* of 0.2 leaves out pairs that differ too little to teach anything. "
-        "*retell* makes more of the same videos."
-    )
+    tracked = graph.add("SpatialAlign_Detect", run=made["run"], detector=detector["detector"], rule="default")
+    scored = graph.add("SpatialAlign_Score", run=tracked["run"])
+    graph.note("## 4. Pairs\n\nA *min_margin* of 0.2 leaves out pairs that differ too little to learn from.")
     pairs = graph.add(
         "SpatialAlign_ExportPairs",
-        tall=420,
         run=scored["run"],
         video_model=model["video_model"],
         min_margin=0.2,
     )
     graph.column(
-        "**5. Train**\n\n*memory_plan* 'auto' takes the fastest that fits your card. Every 100 steps some "
-        "held-out videos are made and scored; the best LoRA is kept, and after four looks without progress "
-        "training stops."
+        "## 5. Train\n\nEvery 100 steps some held-out videos are generated and scored. The best LoRA is kept; "
+        "training stops after four checks without improvement.",
+        width=400,
     )
     trained = graph.add(
         "SpatialAlign_TrainLora",
-        tall=1000,
         run=pairs["run"],
         video_model=model["video_model"],
         detector=detector["detector"],
@@ -195,31 +180,30 @@ def align_wan(schemas: dict[str, Any]) -> tuple[Graph, float]:
         patience=4,
     )
     graph.column(
-        "**6. Evaluate**\n\nThe held-out prompts without and with the LoRA, from the same noise. The LoRA "
-        "is on ComfyUI's own *Load LoRA* list: use it in any Wan2.1 1.3B workflow.",
-        480,
+        "## 6. Evaluate\n\nThe held-out prompts without and with the LoRA, from the same noise. The LoRA is on the "
+        "list of ComfyUI's own *Load LoRA*.",
+        width=340,
     )
     graph.add(
         "SpatialAlign_Evaluate",
-        tall=850,
         run=trained["run"],
         video_model=model["video_model"],
         detector=detector["detector"],
         seeds=4,
         batch_size=1,
     )
-    return graph, 0.55
+    return graph
 
 
 def _wan_files(graph: Graph, note: str) -> dict[str, Added]:
-    graph.column(note)
+    graph.column(note, width=300, note_width=646)
     return {
         "model": graph.add("UNETLoader", unet_name=_WAN),
         "clip": graph.add(
             "CLIPLoader", clip_name="umt5_xxl_fp8_e4m3fn_scaled.safetensors", type="wan", device="default"
         ),
         "vae": graph.add("VAELoader", vae_name="wan_2.1_vae.safetensors"),
-        "prompt": graph.add("SpatialAlign_PromptFromSentence", tall=270, sentence=_CAT),
+        "prompt": graph.add("SpatialAlign_PromptFromSentence", sentence=_CAT),
     }
 
 
@@ -229,7 +213,7 @@ def _wan_parts(graph: Graph, files: dict[str, Added], many: Added | None = None)
     sizes: dict[str, Any] = {"width": 832, "height": 480, "length": 33}
     return {
         "positive": graph.add("CLIPTextEncode", "The sentence", clip=clip, text=files["prompt"]["text"]),
-        "negative": graph.add("CLIPTextEncode", "What not to show", 220, clip=clip, text=_NOT),
+        "negative": graph.add("CLIPTextEncode", "What not to show", clip=clip, text=_NOT),
         "latent": graph.add(
             "EmptyHunyuanLatentVideo", **sizes, batch_size=many["INT"] if many is not None else 1
         ),

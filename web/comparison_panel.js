@@ -5,7 +5,7 @@ import { LongList } from "./shared/long_list.js";
 import { scroller } from "./shared/scroller.js";
 import { look, pictureUrl, videoUrl } from "./shared/server.js";
 import { SideBySide } from "./shared/side_by_side.js";
-import { percent, score } from "./shared/words.js";
+import { percent, points, score } from "./shared/words.js";
 
 const SIDES = ["a", "b"];
 const PLACES = { L: mark("left"), R: mark("right"), T: mark("top") };
@@ -131,7 +131,6 @@ function figure(name, { a, b, difference, prompts }, words, kind = null) {
 }
 
 const known = (...values) => values.every((value) => Number.isFinite(value));
-const points = (value) => `${value > 0 ? "+" : value < 0 ? "\u2212" : "\u00b1"}${Math.abs(Math.round(100 * value))}`;
 
 const shares = {
   value: (value) => (known(value) ? percent(value) : "–"),

@@ -4,13 +4,15 @@ import { t } from "./shared/language.js";
 import { addStyle } from "./shared/style.js";
 
 const WIDGET = "spatialalign_summary";
+const MOST = 260; // pixels of words; more of them scroll
+const AIR = 16; // that ComfyUI leaves around an element, without the 4 between two of them
 
-/** Show words on a node, below its widgets; none leave it as it is. */
+/** Show words on a node, below its widgets, in a box as tall as they are; none leave it as it is. */
 export function showText(node, text) {
   if (!text) return;
   const widget = node.widgets?.find((each) => each.name === WIDGET) ?? create(node);
-  say(widget.element.firstChild, text);
-  grow(node);
+  say(widget.words, text);
+  widget.fit();
 }
 
 /** A widget made of an element. It is no setting: it stays out of the workflow file. */
@@ -19,12 +21,15 @@ export function addElement(node, name, element, least) {
   const options = { serialize: false, hideOnZoom: false, getMinHeight: () => least };
   const widget = node.addDOMWidget(name, name, element, options);
   widget.serialize = false;
+  // Words stand below all else, in whichever order they came.
+  const words = node.widgets.find((each) => each.name === WIDGET);
+  if (words && words !== node.widgets.at(-1)) node.widgets = [...node.widgets.filter((each) => each !== words), words];
   return widget;
 }
 
 /** The same for what has no end: in Nodes 2.0 a node is as tall as what is in it, so a frame has the height. */
 export function addFramed(node, name, element, least) {
-  return addElement(node, name, html("div", { class: "sa-frame" }, element), least);
+  return addElement(node, name, html("div", { class: "sa-frame", style: `--sa-least: ${least}px` }, element), least);
 }
 
 /** Grow to hold the widgets, never shrink what the artist has made larger. */
@@ -35,6 +40,22 @@ export function grow(node) {
 }
 
 function create(node) {
-  const words = html("div", { class: "sa-summary", tabindex: "0", role: "region", "aria-label": t("Result in words") });
-  return addElement(node, WIDGET, shield(html("div", { class: "spatialalign" }, words)), 110);
+  const words = html("div", {});
+  const box = html("div", { class: "sa-summary", tabindex: "0", role: "region", "aria-label": t("Result in words") }, words);
+  let height = 40;
+  const widget = addElement(node, WIDGET, shield(html("div", { class: "spatialalign" }, box)), height);
+  // What has a size and not a least one takes no room from what is beside it; so both front ends see it.
+  widget.computeLayoutSize = undefined;
+  widget.computeSize = (width) => [width, height + AIR];
+  widget.words = words;
+  widget.fit = () => {
+    // Nothing while it cannot be seen: then the last height stays.
+    const tall = words.offsetHeight && Math.min(MOST, words.offsetHeight + 12);
+    if (tall && tall !== height) {
+      height = tall;
+      grow(node);
+    }
+  };
+  new ResizeObserver(widget.fit).observe(words);
+  return widget;
 }

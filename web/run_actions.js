@@ -3,7 +3,7 @@ import { app } from "../../scripts/app.js";
 import { resultWords } from "./run_list.js";
 import { fill, html, say } from "./shared/dom.js";
 import { ask, choice, field } from "./shared/form.js";
-import { changeNodes, nodesNaming } from "./shared/graph.js";
+import { changeNodes, nodesNaming } from "./shared/open_nodes.js";
 import { language, mark, t } from "./shared/language.js";
 import { change, look, reportUrl, zipUrl } from "./shared/server.js";
 import { bytes, duration } from "./shared/words.js";

@@ -1,4 +1,4 @@
-// The training panel on a Train LoRA node: of the run that the node before it names.
+// The training panel on a Train Spatial LoRA node: of the run that the node before it names.
 import { after, hearAbout } from "./node_hooks.js";
 import { addFramed, grow } from "./node_text.js";
 import { look } from "./shared/server.js";
@@ -6,7 +6,7 @@ import { TrainingPanel } from "./training_panel.js";
 
 const WIDGET = "spatialalign_training";
 const REMEMBERED = "spatialalign_run"; // a property of the node, for runs whose name is not a widget's value
-const LEAST = 330;
+const LEAST = 560; // so much that the first pair of videos can be seen
 const SETTLED = 200; // milliseconds
 
 /** Let a trainer node show how its training goes, from when there is something to show. */
@@ -22,6 +22,7 @@ export function attachTraining(node) {
     soon = setTimeout(() => openIfTrained(node), SETTLED);
   };
   after(node, "onConfigure", later);
+  after(node, "onExecuted", later); // ComfyUI may have had its result already
   after(node, "onConnectionsChange", later);
   after(node, "onRemoved", () => {
     clearTimeout(soon);

@@ -2,11 +2,10 @@
 import { LineChart } from "./shared/chart.js";
 import { fill, html, say, shield } from "./shared/dom.js";
 import { mark, retell, t } from "./shared/language.js";
-import { LongList } from "./shared/long_list.js";
 import { change, videoUrl } from "./shared/server.js";
 import { addStyle } from "./shared/style.js";
 import { follow, refresh } from "./shared/training.js";
-import { lazyVideo, release, toggle } from "./shared/video.js";
+import { standing, VideoGrid } from "./shared/video_grid.js";
 import { bytes, duration, number, percent, score } from "./shared/words.js";
 
 const CHARTS = [
@@ -21,9 +20,6 @@ const CHARTS = [
     about: mark("DSR-Score of videos of prompts it never trains on. This is what counts."),
   },
 ];
-
-const WIDEST = 320; // pixels of one video
-const ROOMY = 160; // from this width on, what stands below a video fits on one line
 
 const BUTTONS = [
   ["pause", mark("Pause"), mark("Rest between two steps, with everything saved")],
@@ -192,28 +188,19 @@ function range(values) {
   return [low, high > low ? high : low + 1];
 }
 
-/** The held-out videos, newest look first: base and aligned of the same prompt and seed in a row. */
+/** The held-out videos, newest look first: base and with LoRA of the same prompt and seed in a row. */
 class Videos {
   constructor(scroller) {
     this.choice = html("select", { class: "sa-select", "aria-label": t("Show the videos of"), onchange: () => this.fill() });
     this.count = html("span", { class: "sa-quiet" });
-    this.list = new LongList({
-      rowHeight: rowHeight(WIDEST),
-      scroller,
-      label: t("Held-out videos"),
-      render: (row) => this.row(row),
-      release: (element) => element.querySelectorAll("video").forEach(release),
-    });
-    this.watcher = new ResizeObserver(([{ contentRect }]) => contentRect.width && this.list.resize(rowHeight(contentRect.width)));
-    this.watcher.observe(this.list.element);
+    this.grid = new VideoGrid({ label: t("Held-out videos"), scroller });
     const head = html("div", { class: "sa-videos-head" }, html("h3", {}, t("Held-out videos")), this.choice, this.count);
-    this.element = html("div", { class: "sa-videos" }, head, this.list.element);
+    this.element = html("div", { class: "sa-videos" }, head, this.grid.element);
     this.element.hidden = true;
   }
 
   close() {
-    this.watcher.disconnect();
-    this.list.close();
+    this.grid.close();
   }
 
   show(run, looks) {
@@ -223,7 +210,7 @@ class Videos {
     this.run = run;
     this.looks = looks;
     this.element.hidden = !looks?.rows.length;
-    if (this.element.hidden) return this.list.show([], keyOf);
+    if (this.element.hidden) return this.grid.show([]);
     const ids = [...new Set(looks.rows.map((row) => row.aligned.prompt))].sort();
     const before = this.choice.value;
     fill(
@@ -239,40 +226,20 @@ class Videos {
     const chosen = this.choice.value.slice(1);
     const rows = this.looks.rows.filter((row) => !chosen || row.aligned.prompt === chosen);
     say(this.count, rows.length === 1 ? t("1 pair, newest first") : t`${rows.length} pairs, newest first`);
-    this.list.show(rows, keyOf);
+    this.grid.show(rows.map((row) => this.row(row)));
   }
 
   row({ step, aligned, base }) {
     const text = this.looks.prompts[aligned.prompt] ?? aligned.prompt;
-    const after = step === null ? t("trained") : t`step ${step}`;
-    const both = [base && this.side(t("base"), base, text), this.side(after, aligned, text)].filter(Boolean);
-    const videos = both.map((side) => side.video);
-    const play = () => toggle(videos);
-    const words = t`Play base and ${after} together: ${text}, seed ${aligned.seed}`;
-    return [
-      html("p", { class: "sa-prompt", title: text }, text),
-      html("button", { type: "button", class: "sa-pair", "aria-label": words, title: t("Play both, or stop"), onclick: play }, both.map((side) => side.element)),
-    ];
+    const trained = step === null ? t("with LoRA") : t`with LoRA, step ${step}`;
+    const side = (name, sample) => ({ url: videoUrl(this.run, sample), name, ...standing(sample) });
+    return {
+      key: JSON.stringify([aligned.set, aligned.prompt, aligned.seed]),
+      text: t`${text} (seed ${aligned.seed})`,
+      about: t`Play or stop base and with LoRA together: ${text}, seed ${aligned.seed}`,
+      videos: [base && side(t("base"), base), side(trained, aligned)].filter(Boolean),
+    };
   }
-
-  side(name, sample, text) {
-    const video = lazyVideo(videoUrl(this.run, sample), `${name}: ${text}`);
-    const dsr = Number.isFinite(sample.dsr) ? t`score ${score(sample.dsr)}` : sample.reason ? t("no score") : t("not scored");
-    const tells = Number.isFinite(sample.dsr) ? (sample.obeys ? "sa-good" : "sa-poor") : "sa-quiet";
-    const caption = html("span", { class: "sa-caption", title: retell(sample.reason) }, t`${name}, seed ${sample.seed}`, html("b", { class: tells }, dsr));
-    return { video, element: html("span", { class: "sa-side" }, video, caption) };
-  }
-}
-
-/** Two lines of a prompt, two videos of 3 : 2 beside each other, and what stands below them. */
-function rowHeight(width) {
-  const side = Math.min(WIDEST, (width - 14) / 2);
-  const lines = side < ROOMY ? 2 : 1;
-  return Math.round(36 + (side * 2) / 3 + 18 * lines + 18);
-}
-
-function keyOf({ aligned }) {
-  return JSON.stringify([aligned.set, aligned.prompt, aligned.seed]);
 }
 
 function sentence(words) {

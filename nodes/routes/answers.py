@@ -22,13 +22,20 @@ class NotThere(SpatialAlignError):
     """What was asked for does not exist (any more)."""
 
 
+def _nowhere(name: str) -> Path:
+    raise NotThere(f"There is no file {name!r} in ComfyUI's input folder; choose another one.")
+
+
 @dataclass(frozen=True)
 class Places:
-    """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name. lora_lists:
-    the folders of Load LoRA's list, first the one that Train LoRA copies into."""
+    """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name.
+    input_file: a file in ComfyUI's input folder, of its name. model: what `load_video_model` takes for a name on Load
+    Video Model's list. lora_lists: the folders of Load LoRA's list, first the one that Train LoRA copies into."""
 
     root: Callable[[], Path]
     run_folder: Callable[[str], Path]
+    input_file: Callable[[str], Path] = _nowhere
+    model: Callable[[str], str | Path] = str
     lora_lists: Callable[[], list[Path]] = list
 
     def run(self, values: Mapping[str, Any]) -> RunLayout:
@@ -109,7 +116,7 @@ def sending(work: Callable[[Mapping[str, Any]], Path]) -> Handler:
 
 
 async def answered(work: Callable[[], Awaitable[Any]]) -> web.StreamResponse:
-    """What `work` gives as an answer, and what it raises as one sentence."""
+    """The answer of `work`, or in one sentence why there is none."""
     try:
         result = await work()
     except NotThere as error:

@@ -25,7 +25,7 @@ def train_settings(options: argparse.Namespace) -> TrainSettings:
         )
     names = (
         "steps", "learning_rate", "beta", "loss", "rank", "pairs_per_step", "seed", "checkpoint_every",
-        "optimizer", "average",
+        "optimizer", "average", "targets", "warmup", "zo_weight",
     )  # fmt: skip
     chosen = {name: value for name in names if (value := getattr(options, f"train_{name}", None)) is not None}
     rate = chosen.pop("learning_rate", None)
@@ -34,10 +34,10 @@ def train_settings(options: argparse.Namespace) -> TrainSettings:
 
 
 def generate_settings(model: VideoModel, options: argparse.Namespace) -> GenerateSettings:
-    """The model's own with what was chosen in its place."""
+    """The model's own with what was chosen in its place. SpatialAlignError for what the model cannot make."""
     names = ("height", "width", "num_frames", "fps", "steps", "guidance_scale", "negative_prompt")
-    return replace(
-        model.defaults, **{name: value for name in names if (value := getattr(options, name)) is not None}
+    return model.settings_with(
+        {name: value for name in names if (value := getattr(options, name)) is not None}
     )
 
 

@@ -106,5 +106,5 @@ def drive(stage: Iterator[Progress], made: Path | None) -> int:
 
 def stopped() -> int:
     """Say that it was; the exit code."""
-    print("Stopped. What is done is kept: run the same command again to go on.", file=TERMINAL)
+    print("Stopped. All finished work is kept: run the same command again to continue.", file=TERMINAL)
     return 130

@@ -5,15 +5,15 @@ from __future__ import annotations
 COMMAND = "python -m spatialalign_core"
 
 ABOUT = f"""
-    Teach a video model where things go: "left of, then right of".
+    Train a video model to follow spatial instructions: "left of, then right of".
 
-    The loop, one verb a stage. Everything lies in one run folder; each verb goes on where it stopped,
-    and does nothing that is done already.
+    Each stage of the loop is one verb. All files are in one run folder; each verb continues where it stopped
+    and skips finished work.
 
         prompts -> generate -> detect -> score -> pairs -> train -> generate, detect, score -> evaluate
                    (base)                                           (aligned)
 
-    Two LoRAs or strengths against each other: compare.
+    Compare two LoRAs or strengths:                  {COMMAND} compare --help
 
     See the whole loop on the small bundled model:   {COMMAND} quickstart
     Read about one stage:                            {COMMAND} train --help
@@ -23,15 +23,21 @@ HELP: dict[str, tuple[str, str]] = {
     "prompts": (
         "make or import the prompt set of a run",
         """
-        Write prompts.csv: sentences that say where the subject is first and where it goes.
+        Write prompts.csv: sentences that say where the subject starts and where it ends.
 
-        Without word lists the words of the pocket model's sprite world are used. Held-out prompts are for judging:
-        no combination of subject, object and relation change is in both parts. L is left of, R right of, T on top of;
+        Without word lists the words of the pocket model's sprite world are used. Held-out prompts are for evaluation:
+        training and held-out prompts never share subject, object and movement. L is left of, R right of, T on top of;
         LR means "left of, then right of".
+
+        FILE holds your own prompts: a .txt with one sentence a line (# begins a comment), a CSV or TSV with a column
+        prompt, or a JSON list. Each is read as `read` does; what is in doubt, not understood or a repetition is set
+        aside and named with its line and reason, the rest go on. A quarter is held out, or as many as --held-out says.
+        A table with all published columns is taken as it is.
 
         Examples:
           prompts runs/first --count 24 --held-out 12
           prompts runs/cats --subjects "cat,dog" --objects "box,chair" --changes LR,RL --verbs "jumps,walks" --count 8
+          prompts runs/own --file my_prompts.txt --held-out 5    one sentence a line
           prompts runs/eval --file eval120.csv         a table with the published columns
         """,
     ),
@@ -40,7 +46,7 @@ HELP: dict[str, tuple[str, str]] = {
         """
         Make the videos of seeds 0 .. N-1 of every prompt, with latents and noise, into samples/<set>/.
 
-        The set "base" is the model as it is; "aligned" is made with the LoRA that `train` has made (or --lora FILE).
+        The set "base" is made without a LoRA; "aligned" with the LoRA from `train` (or --lora FILE).
         The same prompt and seed start from the same noise in both. Finished videos are not made again.
 
         Examples:
@@ -51,15 +57,15 @@ HELP: dict[str, tuple[str, str]] = {
         """,
     ),
     "collect": (
-        "take videos of another program into a run",
+        "add videos from another program to a run",
         """
-        Put videos that were made elsewhere, all of one sentence, where `generate` would have put its own, so that
-        `detect`, `score`, `pairs` and `train` go on from them. Their latents are encoded by `pairs`, with the model
-        that is to learn; all videos of a run must be of one size and length.
+        Save videos that were made elsewhere, all from one sentence, as `generate` saves its own, so that
+        `detect`, `score`, `pairs` and `train` can use them. `pairs` encodes their latents with the model
+        to be trained; all videos of a run must have the same size and length.
 
-        VIDEO is a file, a folder (all videos that lie in it, by name) or a pattern in quotes; what is skipped is told.
-        Also animated WebP, GIF and PNG. Videos are taken as players show them: turned as the phone was held, with
-        square pixels. A video that cannot be read keeps its seed and is told, the others are taken.
+        VIDEO is a file, a folder (all videos in it, by name) or a pattern in quotes; skipped files are reported.
+        Animated WebP, GIF and PNG are read too. Videos are read as players show them: rotated as recorded, with
+        square pixels. A video that cannot be read is reported and keeps its seed; the others are added.
 
         Examples:
           collect runs/own clip1.mp4 clip2.mp4 --sentence "a cat is on the left of a box, then it jumps on top of it"
@@ -72,10 +78,10 @@ HELP: dict[str, tuple[str, str]] = {
     "read": (
         "show what is understood of sentences",
         """
-        Reads sentences and shows who moves, what it is seen from, and where it is first and last. Nothing is made and
-        nothing is scored. What is not clear is a doubt, told in a sentence with what to write instead; nodes and verbs
-        refuse a sentence in doubt. FILE is a JSON list of {"id": ..., "text": ...}, a CSV table with a column prompt
-        or text, or a text file with one sentence a line.
+        Reads sentences and shows the subject, the object, and where the subject starts and ends. It generates and
+        scores nothing. What is unclear is listed as a doubt, with what to write instead; nodes and verbs
+        refuse a sentence with doubts. FILE is a JSON list of {"id": ..., "text": ...}, a CSV table with a column prompt
+        or text, or a text file with one sentence per line.
 
         --json prints [{id, subject, object, motion, doubts, remarks}, ...]. motion is a list of relation codes: L left,
         R right, T top; F in front, B behind, U under and I inside are read, but not scored yet.
@@ -88,8 +94,8 @@ HELP: dict[str, tuple[str, str]] = {
     "detect": (
         "find subject and object in every frame",
         """
-        Look for subject and object in every frame of the videos, into tracks/<set>/. A video that cannot be read is
-        set aside with its reason, the others go on.
+        Detect subject and object in every frame of the videos and write tracks/<set>/. A video that cannot be read is
+        set aside with the reason; the others are processed.
 
         Examples:
           detect runs/first
@@ -101,15 +107,15 @@ HELP: dict[str, tuple[str, str]] = {
         "score how well videos obey their prompts",
         """
         The published DSR-Score, 0 to 1: is the subject at the first relation at the start, at the last one at the end,
-        and did both change. A video obeys when it has at least 0.7 and the subject starts and ends where the sentence
-        says (SSR of 0.2 or more there; on top is over the object, not only higher in the picture). A video in which too
-        little was found is INVALID.
+        and did both change. A video obeys when it scores at least 0.7 and the subject starts and ends where the
+        sentence says (SSR of 0.2 or more there; on top means over the object, not only higher in the picture). A video
+        with too few detections is INVALID.
 
-        RUN scores the tracks of a run folder into scores.csv. FILE scores boxes that were detected elsewhere: one box
-        of each in a frame, by the published rule of 20 counted frames,
+        RUN scores the tracks of a run folder and writes scores.csv. FILE scores boxes from another detector: one box
+        of each thing per frame, by the published rule of 20 valid frames,
           {"cases": [{"id": "a", "relation": "LR", "subject": "cat", "object": "box",
                       "frames": [{"frame": 0, "boxes": {"cat": [x0, y0, x1, y1], "box": [...]}}, ...]}, ...]}
-        or everything that a detector found in each frame, by the rule default (--rule published for the other):
+        or all detections of each frame, by the rule default (or --rule published):
           {"clips": [{"id": "a", "width": 854, "height": 480, "fps": 24, "subject": "cat", "object": "box",
                       "subject_detections": [[[x1, y1, x2, y2, score], ...], ...], "object_detections": [...],
                       "sentences": [{"change": "LR"}, ...]}, ...]}
@@ -122,34 +128,33 @@ HELP: dict[str, tuple[str, str]] = {
         """,
     ),
     "pairs": (
-        "choose winners and losers to learn from",
+        "choose winners and losers for training",
         """
         For each training prompt, pair videos that obey (winners) with videos that do not (losers), into pairs/: a
-        folder that Hugging Face `datasets` loads, with latents and text embeddings. A video that obeys another
-        change than it was asked for wins under the sentence that tells of that one (--no-retell: not so), but no
-        sentence is told of what a held-out prompt asks for. When nothing can be paired, the explanation says what
-        helps.
+        folder that Hugging Face `datasets` loads, with latents and text embeddings. Hindsight relabelling: a video
+        that obeys another relation change than its prompt's is a winner for the sentence of that change (--no-retell
+        turns this off); held-out prompts are never used. If there is no pair, the explanation says what to do.
 
         Examples:
           pairs runs/first
           pairs runs/first --min-margin 0.2 --mode best_worst
-          pairs runs/first --drop cat_box_LR 3 5          never seed 3 over seed 5 of that prompt, whatever they score
-          pairs runs/first --keep cat_box_LR~RL 2 0       always, under the sentence that tells of RL
+          pairs runs/first --drop cat_box_LR 3 5          never pair seed 3 with seed 5 of that prompt
+          pairs runs/first --keep cat_box_LR~RL 2 0       always, relabelled as RL
         """,
     ),
     "train": (
         "train a LoRA on the pairs",
         """
-        Preference training (DPO with zeroth-order regularisation) of a LoRA that ComfyUI's own Load LoRA takes, into
-        lora/<name>.safetensors. Stop it whenever you like: it goes on from the last checkpoint, with the same result.
+        Preference training (DPO with zeroth-order regularisation) of a LoRA for ComfyUI's own Load LoRA, saved as
+        lora/<name>.safetensors. You can stop it at any time: it continues from its last checkpoint, exactly.
 
-        The preset "default" is what works best here; "published" is the recipe of the SpatialAlign paper.
+        The preset "default" works best in our tests; "published" is the recipe of the SpatialAlign paper.
 
-        Memory: the fastest plan that fits is found before the model is loaded; when the memory is full all the same,
-        the training goes on from the last step with the next plan. --plans shows what each plan needs.
-        Watching: --check-every makes and scores the same few held-out videos now and then, notes their score in
-        training.csv beside the loss, and leaves the LoRA with the best score. `control` talks to it while it runs.
-        Several cards or machines share the pairs of each step: start the same command by `accelerate launch`.
+        Memory: the fastest plan that fits is selected before the model is loaded; if the memory still runs out,
+        training continues from the last step with the next plan. --plans lists the memory that each plan needs.
+        Validation: --check-every generates and scores the same few held-out videos at intervals, logs their score in
+        training.csv beside the loss, and keeps the LoRA with the best score. `control` controls the running training.
+        Several cards or machines share the pairs of each step: start the same command with `accelerate launch`.
 
         Examples:
           train runs/first
@@ -161,14 +166,14 @@ HELP: dict[str, tuple[str, str]] = {
         """,
     ),
     "rounds": (
-        "learn from its own videos again and again",
+        "repeat the loop, each time from the last LoRA",
         """
-        Self-improvement: each round makes new videos of the training prompts with the LoRA so far, scores them, pairs
-        them with all videos before, trains on from that LoRA, and scores held-out videos with the new one. It ends when
+        Self-improvement: each round generates new videos of the training prompts with the LoRA so far, scores and pairs
+        them with all earlier videos, continues training from that LoRA, and scores held-out videos. It ends when
         the held-out score stops rising, or after --rounds. The LoRA of the best round becomes lora/<name>.safetensors;
         every round's LoRA, pairs and scores stay in the run folder, and rounds.json has the numbers.
 
-        Stop it whenever you like: the same command goes on where it stopped. A finished round is not done again.
+        You can stop it at any time: the same command continues where it stopped. Finished rounds are not repeated.
 
         Examples:
           rounds runs/first
@@ -176,25 +181,41 @@ HELP: dict[str, tuple[str, str]] = {
         """,
     ),
     "control": (
-        "pause, resume, save, sample or stop a training that runs",
+        "pause, resume, save, sample or stop a running training",
         """
-        Ask the training that works in this run folder, from another terminal, to rest between two steps with everything
-        saved (pause), to go on (resume), to save a checkpoint and its LoRA now (save), or to make and score its
-        held-out videos now (sample; for a training started with --check-every or --detector), or to end here with
-        everything saved (stop). Prints what the training said last.
+        Control the training that is running in this run folder from another terminal: pause it between two steps with
+        everything saved (pause), continue (resume), save a checkpoint and its LoRA now (save), generate and score its
+        held-out videos now (sample; for a training started with --check-every or --detector), or end it with
+        everything saved (stop). Prints the last status of the training.
 
         Examples:
           control runs/first pause
           control runs/first resume
         """,
     ),
+    "estimate": (
+        "how long the loop takes, before it begins",
+        """
+        Count the operations of the whole loop on RUN's prompts, from the sizes of the model alone, and say how long
+        this machine takes for them and how much room the files need. Nothing is made or downloaded: --model also takes
+        Wan-AI/Wan2.1-T2V-1.3B-Diffusers and Wan-AI/Wan2.1-T2V-14B-Diffusers, which need not be here yet.
+
+        The speed is that of large matrix products on this machine, less what a model never reaches. For another
+        machine say --tflops: an RTX 4090 does about 80 of these models' operations a second, times 10^12. `generate`
+        says the same when it begins, and from its first video on what was measured.
+
+        Examples:
+          estimate runs/first
+          estimate runs/cats --model Wan-AI/Wan2.1-T2V-1.3B-Diffusers --seeds 6 --frames 33 --steps 30 --tflops 80
+        """,
+    ),
     "evaluate": (
         "compare before and after, write the report",
         """
-        Compare base and aligned videos of the held-out prompts, same seeds: how many obey, and accuracy, with 95 %
-        intervals, per relation change, videos side by side. Writes report.html (one file, opens anywhere) and
-        report.json, prints a summary: accuracy at tau as base and aligned, the share that obeys as obey_base and
-        obey_aligned (it must also start and end where the prompt says).
+        Compare base and aligned videos of the held-out prompts with the same seeds: how many obey, and accuracy, with
+        95 % intervals, per relation change, videos side by side. Writes report.html (one file, opens anywhere) and
+        report.json, and prints a summary: accuracy at tau as base and aligned, the share that obeys as obey_base and
+        obey_aligned (such videos also start and end where the prompt says).
 
         Examples:
           evaluate runs/first
@@ -204,9 +225,9 @@ HELP: dict[str, tuple[str, str]] = {
     "compare": (
         "compare two LoRAs, or two strengths, side by side",
         """
-        Make, find and score videos of the same prompts and noise with LoRA A and with LoRA B, or without any, and write
-        comparisons/<a>--<b>/: comparison.json with shares and their 95 % intervals, and picture.png to share.
-        Leave a LoRA out to compare with the model as it is. Finished videos are not made again.
+        Generate, detect and score videos of the same prompts and noise with LoRA A and with LoRA B, or without one, and
+        write comparisons/<a>--<b>/: comparison.json with shares and their 95 % intervals, and picture.png to share.
+        Omit a LoRA to compare with the model without it. Finished videos are not made again.
 
         Examples:
           compare runs/first --lora-b runs/first/lora/spatialalign.safetensors
@@ -230,8 +251,8 @@ HELP: dict[str, tuple[str, str]] = {
     "quickstart": (
         "the whole loop on the pocket model",
         """
-        Everything in one go, on the small model that comes with the pack; some minutes on two CPU cores. Ends with the
-        path of the report and one line of JSON. Stop it whenever you like: the same command goes on where it stopped.
+        The whole loop on the small model that comes with the pack; about ten minutes on two CPU cores. It ends with the
+        path of the report and one line of JSON. You can stop it at any time: the same command continues.
 
         Examples:
           quickstart

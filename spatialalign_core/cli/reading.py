@@ -22,7 +22,7 @@ def read(options: argparse.Namespace) -> None:
         for sentence in (*reading["doubts"], *reading["remarks"]):
             print(f"    {sentence}")
     doubtful = sum(bool(reading["doubts"]) for reading in readings)
-    print(f"{len(readings)} read, {doubtful} of them with doubts")
+    print(f"{len(readings)} sentences read, {doubtful} of them with doubts")
 
 
 def _line(reading: dict[str, Any]) -> str:

@@ -16,12 +16,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SpatialAlignError, StopRequested, full_memory_sentence, is_out_of_memory
+from ..errors import SpatialAlignError, StopRequested, full_memory_sentence, is_out_of_memory, speak_of
 from ..files import why_not
 from .arguments import build_parser
 from .chosen import generate_settings, load_model, train_settings, workers_of_options
 from .collecting import collect
 from .console import TERMINAL, Console, Stopped, drive, stopped
+from .estimating import estimate
 from .keeping import runs
 from .reading import read
 from .training import control, rounds, train
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    code = _run(arguments)
+    door = speak_of("options")
+    try:
+        code = _run(arguments)
+    finally:
+        speak_of(door)
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -74,16 +79,29 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def prompts(options: argparse.Namespace) -> None:
     """Make or import the prompt set of a run."""
-    from ..prompts import read_prompts
     from ..run import Run
 
-    made = read_prompts(options.file) if options.file else _built_prompts(options)
+    made = _own_prompts(options) if options.file else _built_prompts(options)
     run = Run(options.run)
     run.write_prompts(made)
     counts = {split: sum(p.split == split for p in made) for split in dict.fromkeys(p.split for p in made)}
     print(f"{run.prompts_file}: " + ", ".join(f"{count} {split}" for split, count in counts.items()))
     for prompt in made[:3]:
         print(f"  {prompt.text}")
+
+
+def _own_prompts(options: argparse.Namespace) -> list[DsrPrompt]:
+    from ..prompt_list import held_out, read_prompt_file, set_aside_words, usable
+
+    found = read_prompt_file(options.file)
+    made, note = usable(found, str(options.file)), ""
+    if not found.divided or options.held_out is not None:
+        made, note = held_out(made, options.held_out, options.seed)
+    if found.set_aside:
+        print(f"{options.file}: {len(found.entries)} read, {len(found.set_aside)} set aside")
+    for line in (*found.notes, *([note] if note else []), *set_aside_words(found)):
+        print(f"  {line}")
+    return made
 
 
 def _built_prompts(options: argparse.Namespace) -> list[DsrPrompt]:
@@ -105,7 +123,7 @@ def _built_prompts(options: argparse.Namespace) -> list[DsrPrompt]:
         words(options.verbs, captions.VERBS),
         changes=changes,
         count=options.count,
-        held_out_count=options.held_out,
+        held_out_count=options.held_out or 0,
         seed=options.seed,
     )
 
@@ -322,7 +340,7 @@ VERBS = {
     verb.__name__: verb
     for verb in (
         *(read, prompts, generate, collect, detect, score, pairs, train, rounds, control),
-        *(evaluate, compare, quickstart, runs),
+        *(estimate, evaluate, compare, quickstart, runs),
     )
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,7 +29,8 @@ class Detection:
 class Detector(Protocol):
     """Finds nouns in pictures.
 
-    A detector with settings or weights also has a `fingerprint: str` that tells it from others of its name.
+    A detector with settings or weights also has a `fingerprint: str` that tells it from others of its name. One that
+    does not know every noun has `check_nouns(nouns)`, which raises what `detect` would.
     """
 
     name: str
@@ -61,3 +62,10 @@ class MaskTracker(Protocol):
 def origin(tool: Detector | MaskTracker | None) -> str | None:
     """What tells one detector or tracker from another: its fingerprint where it has one, else its name."""
     return None if tool is None else str(getattr(tool, "fingerprint", tool.name))
+
+
+def check_nouns(detector: Detector, nouns: Iterable[str]) -> None:
+    """SpatialAlignError that names the nouns, of many prompts, that the detector does not know; without a picture."""
+    check = getattr(detector, "check_nouns", None)
+    if check is not None:
+        check(list(dict.fromkeys(nouns)))

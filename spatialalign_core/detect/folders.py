@@ -140,7 +140,9 @@ def _recognise_folder(folder: Path) -> Kind:
 def _recognise_file(file: Path) -> Kind:
     if file.suffix.lower() not in WEIGHT_FILES:
         known = ", ".join(WEIGHT_FILES)
-        raise SpatialAlignError(f"{file} is no weight file; choose a folder or a file that ends in {known}.")
+        raise SpatialAlignError(
+            f"{file} is not a weights file; choose a folder or a file that ends in {known}."
+        )
     shapes = read_shapes(file)
     kind, other = recognise_shapes(shapes), other_model(shapes)
     if other is not None:

@@ -19,7 +19,7 @@ from ..errors import SpatialAlignError, check_memory, is_out_of_memory
 from ..files import fingerprint
 from ..models.loading import folder_fingerprint
 from .base import Detection
-from .phrases import Phrases, label, noun_scores, plain, read_phrases
+from .phrases import Phrases, check_nouns, label, noun_scores, plain, read_phrases
 from .pretrained import load_pretrained
 
 BOX_THRESHOLD, TEXT_THRESHOLD = 0.4, 0.3  # the published ones
@@ -85,6 +85,10 @@ class GroundingDinoDetector:
         model, processor = _load(path)
         weights = folder_fingerprint(path)
         return cls(model, processor, device, dtype, box_threshold, text_threshold, batch_size, weights)
+
+    def check_nouns(self, nouns: Sequence[str]) -> None:
+        """See `Detector`."""
+        check_nouns(self.processor.tokenizer, nouns)
 
     def detect(self, frames: NDArray[np.uint8], nouns: Sequence[str]) -> Iterator[list[Detection]]:
         """See `Detector`: frames uint8 RGB (F, H, W, 3). SpatialAlignError for a noun that cannot be looked for.

@@ -91,6 +91,11 @@ class OriginalGroundingDino:
         found = weights_fingerprint(file)
         return cls(model, file.stem, device, box_threshold, text_threshold, batch_size, weights=found)
 
+    def check_nouns(self, nouns: Sequence[str]) -> None:
+        """See `Detector`."""
+        for noun in (noun.strip().lower() for noun in nouns):
+            _spans(self.model, f"{noun} .", (noun,))
+
     def detect(self, frames: NDArray[np.uint8], nouns: Sequence[str]) -> Iterator[list[Detection]]:
         """See `Detector`: frames uint8 RGB (F, H, W, 3), any English nouns."""
         asked = tuple(dict.fromkeys(noun.strip().lower() for noun in nouns))

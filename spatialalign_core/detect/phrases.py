@@ -8,7 +8,7 @@ noun has, whatever their endings, and even where two phrases score at once ("cat
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from ..errors import SpatialAlignError
 _ALLOWED = re.compile(r"[^\W_]+(?:[ '’-]+[^\W_]+)*")
 _LONGEST = 60  # characters of a noun
 _FEW = 60  # words of a vocabulary that may be listed
+_NAMED = 8  # unknown nouns that an error names
+_NO_NOUNS = {"a", "an", "the"}
 _STOPS = (101, 102, 1012, 1029)  # GroundingDINO's own: begin, end, "." and "?"
 
 
@@ -63,9 +65,7 @@ def read_phrases(tokenizer: Any, nouns: Sequence[str], most: int = 256) -> Phras
         if not mask.any() or (ids[mask] == tokenizer.unk_token_id).any()
     ]
     if unknown:
-        raise SpatialAlignError(
-            f"The detector has no word for {', '.join(map(repr, unknown))}; {_instead(tokenizer)}."
-        )
+        raise _no_word(tokenizer, unknown)
     if len(ids) > most:
         raise SpatialAlignError(
             f"The nouns are {len(ids)} tokens long, at most {most} fit; use shorter ones."
@@ -73,12 +73,38 @@ def read_phrases(tokenizer: Any, nouns: Sequence[str], most: int = 256) -> Phras
     return Phrases(names, text, ids, own)
 
 
-def _instead(tokenizer: Any) -> str:
-    """What to write for a word that the detector does not know: a toy one knows so few that they can be listed."""
-    words = sorted(word for word in tokenizer.get_vocab() if word.isalpha())
+def check_nouns(tokenizer: Any, nouns: Iterable[str]) -> None:
+    """SpatialAlignError that names all nouns, of many prompts, that the tokenizer has no words for."""
+    unknown = []
+    for noun in dict.fromkeys(nouns):
+        ids = tokenizer(plain(noun) + ".")["input_ids"]
+        if tokenizer.unk_token_id in ids or all(each in _STOPS for each in ids):
+            unknown.append(noun)
+    if unknown:
+        raise _no_word(tokenizer, unknown)
+
+
+def _no_word(tokenizer: Any, unknown: Sequence[str]) -> SpatialAlignError:
+    named = ", ".join(map(repr, unknown[:_NAMED]))
+    if len(unknown) > _NAMED:
+        named += f" and {len(unknown) - _NAMED} more"
+    known = _known_nouns(tokenizer)
+    if not known:
+        return SpatialAlignError(
+            f"The detector has no word for {named}; use a simpler or a more common word."
+        )
+    return SpatialAlignError(
+        f"The detector has no word for {named}; it knows only {', '.join(known)}. "
+        "Use these nouns, or choose a large GroundingDINO in Load Detector."
+    )
+
+
+def _known_nouns(tokenizer: Any) -> list[str]:
+    """The nouns of a toy detector, each once, in the singular; none where there are too many to list."""
+    words = {word for word in tokenizer.get_vocab() if word.isalpha()} - _NO_NOUNS
     if len(words) > _FEW:
-        return "use a simpler or a more common word"
-    return f"it is a toy that knows only {', '.join(words)}. For other things load a large GroundingDINO"
+        return []
+    return sorted(words - {word + ending for word in words for ending in ("s", "es")})
 
 
 def noun_scores(tokens: NDArray[np.float32], phrases: Phrases) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import SpatialAlignError, check_memory
 from ..files import fingerprint
 from ..weight_files import weights_fingerprint
-from .base import Detection, Detector
+from .base import Detection, Detector, check_nouns
 from .masks import mask_boxes
 from .pretrained import load_pretrained
 
@@ -53,6 +53,10 @@ class WithMasks:
         self.boxes_from_masks = boxes_from_masks
         origins = [getattr(each, "fingerprint", each.name) for each in (detector, segmenter)]
         self.fingerprint = fingerprint([*origins, boxes_from_masks])
+
+    def check_nouns(self, nouns: Sequence[str]) -> None:
+        """See `Detector`."""
+        check_nouns(self.detector, nouns)
 
     def detect(self, frames: NDArray[np.uint8], nouns: Sequence[str]) -> Iterator[list[Detection]]:
         """See `Detector`."""

@@ -45,14 +45,18 @@ class SpriteDetector:
 
     def detect(self, frames: Image, nouns: Sequence[str]) -> Iterator[list[Detection]]:
         """See `Detector`: frames uint8 RGB (F, H, W, 3). SpatialAlignError that lists the known nouns."""
+        self.check_nouns(nouns)
+        asked = tuple(dict.fromkeys(nouns))
+        return (_detect_frame(frame, asked) for frame in frames)
+
+    def check_nouns(self, nouns: Sequence[str]) -> None:
+        """See `Detector`."""
         unknown = [noun for noun in nouns if noun not in COLOURS]
         if unknown:
             raise SpatialAlignError(
                 f"The detector 'sprites' does not know {', '.join(map(repr, unknown))}; "
                 f"it knows: {', '.join(_NOUNS)}. Use these words, or choose a GroundingDINO as detector."
             )
-        asked = tuple(dict.fromkeys(nouns))
-        return (_detect_frame(frame, asked) for frame in frames)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ def other_language() -> str:
 
 def _hint(line: str) -> str:
     unclear = _UNCLEAR.search(line)
-    return f" The words '{unclear[0]}' do not say on which side." if unclear else ""
+    return f" '{unclear[0]}' does not say which side." if unclear else ""
 
 
 def no_place(line: str) -> str:
@@ -139,3 +139,36 @@ def either(words: str) -> str:
 
 def condition(words: str) -> str:
     return f"The words '{words}' are a condition. Write what happens, without 'if' or 'unless'."
+
+
+# Doubts about the nouns; all others are about the places.
+_ABOUT = (
+    (r"It is not clear what moves\.", ("subject",)),
+    (
+        r"It is not clear what the movement is seen from\.|The sentence names two things to be seen from",
+        ("object",),
+    ),
+    (r"Both '|First '|It is not clear whether '", ("subject",)),
+    (r"The thing that moves and the thing it moves around", ("subject", "object")),
+    (
+        r"The sentence is empty|Only English|The sentence asks a question",
+        ("subject", "object", "initial", "final"),
+    ),
+)
+
+
+def parts_in_doubt(doubt: str, subject: str, thing: str) -> tuple[str, ...]:
+    """Which of "subject", "object", "initial" and "final" a doubt is about. subject, thing: the nouns as read."""
+    for looks, parts in _ABOUT:
+        if re.match(looks, doubt):
+            return parts
+    said = doubt.split(" Write ")[0]  # what follows are examples
+    named = [quoted.split()[-1] for quoted in re.findall(r"'([^']+)'", said) if quoted.strip()]
+    if re.search(r"several things|does not look like the name|called by the same noun", doubt):
+        heads = {"subject": subject.split()[-1:], "object": thing.split()[-1:]}
+        return tuple(part for part, head in heads.items() if set(head) & set(named)) or ("subject", "object")
+    if re.match(r"The sentence names only one place", doubt):
+        return ("final",)
+    if re.match(r"The place '.+' is known but not scored yet", doubt):
+        return ()  # whoever shows the places sees which one it is
+    return ("initial", "final")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import SpatialAlignError
+from ..errors import SpatialAlignError, setting
 from ..files import fingerprint
 from ..weight_files import Shapes
 from .names import KeyNames
@@ -37,13 +37,23 @@ class GenerateSettings:
     def __post_init__(self) -> None:
         for name in ("height", "width", "num_frames", "steps"):
             if getattr(self, name) < 1:
-                raise SpatialAlignError(f"{name} must be at least 1, not {getattr(self, name)}; raise it.")
+                raise SpatialAlignError(
+                    f"{setting(name)} must be at least 1, not {getattr(self, name)}; raise it."
+                )
         if self.fps <= 0:
-            raise SpatialAlignError(f"fps must be above 0, not {self.fps}; raise it.")
+            raise SpatialAlignError(f"{setting('fps')} must be above 0, not {self.fps}; raise it.")
         if self.guidance_scale < 0:
             raise SpatialAlignError(
-                f"guidance_scale must not be negative, got {self.guidance_scale}; use 1 or more."
+                f"{setting('guidance_scale')} must not be negative, got {self.guidance_scale}; use 1 or more."
             )
+
+    def __str__(self) -> str:
+        """For people: "50 steps, guidance 5, 832 x 480 pixels, 81 frames at 16 fps"."""
+        text = (
+            f"{self.steps} steps, guidance {self.guidance_scale:g}, {self.width} x {self.height} pixels, "
+            f"{self.num_frames} frames at {self.fps:g} fps"
+        )
+        return f"{text}, negative prompt {self.negative_prompt!r}" if self.negative_prompt else text
 
 
 class Family:
@@ -133,6 +143,10 @@ class Family:
         """(C, F', H', W') of one video."""
         raise NotImplementedError
 
+    def size_steps(self, pipeline: Any) -> tuple[int, int]:
+        """Width and height are multiples of the first, in pixels; frames are multiples of the second, plus one."""
+        raise NotImplementedError
+
     def velocity(self, transformer: torch.nn.Module, noisy: Tensor, sigma: Tensor, text: Tensor) -> Tensor:
         """What the network predicts, as `prediction` means it. noisy (B, C, F', H', W'), sigma (B,), text (B, L, D)."""
         raise NotImplementedError
@@ -206,6 +220,25 @@ class VideoModel:
         """Numbers that stand for a token within the transformer."""
         config = self.pipeline.transformer.config
         return int(config.num_attention_heads * config.attention_head_dim)
+
+    def settings_with(self, chosen: Mapping[str, Any]) -> GenerateSettings:
+        """The model's own settings with those that somebody chose in their place.
+
+        SpatialAlignError for a size or a number of frames that the model cannot make.
+        """
+        pixels, frames = self.family.size_steps(self.pipeline)
+        settings = replace(self.defaults, **chosen)
+        for name in ("width", "height", "num_frames"):
+            step, rest = (frames, 1) if name == "num_frames" else (pixels, 0)
+            if name not in chosen or chosen[name] % step == rest % step:
+                continue
+            below = (chosen[name] - rest) // step * step + rest
+            near = f"{below} or {below + step}" if below > 0 else f"{below + step}"
+            kind = f"a multiple of {step} plus 1" if rest else f"a multiple of {step}"
+            raise SpatialAlignError(
+                f"{setting(name)} must be {kind} for {self.family.title}, not {chosen[name]}; choose {near}."
+            )
+        return settings
 
     @torch.no_grad()
     def encode_text(self, texts: list[str]) -> Tensor:

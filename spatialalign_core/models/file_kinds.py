@@ -41,7 +41,7 @@ def recognise_file(path: str | Path) -> FileKind:
         raise SpatialAlignError(f"There is no file {file}; choose another model.")
     if file.suffix.lower() not in WEIGHT_FILES:
         raise SpatialAlignError(
-            f"{file} is no weight file; choose one that ends in {', '.join(WEIGHT_FILES)}."
+            f"{file} is not a weights file; choose one that ends in {', '.join(WEIGHT_FILES)}."
         )
     found = _recognise_as_it_is(file)
     if found.role in (DAMAGED, OTHER):

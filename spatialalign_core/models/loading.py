@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..errors import SpatialAlignError, check_memory
-from ..files import fingerprint
+from ..files import cause, fingerprint
 from .base import Family, GenerateSettings, VideoModel, networks
 from .families import families
 from .original_folders import find_transformer, search_folders
@@ -108,7 +108,7 @@ def read_defaults(folder: Path, family: Family) -> GenerateSettings:
         return replace(family.defaults, **json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise SpatialAlignError(
-            f"{path} is not a list of generation settings ({error}); correct or delete it."
+            f"{path} is not a list of generation settings ({cause(error)}); correct or delete it."
         ) from None
 
 

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from ..errors import SpatialAlignError
+from ..files import cause
 from ..weight_files import read_shapes
 
 SPIECE = "spiece_model"
@@ -103,7 +104,7 @@ class SentencePieceTokenizer:
             self._model = sentencepiece.SentencePieceProcessor(model_proto=model)
         except Exception as error:  # sentencepiece raises its own
             raise SpatialAlignError(
-                f"The tokenizer in {path} is damaged ({error}); download the file again."
+                f"The tokenizer in {path} is damaged ({cause(error)}); download the file again."
             ) from error
 
     def __call__(

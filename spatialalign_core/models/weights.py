@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from ..errors import SpatialAlignError
+from ..files import cause
 from ..weight_files import PICKLED, Shapes, parts_of, read_shapes, read_weights
 
 # ComfyUI's two ways to write scaled fp8: the scale lies beside the weight under one of these names.
@@ -56,7 +57,7 @@ def read_plain(path: Path, dtype: torch.dtype, prefixes: tuple[str, ...] = _PREF
             names = dict(bare({key: key for key in owner}, prefixes))
             return _plain(path, _Lazy(names, lambda key: owner[key].get_tensor(key)), dtype)
     except (SafetensorError, OSError) as error:
-        raise SpatialAlignError(f"{path} is damaged ({error}); copy or download it again.") from error
+        raise SpatialAlignError(f"{path} is damaged ({cause(error)}); copy or download it again.") from error
 
 
 class _Lazy(dict[str, Any]):

@@ -51,6 +51,17 @@ def _shade(colour: Colour, factor: float) -> Colour:
     return red, green, blue
 
 
+def unknown_sprite(subject: str, thing: str) -> str:
+    """A sentence that names the noun that the sprite world lacks and those it has; "" where it has both."""
+    for word, known, kind in ((subject, SUBJECT_COLOURS, "animal"), (thing, OBJECT_COLOURS, "thing")):
+        if word not in known:
+            return (
+                f"The sprite world has no {kind} called {word!r}; write one of these into the sentence: "
+                f"{', '.join(known)}."
+            )
+    return ""
+
+
 class _Pen:
     """Draws in grid units on an oversampled canvas."""
 

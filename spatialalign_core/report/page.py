@@ -74,7 +74,7 @@ def _page(
     room = [MOST_BYTES]
     best = hero(evaluation, pairs, room)
     body = [
-        f'<p class="eyebrow">SpatialAlign · before and after</p><h1>{escape(title)}</h1>',
+        f'<p class="eyebrow">SpatialAlign · base and with LoRA</p><h1>{escape(title)}</h1>',
         f'<p class="lede">{escape(words.lede(evaluation))}</p>',
         *(f'<p class="caution">{escape(text)}</p>' for text in words.cautions(evaluation)),
         best,
@@ -129,8 +129,8 @@ def _more(text: str, interval: str) -> str:
 
 
 _LEGEND = (
-    '<ul class="legend"><li class="base"><span>base model</span></li>'
-    '<li class="aligned"><span>aligned, with the LoRA</span></li></ul>'
+    '<ul class="legend"><li class="base"><span>base</span></li>'
+    '<li class="aligned"><span>with LoRA</span></li></ul>'
 )
 
 
@@ -149,7 +149,7 @@ def _accuracy(evaluation: Evaluation) -> str:
         f"{_LEGEND}{svg.accuracy_curve(evaluation)}"
         '<p class="note axis">Score (tau) that a video must reach at least</p>'
         "<details><summary>The numbers behind the curve</summary><table><thead><tr><th>tau</th><th>base</th>"
-        f"<th>aligned</th><th>difference in points</th></tr></thead><tbody>{rows}</tbody></table></details></section>"
+        f"<th>with LoRA</th><th>difference in points</th></tr></thead><tbody>{rows}</tbody></table></details></section>"
     )
 
 

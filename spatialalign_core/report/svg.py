@@ -40,10 +40,8 @@ def accuracy_curve(evaluation: Evaluation) -> str:
         line = [at(t, e.value) for t, e in zip(evaluation.taus, estimates, strict=True)]
         parts.append(f'<polyline class="line {kind}" points="{_points(line)}"/>')
     parts += _values_at_tau(evaluation.accuracy, [at(evaluation.tau, e.value) for e in _both(evaluation)])
-    caption = (
-        f"Share of videos with at least a given score: {percent(evaluation.accuracy.base.value)} of base and "
-    )
-    caption += f"{percent(evaluation.accuracy.aligned.value)} of aligned videos reach {evaluation.tau:g}."
+    base, lora = (percent(e.value) for e in _both(evaluation))
+    caption = f"Share of videos with at least a given score: {base} base, {lora} with LoRA reach {evaluation.tau:g}."
     return _svg("".join(parts), caption)
 
 

@@ -14,6 +14,7 @@ from . import text as words
 
 MOST_PAIRS = 24
 MOST_BYTES = 60_000_000  # of all videos together: a page that any browser still opens at once
+NAMES = "base", "with LoRA"  # of the two sides, for people
 SamplePair = tuple[ScoredSample, ScoredSample]
 
 
@@ -70,7 +71,7 @@ def side_by_side(
     )
     return (
         '<section><div class="head"><h2>Side by side</h2><button id="all" type="button" aria-pressed="false" hidden>'
-        "Play all</button></div><p>Left the base model, right the aligned one: same prompt, same seed. Click to play "
+        "Play all</button></div><p>Left the base, right with LoRA: same prompt, same seed. Click to play "
         f"both together; the arrow keys step through the frames. {choice}</p>{''.join(groups)}</section>"
     )
 
@@ -83,12 +84,12 @@ def _pair(
     before: str = "",
     kind: str = "pair",
 ) -> str:
-    clips = [_video(sample, name, room) for sample, name in ((base, "base"), (aligned, "aligned"))]
+    clips = [_video(sample, name, room) for sample, name in zip((base, aligned), NAMES, strict=True)]
     play = '<button class="play" type="button" aria-pressed="false" aria-label="Play both videos"></button>'
     sides = "".join(
         f"<div>{name} <b{' class=yes' if obeys(s.score, tau) else ''}>{_number(s, tau)}</b><br>"
         f"{escape(words.verdict(s.score, s.prompt.change, tau))}</div>"
-        for s, name in ((base, "base"), (aligned, "aligned"))
+        for s, name in zip((base, aligned), NAMES, strict=True)
     )
     return (
         f'<figure class="{kind}"><div class="stage">{"".join(clips)}{play if "<video" in "".join(clips) else ""}</div>'
@@ -107,11 +108,11 @@ def _video(sample: ScoredSample, name: str, room: list[int]) -> str:
     except OSError:
         data = b""
     if not data:
-        return f'<div class="none">no {name} video</div>'
+        return f'<div class="none">no video: {name}</div>'
     if len(data) > room[0]:
         return '<div class="none">left out: the page would be too large</div>'
     room[0] -= len(data)
-    label = escape(f"{name} model, seed {sample.seed}: {sample.prompt.text}")
+    label = escape(f"{name}, seed {sample.seed}: {sample.prompt.text}")
     return (
         f'<video muted playsinline preload="auto" aria-label="{label}" '
         f'src="data:video/mp4;base64,{base64.b64encode(data).decode()}"></video>'

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import SpatialAlignError
 from ..evaluate import Evaluation, ScoredSample, evaluate, paired
-from ..files import atomic_write, content_digest, last_step, safe_name
+from ..files import atomic_write, cause, content_digest, last_step, safe_name
 from ..progress import Progress
 from ..report.picture import save_picture
 from ..score import obeys
@@ -130,7 +130,7 @@ def read_comparison(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise SpatialAlignError(f"There is no {path} yet; compare first.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SpatialAlignError(f"{path} is damaged ({error}); compare again.") from error
+        raise SpatialAlignError(f"{path} is damaged ({cause(error)}); compare again.") from error
 
 
 def list_comparisons(layout: RunLayout) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from ..detect.base import Detector, MaskTracker
 from ..detect.validity import PUBLISHED, DetectionRule
 from ..errors import SpatialAlignError
 from ..files import check_folder
+from ..generate import Job
 from ..models.base import GenerateSettings, VideoModel
 from ..pairs import PairSelection, PairSettings, load_pairs
 from ..plan import USUAL, GenerateOptions
@@ -27,6 +28,7 @@ from ..prompts import Combination, DsrPrompt, write_prompts
 from ..train.ranks import ALONE, Ranks
 from ..train.settings import TrainSettings
 from ..video_file import WHOLE, Part
+from .checks import check_videos, check_words
 from .choosing import choose, rule
 from .collecting import Collected, collect_file, collect_sample, with_prompt
 from .comparing import Side, compare_stage
@@ -225,8 +227,10 @@ class Run(RunLayout):
             with self._writing():
                 pairs, lora = load_pairs(self.pairs_folder), self.lora_path(model.lora_name(name))
                 watching = None
+                check_folder(lora.parent, "the LoRA")
                 if check is not None:
-                    self.prompts("held_out")  # none of them is told now rather than at the first look
+                    # What is wrong is told now rather than at the first look.
+                    check_words(check.detector, self.prompts("held_out"))
                     watching = Watching(check, lambda lora, step: look(self, model, check, lora, step))
                 yield from train_lora(
                     model,
@@ -298,6 +302,25 @@ class Run(RunLayout):
         """
         with self._writing():
             yield from compare_stage(self, a, b, tau, split, seeds, bootstrap, settings or {})
+
+    def check_evaluation(
+        self,
+        model: VideoModel,
+        detector: Detector,
+        lora: Path,
+        seeds: int,
+        settings: GenerateSettings | None = None,
+        split: str | None = "held_out",
+    ) -> None:
+        """SpatialAlignError for what would end an evaluation only after its first videos: no prompts, a LoRA that is
+        missing or does not fit the model, nouns that the detector does not know, a full or read-only disk."""
+        prompts = self.prompts(split)
+        jobs = [Job(prompt.id, prompt.text, seed) for prompt in prompts for seed in range(seeds)]
+        there = sum(len(self.samples(set, split, seeds)) for set in SETS)
+        missing = max(0, len(SETS) * len(jobs) - there)
+        check_videos(self.folder / "samples", model, jobs, settings or model.defaults, missing, lora)
+        check_words(detector, prompts)
+        self.check_places("tracks")
 
     def check_places(self, *names: str) -> None:
         """SpatialAlignError when one of these folders of the run ("samples", "lora" ...) cannot be written, before a

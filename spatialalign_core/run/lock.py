@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import SpatialAlignError
+from ..files import cause
 
 _NAME = ".lock"
 _TRIES, _NAP = 5, 0.02  # `is_locked` holds the lock for an instant
@@ -26,7 +27,7 @@ def locked(folder: Path) -> Iterator[None]:
         file = open(folder / _NAME, "a+", encoding="utf-8")  # noqa: SIM115 - closed below, which also unlocks
     except OSError as error:
         raise SpatialAlignError(
-            f"Cannot write into the run folder {folder}: {error.strerror or error}. Choose another run_folder or "
+            f"Cannot write into the run folder {folder}: {cause(error)}. Choose another run_folder or "
             "change its permissions."
         ) from error
     with file:

@@ -41,7 +41,7 @@ def pairs_stage(
     )
     total = len(selection.pairs)
     videos = {key: layout.video_path(choice.rows[key].set, *key) for key in used}
-    for key, video in videos.items():
+    for key, video in videos.items():  # all of it before the first text or video is encoded
         _check_scored(video, choice.rows[key].video)
     # What was decided by hand is part of what the pairs are, also where it changes none of them.
     by_hand = [choice.rulings] if choice.rulings else []

@@ -30,6 +30,7 @@ from ..prompts import Combination, DsrPrompt
 from ..score import Score, obey_share
 from ..train.lora import lora_digest, read_lora, save_lora
 from ..train.settings import DEFAULT, TrainSettings
+from .checks import check_words
 from .encoders import ModelEncoder
 from .held_out import held_out_numbers, held_out_words, without_gradients
 from .layout import BASE, RunLayout
@@ -81,7 +82,12 @@ def rounds_stage(
     layout: RunLayout, tools: Tools, settings: RoundSettings, lora: Path, kept_apart: Collection[Combination]
 ) -> Iterator[Progress]:
     """The rounds, and the best of their LoRAs as `lora`; see `Run.rounds`. kept_apart: see `pairs_stage`."""
+    if settings.seeds < 2:
+        raise SpatialAlignError(
+            "Rounds needs at least 2 videos of every training prompt in a round, since a pair takes two; raise seeds."
+        )
     work = _Rounds(layout, tools, settings, kept_apart)
+    check_words(tools.detector, [*work.train, *work.held_out])
     written = read_rounds(layout.rounds_file)
     known = {each.number: each for each in written}
     done: list[Round] = []

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..errors import SpatialAlignError
-from ..files import atomic_path, content_digest
+from ..files import atomic_path, cause, content_digest
 from ..generate import Sample
 from ..models.base import GenerateSettings
 from ..video import write_video
@@ -139,5 +139,5 @@ def _damaged(path: Path, error: Exception) -> SpatialAlignError:
             f"{path} is missing; generate the samples again, only missing ones are made."
         )
     return SpatialAlignError(
-        f"{path} is damaged ({error}); generate the samples again, only damaged ones are made."
+        f"{path} is damaged ({cause(error)}); generate the samples again, only damaged ones are made."
     )

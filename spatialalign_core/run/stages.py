@@ -15,16 +15,18 @@ from ..detect.base import Detector, MaskTracker, origin
 from ..detect.validity import DetectionRule
 from ..errors import SpatialAlignError
 from ..evaluate import Evaluation, evaluate
-from ..files import fingerprint, last_step
+from ..files import check_folder, fingerprint, last_step
 from ..generate import Job
 from ..models.base import GenerateSettings, VideoModel
 from ..plan import USUAL, GenerateOptions
-from ..progress import Progress
+from ..progress import SECONDS_LEFT, Progress
 from ..prompts import DsrPrompt
 from ..report import write_report
 from ..score import GOOD, Score, accuracy_at, obey_share, score_tracks
 from ..tracks import Track, read_track, track_fingerprint
 from ..train.lora import apply_lora, lora_digest, lora_doubt, remove_lora
+from .checks import check_videos, check_words
+from .estimate import Pace, duration, gibibytes, machine_speed, videos_cost
 from .finding import Finding, find
 from .layout import ALIGNED, BASE, RunLayout
 from .ray_workers import RayWorkers, detect_with_ray, generate_with_ray
@@ -72,7 +74,9 @@ def generate_stage(
             if state == "damaged":
                 damaged.append(video)
     total = len(wanted)
-    done = total - sum(item.make for item in wanted)
+    missing = sum(item.make for item in wanted)
+    done = total - missing
+    check_videos(layout.folder / "samples", model, [item.job for item in wanted], settings, missing, lora)
     if lora is not None and (doubt := lora_doubt(lora)):
         yield Progress("generate", done, total, doubt, warning=True)
     for video in damaged:
@@ -82,16 +86,21 @@ def generate_stage(
         text = f"{outdated} videos were made with other settings, another LoRA or model; they are made again."
         yield Progress("generate", done, total, text, warning=True)
     yield Progress("generate", done, total, f"{done} of {total} videos are there already" if done else "")
+    if missing:
+        cost = videos_cost(model, settings, missing, machine_speed(model.device, model.dtype))
+        text = f"{missing} videos, about {duration(cost.seconds)} and {gibibytes(cost.files)} on disk (estimated)"
+        yield Progress("generate", done, total, text, values={SECONDS_LEFT: cost.seconds})
     # Whole batches even where only a part is missing, so that a video never depends on when it was made.
     batches = [wanted[start : start + batch_size] for start in range(0, total, batch_size)]
     batches = [batch for batch in batches if any(item.make for item in batch)]
+    pace = Pace(missing, batch_size)
     for item in _generated(model, batches, settings, lora, strength, workers, options):
         if item is None:
             yield Progress("generate", done, total)
         else:
             done += 1
             text = f"{item.job.prompt_id}, seed {item.job.seed}"
-            yield Progress("generate", done, total, text, path=item.video)
+            yield Progress("generate", done, total, text, path=item.video, values={SECONDS_LEFT: pace.done()})
 
 
 def _generated(
@@ -155,6 +164,8 @@ def detect_stage(
     keys = layout.samples(set, split, seeds)
     if not keys:
         raise SpatialAlignError(f"There are no {set} videos in {layout.folder} yet; generate them first.")
+    check_words(detector, [prompts[key.prompt_id] for key in keys])
+    check_folder(layout.folder / "tracks", "the tracks")
     how = fingerprint([origin(detector), rule, keep_masks, origin(mask_tracker)])
     jobs: list[Finding] = []
     done = 0
@@ -178,6 +189,7 @@ def detect_stage(
         )
     else:
         outcomes = detect_with_ray(jobs, detector, rule, keep_masks, mask_tracker, workers)
+    pace = Pace(len(jobs))
     for outcome in outcomes:
         if outcome is None:
             yield Progress("detect", done, len(keys))
@@ -186,7 +198,8 @@ def detect_stage(
         if warning:
             yield Progress("detect", done, len(keys), warning, warning=True)
         done += 1
-        yield Progress("detect", done, len(keys), job.label, path=job.path)
+        values = {SECONDS_LEFT: pace.done()}
+        yield Progress("detect", done, len(keys), job.label, path=job.path, values=values)
 
 
 def score_stage(
@@ -241,7 +254,7 @@ def evaluate_stage(
 ) -> Iterator[Progress]:
     """report.html and report.json; see `Run.evaluate`."""
     base, aligned = (layout.scored_samples(set, split, seeds) for set in (BASE, ALIGNED))
-    yield Progress("evaluate", 0, 2, f"{len(base)} videos before and {len(aligned)} after training")
+    yield Progress("evaluate", 0, 2, f"{len(base)} base videos and {len(aligned)} with LoRA")
     evaluation = evaluate(base, aligned, tau, bootstrap)
     gone = [each.video for each in (*base, *aligned) if each.video and not each.video.exists()]
     if gone:
@@ -284,7 +297,7 @@ def _verdict(evaluation: Evaluation) -> str:
     accuracy, obey = evaluation.accuracy, evaluation.obey
     change = obey.difference
     return (
-        f"share that obeys: {obey.base.value:.3f} before, {obey.aligned.value:.3f} after "
+        f"share that obeys: {obey.base.value:.3f} base, {obey.aligned.value:.3f} with LoRA "
         f"({change.value:+.3f}, 95 % interval {change.low:+.3f} to {change.high:+.3f}); accuracy@{evaluation.tau:g}: "
-        f"{accuracy.base.value:.3f} before, {accuracy.aligned.value:.3f} after"
+        f"{accuracy.base.value:.3f} base, {accuracy.aligned.value:.3f} with LoRA"
     )

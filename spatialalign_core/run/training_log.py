@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from ..errors import SpatialAlignError
-from ..files import atomic_write
+from ..files import atomic_write, cause
 from ..train.trainer import StepLog
 
 _STEP = tuple(field.name for field in fields(StepLog))
@@ -111,8 +111,8 @@ class TrainingLog:
 
     def _refused(self, error: OSError) -> SpatialAlignError:
         return SpatialAlignError(
-            f"Cannot write {self.path}: {error.strerror or error}. Free some space and start again; it goes on "
-            "from the last step that was saved."
+            f"Cannot write {self.path}: {cause(error)}. Start again; it goes on from the last step that was "
+            "saved."
         )
 
 

@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from torch import Tensor
 
-from ..errors import SpatialAlignError, full_memory_sentence, is_out_of_memory
+from ..errors import SpatialAlignError, full_memory_sentence, is_out_of_memory, setting
 from ..generate import Job, encode_texts, generate
 from ..models.base import GenerateSettings, VideoModel
 from ..models.loading import BUNDLED
@@ -135,7 +135,7 @@ def generate_in_workers(
                 if item["code"]:
                     raise SpatialAlignError(
                         f"A generation process ended too early (code {item['code']}); most often the memory is full. "
-                        "What is done is kept: run it again, with fewer workers or a smaller batch."
+                        f"What is done is kept: run it again with a smaller {setting('batch_size')}."
                     )
     finally:
         for process in processes:

@@ -85,7 +85,7 @@ class Drawer:
             if self._is_sound(pair):
                 return pair
         raise SpatialAlignError(
-            "Nearly all pairs hold numbers that are none (NaN or infinite) or far too large: "
+            "Nearly all pairs have NaN, infinite or far too large values: "
             f"{', '.join(list(self.set_aside)[:3])}. Generate the videos and export the pairs again."
         )
 
@@ -106,8 +106,8 @@ class Drawer:
                 self._sound.add(name)
             else:
                 self.set_aside[name] = (
-                    f"{name[0].upper()}{name[1:]} holds numbers that are none (NaN or infinite) or far too large, and "
-                    "is left out; generate it and export the pairs again to have it back."
+                    f"{name[0].upper()}{name[1:]} has NaN, infinite or far too large values and is left out; "
+                    "generate it and export the pairs again to use it."
                 )
         return not any(name in self.set_aside for name in parts)
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..errors import SpatialAlignError
+from ..errors import SpatialAlignError, setting
 
 _DECAY = 0.9
 _RISING = 2.0
@@ -40,7 +40,7 @@ class LossGuard:
             if not math.isfinite(value):
                 raise TrainingStopped(
                     f"The {what} became {value} at step {step}; the weights of step {step - 1} are kept. "
-                    "Lower learning_rate or beta.",
+                    f"Lower {setting('learning_rate')} or {setting('beta')}.",
                     sound=True,
                 )
         if math.isnan(self.first):
@@ -49,7 +49,7 @@ class LossGuard:
         if 0 < self.limit < self.smooth / max(self.first, 1e-12):
             raise TrainingStopped(
                 f"The training diverged at step {step}: the loss rose from {self.first:.3g} to {self.smooth:.3g}. "
-                "Lower learning_rate or beta.",
+                f"Lower {setting('learning_rate')} or {setting('beta')}.",
                 sound=False,
             )
 

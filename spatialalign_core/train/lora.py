@@ -16,8 +16,8 @@ from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from ..errors import SpatialAlignError
-from ..files import atomic_path, fingerprint
+from ..errors import SpatialAlignError, setting
+from ..files import atomic_path, cause, fingerprint
 from ..models.base import VideoModel
 from ..models.lora_changes import Changes, fold, parameter_shapes, read_changes, unfold
 from ..models.lora_config import ADAPTER_CONFIG, config_entries
@@ -73,8 +73,8 @@ def start_from(model: VideoModel, parameters: dict[str, nn.Parameter], path: Pat
     outside = [module for module in updates if (module, "A") not in named]
     if outside:
         raise SpatialAlignError(
-            f"{path.name} changes layers that would not be trained ({outside[0]}); choose the wider LoRA targets, or "
-            "start from nothing."
+            f"{path.name} changes layers that would not be trained ({outside[0]}); set "
+            f"{setting('targets')} to wide, or start from nothing."
         )
     with torch.no_grad():
         for module, update in updates.items():
@@ -91,7 +91,7 @@ def target_modules(model: VideoModel, targets: str) -> list[str]:
     sets = model.family.lora_targets
     if targets not in sets:
         raise SpatialAlignError(
-            f"Unknown LoRA targets {targets!r}; {model.family.name} has {', '.join(sets)}."
+            f"Unknown {setting('targets')} {targets!r}; {model.family.name} has {', '.join(sets)}."
         )
     names = [
         name
@@ -200,7 +200,7 @@ def read_lora(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise SpatialAlignError(f"There is no LoRA file {path}; train one or choose another.") from None
         except (SafetensorError, OSError) as error:
             raise SpatialAlignError(
-                f"The LoRA file {path} is damaged ({error}); train it again or restore a copy."
+                f"The LoRA file {path} is damaged ({cause(error)}); train it again or restore a copy."
             ) from None
     spoilt = next((name for name, each in tensors.items() if not torch.isfinite(each.float()).all()), None)
     if spoilt is not None:

@@ -32,22 +32,24 @@ class MemoryPlan:
     weights: str = "resident"
 
 
-FAST = MemoryPlan("fast", "many pairs at once, everything kept", micro_batch=16)
+FAST = MemoryPlan("fast", "several pairs at once, all activations stored", micro_batch=16)
 LADDER: tuple[MemoryPlan, ...] = (
     FAST,
     MemoryPlan("single", "one pair at a time"),
-    MemoryPlan("half", "one video at a time, half of the blocks recomputed", one_video=True, recompute=0.5),
+    MemoryPlan(
+        "half", "one video at a time, half of the activations recomputed", one_video=True, recompute=0.5
+    ),
     MemoryPlan(
         "attention",
-        "one video at a time, all recomputed but attention",
+        "one video at a time, activations recomputed except attention outputs",
         one_video=True,
         recompute=1.0,
         keep_attention=True,
     ),
-    MemoryPlan("recompute", "one video at a time, all blocks recomputed", one_video=True, recompute=1.0),
+    MemoryPlan("recompute", "one video at a time, all activations recomputed", one_video=True, recompute=1.0),
     MemoryPlan(
         "parked",
-        "as attention, what is kept waits in the computer's memory",
+        "as attention, stored activations offloaded to RAM",
         one_video=True,
         recompute=1.0,
         keep_attention=True,
@@ -55,7 +57,7 @@ LADDER: tuple[MemoryPlan, ...] = (
     ),
     MemoryPlan(
         "offload",
-        "as parked, weights in the computer's memory too",
+        "as parked, weights offloaded to RAM too",
         one_video=True,
         recompute=1.0,
         keep_attention=True,
@@ -65,14 +67,12 @@ LADDER: tuple[MemoryPlan, ...] = (
 )
 """From fast to lean; results are the same but for rounding."""
 
-FP8 = MemoryPlan(
-    "fp8", "as recompute, weights of the base in 8 bits", one_video=True, recompute=1.0, weights="fp8"
-)
+FP8 = MemoryPlan("fp8", "as recompute, base weights in 8 bits", one_video=True, recompute=1.0, weights="fp8")
 PLANS: dict[str, MemoryPlan] = {plan.name: plan for plan in (*LADDER, FP8)}
 
 SHARDED = MemoryPlan(
     "sharded",
-    "as recompute, weights spread over the processes",
+    "as recompute, weights sharded over the processes",
     one_video=True,
     recompute=1.0,
     weights="sharded",

@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
 from ..errors import SpatialAlignError
+from ..files import cause
 from ..models.base import Family, VideoModel
 from .away import waiting
 from .blocks import PlannedBlocks
@@ -76,7 +77,9 @@ def read_transformer_config(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise SpatialAlignError(f"{path} cannot be read ({error}); copy the model folder again.") from error
+        raise SpatialAlignError(
+            f"{path} cannot be read ({cause(error)}); copy the model folder again."
+        ) from error
 
 
 def estimate(

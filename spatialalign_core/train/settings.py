@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from ..errors import SpatialAlignError
+from ..errors import SpatialAlignError, setting
 from .losses import LOSSES
 
 NOISES = ("separate", "shared", "loser")
@@ -68,15 +68,22 @@ class TrainSettings:
         ):
             if getattr(self, name) not in known:
                 raise SpatialAlignError(
-                    f"Unknown {name} {getattr(self, name)!r}; choose one of {', '.join(known)}."
+                    f"Unknown {setting(name)} {getattr(self, name)!r}; choose one of {', '.join(known)}."
                 )
         for name in ("rank", "steps", "pairs_per_step", "checkpoint_every"):
             if getattr(self, name) < 1:
-                raise SpatialAlignError(f"{name} must be at least 1, not {getattr(self, name)}; raise it.")
+                raise SpatialAlignError(
+                    f"{setting(name)} must be at least 1, not {getattr(self, name)}; raise it."
+                )
         if self.learning_rate <= 0:
             raise SpatialAlignError(
-                f"learning_rate must be above 0, not {self.learning_rate}; 1e-4 is a fair start."
+                f"{setting('learning_rate')} must be above 0, not {self.learning_rate}; 1e-4 is a fair start."
             )
+        if self.beta <= 0:
+            raise SpatialAlignError(f"{setting('beta')} must be above 0, not {self.beta}; 1 is a fair start.")
+        for name, value in (("regularisation", self.zo_weight), ("warmup", self.warmup)):
+            if value < 0:
+                raise SpatialAlignError(f"{setting(name)} must be 0 or more, not {value}; raise it.")
         if not 0 <= self.sigma_min < self.sigma_max <= 1:
             raise SpatialAlignError(
                 "sigma_min must lie below sigma_max, both within 0 and 1; correct the two."
@@ -100,6 +107,19 @@ class TrainSettings:
     def at_rate(self, learning_rate: float) -> TrainSettings:
         """The same with a rate that somebody chose, to be taken as it is for a network of any width."""
         return replace(self, learning_rate=learning_rate, base_width=None)
+
+    def slowness(self, width: int) -> float:
+        """What the learning rate is multiplied by for a network so wide."""
+        return 1.0 if self.base_width is None else min(1.0, self.base_width / width)
+
+    def in_words(self, width: int) -> str:
+        """For people; width: of the network that is trained."""
+        rate = self.learning_rate * self.slowness(width)
+        return (
+            f"{self.steps} steps of {self.pairs_per_step} pairs, learning rate {rate:.3g} after {self.warmup} steps of "
+            f"warm-up, rank {self.rank}, {self.targets} targets, loss {self.loss}, beta "
+            f"{self.beta:g}, regularisation {self.zo_weight:g}"
+        )
 
     @property
     def anchors(self) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..attention import Attention, attention_kernels, attention_order
 from ..compiling import compiling
-from ..errors import SpatialAlignError
+from ..errors import SpatialAlignError, setting
 from ..files import fingerprint
 from ..models.base import VideoModel
 from ..pairs import PairData
@@ -93,7 +93,7 @@ class Trainer:
         if ranks.count > settings.pairs_per_step:
             raise SpatialAlignError(
                 f"{ranks.count} processes cannot share the {settings.pairs_per_step} pairs of a step; start fewer, or "
-                "raise pairs_per_step."
+                f"raise {setting('pairs_per_step')}."
             )
         if plan.weights == "sharded" and (ranks.count == 1 or settings.pairs_per_step % ranks.count):
             raise SpatialAlignError(
@@ -104,7 +104,7 @@ class Trainer:
         self.ranks, self.compile = ranks, compile
         self._own_way = True  # the state is not what the followers' own steps have led to
         self.device = device or model.device
-        self._slowness = 1.0 if settings.base_width is None else min(1.0, settings.base_width / model.width)
+        self._slowness = settings.slowness(model.width)
         self._kernels: tuple[str, ...] = ()
         if self.device.type == "cuda":
             wish: Attention = "flash" if model.family.masked_attention else "auto"

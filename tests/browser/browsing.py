@@ -57,6 +57,19 @@ _OVERLAPS = """() => {
         .map(([one, other]) => `${one.name} and ${other.name}`);
 }"""
 
+# Notes without the room that their text takes, or with much more. In pixels at a zoom of 1.
+_CUT_NOTES = """() => {
+    const notes = [...document.querySelectorAll(".comfy-markdown .tiptap, .comfy-markdown-content")];
+    const seen = notes.filter((note) => note.clientHeight > 0);
+    const wrong = seen.filter((note) => {
+        const bottom = note.lastElementChild.offsetTop + note.lastElementChild.offsetHeight;
+        const text = bottom - note.firstElementChild.offsetTop;
+        return note.scrollHeight > note.clientHeight + 1 || note.clientHeight > Math.max(text + 56, 70);
+    });
+    const words = (note) => `${note.clientHeight} for ${note.scrollHeight}: ${note.innerText.slice(0, 60)}`;
+    return seen.length ? wrong.map(words) : null;
+}"""
+
 
 def find_chromium() -> str | None:
     """Path of a Chromium: CHROMIUM, else one on the PATH, else the one that playwright has fetched; None without."""
@@ -157,7 +170,8 @@ class Seen:
         self.page.evaluate(
             """async (name) => {
                 const url = `/api/workflow_templates/spatialalign/${encodeURIComponent(name)}.json`;
-                await window.app.loadGraphData(await (await fetch(url)).json(), true, true, name);
+                const workflow = await (await fetch(url)).json();
+                await window.app.loadGraphData(workflow, true, true, name, { openSource: "template" });
             }""",
             template,
         )
@@ -189,6 +203,12 @@ class Seen:
     def overlaps(self) -> list[str]:
         """Pairs of nodes that lie on each other."""
         return list(self.page.evaluate(_OVERLAPS))
+
+    def cut_notes(self) -> list[str]:
+        """Notes in view whose text does not fit, or that are much taller than their text."""
+        cut = self.page.evaluate(_CUT_NOTES)
+        assert cut is not None, "no note is in view"
+        return list(cut)
 
     def start(self) -> str:
         """Presses Run; the id under which ComfyUI runs it."""

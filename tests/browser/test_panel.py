@@ -68,7 +68,7 @@ def test_score_chart(look: Look, mode: str, theme: str) -> None:
         seen.page.keyboard.press("ArrowRight")
     seen.settle()
     assert 3 <= frame_of(seen) < 4
-    assert chart.get_by_text("frame 3: on the left of the box +").count() == 1
+    assert chart.get_by_text("frame 3: left of the box +").count() == 1
     assert slider.get_attribute("aria-valuenow") == "3"
     box = slider.bounding_box()
     seen.page.mouse.move(box["x"] + box["width"] - 14, box["y"] + 20)
@@ -163,8 +163,8 @@ def test_a_finished_run_opens_again(look: Look, runs: Path, mode: str, theme: st
                 "4 pairs, newest first",
             ],
         ),
-        ("ja", ["動画とペアを見る", "完了", "ステップ 40 / 40", "取り置きスコア", "4 組、新しい順"]),
-        ("zh", ["浏览视频和样本对", "已完成", "第 40 步，共 40 步", "保留视频得分", "4 组，新的在前"]),
+        ("ja", ["動画とペアを見る", "完了", "ステップ 40 / 40", "ホールドアウトスコア", "4 組、新しい順"]),
+        ("zh", ["浏览视频和样本对", "已完成", "第 40 步，共 40 步", "留出视频得分", "4 组，新的在前"]),
     ],
 )
 def test_the_panel_speaks_the_artists_language(

@@ -32,11 +32,17 @@ PACK = Path(__file__).resolve().parents[2]
 _SIZE = 640
 _PAPER, _INK = (252, 252, 250), (32, 32, 30)
 _WINNER, _LOSER = (34, 140, 80), (200, 70, 50)
+_CORNER = (350, 84)  # the top left, where ComfyUI puts a badge
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        _save(_quickstart(Run(sys.argv[1])), "Quickstart")
+    make(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+
+
+def make(run: Path | None) -> None:
+    """All thumbnails. run: a finished Quickstart's folder."""
+    if run:
+        _save(_quickstart(Run(str(run))), "Quickstart")
     _save(_score_a_video(), "Score a video")
     _save(_detect_a_video(), "Detect a video")
     _save(_best_of_n(), "Best of N with ComfyUI's own Wan nodes")
@@ -58,9 +64,7 @@ def _quickstart(run: Run) -> Image.Image:
     picture = Image.new("RGB", (_SIZE, _SIZE), _PAPER)
     draw = ImageDraw.Draw(picture)
     change = next(prompt.change for prompt in run.prompts("held_out") if prompt.id == best[0])
-    draw.text(
-        (20, 20), f"First {change.initial.place}, then {change.final.goal}", _INK, ImageFont.load_default(28)
-    )
+    _title(draw, f"First {change.initial.place},\nthen {change.final.goal}")
     for row, (each, scores, word) in enumerate((("base", base, "before"), ("aligned", aligned, "after"))):
         y = 90 + row * 275
         words = f"{word} training: score {scores[best].dsr:.2f}"
@@ -81,9 +85,9 @@ def _score_a_video() -> Image.Image:
     for column, index in enumerate((1, 8, 16)):
         frame = annotate(frames[index : index + 1], _only(track, index), 256)[0]
         tile = Image.fromarray(frame).crop((24, 0, 360, 256)).resize((204, 155), Image.Resampling.LANCZOS)
-        picture.paste(tile, (10 + column * 208, 40))
-    graph = Image.fromarray(chart(track, change, score_track(track, change), 640, 400))
-    picture.paste(graph, (0, 220))
+        picture.paste(tile, (10 + column * 208, _CORNER[1] + 6))
+    graph = Image.fromarray(chart(track, change, score_track(track, change), 640, 380))
+    picture.paste(graph, (0, 260))
     return picture
 
 
@@ -95,7 +99,7 @@ def _detect_a_video() -> Image.Image:
     tile = Image.fromarray(list(draw_tracks(frames, track, change))[24])
     picture = Image.new("RGB", (_SIZE, _SIZE), _PAPER)
     tile.thumbnail((_SIZE, _SIZE), Image.Resampling.LANCZOS)
-    picture.paste(tile, ((_SIZE - tile.width) // 2, (_SIZE - tile.height) // 2))
+    picture.paste(tile, ((_SIZE - tile.width) // 2, _SIZE - tile.height))
     return picture
 
 
@@ -114,7 +118,7 @@ def _collect_samples() -> Image.Image:
     good = [obeys(score) for _, score in clips]
     words = [f"seed {seed}: {'winner' if won else 'loser'}" for seed, won in enumerate(good)]
     frame = {index: _WINNER if won else _LOSER for index, won in enumerate(good)}
-    return _rows("Your own videos as pairs", [frames for frames, _ in clips], words, frame)
+    return _rows("Your videos\nas pairs", [frames for frames, _ in clips], words, frame)
 
 
 def _evaluate_a_lora() -> Image.Image:
@@ -130,7 +134,7 @@ def _more_rounds() -> Image.Image:
     """A clip a round, as they could come from a model that learns from its own videos."""
     clips = [_clip(code, seed) for seed, code in enumerate(("RL", "LT", "TR", "LR"))]
     words = [f"round {number}: {_scored(score)}" for number, (_, score) in enumerate(clips, 1)]
-    return _rows("Another round, and another", [frames for frames, _ in clips], words, {3: _WINNER})
+    return _rows("Another round,\nand another", [frames for frames, _ in clips], words, {3: _WINNER})
 
 
 def _align_wan() -> Image.Image:
@@ -140,11 +144,11 @@ def _align_wan() -> Image.Image:
     found = detect_track(load_detector("sprites"), good[0], "fox", "box")
     picture = Image.new("RGB", (_SIZE, _SIZE), _PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((20, 16), "Wan2.1 1.3B: the whole loop", _INK, ImageFont.load_default(30))
+    _title(draw, "Wan2.1 1.3B:\nthe whole loop")
     for row, step in enumerate(steps):
-        draw.text((20, 76 + row * 140), step, _INK, ImageFont.load_default(24))
+        draw.text((20, 90 + row * 140), step, _INK, ImageFont.load_default(24))
     boxes = annotate(good[0], found, 256)
-    rows = [(good[0], None, 76), (boxes, None, 216), (good[0], _WINNER, 340), (bad[0], _LOSER, 425)]
+    rows = [(good[0], None, 90), (boxes, None, 230), (good[0], _WINNER, 364), (bad[0], _LOSER, 449)]
     for frames, colour, y in rows:
         height = 78 if colour else 120
         for column, frame in enumerate(frames[np.linspace(1, len(frames) - 2, 3).round().astype(int)]):
@@ -153,7 +157,7 @@ def _align_wan() -> Image.Image:
             picture.paste(tile.resize((width, height), Image.Resampling.LANCZOS), (262 + column * 122, y))
         if colour:
             draw.rectangle((256, y - 3, 262 + 2 * 122 + width + 6, y + height + 3), outline=colour, width=4)
-    draw.text((262, 520), "a LoRA for ComfyUI's own\nLoad LoRA, and a report\nof before and after", _INK,
+    draw.text((262, 536), "a LoRA for ComfyUI's own\nLoad LoRA, and a report\nof before and after", _INK,
               ImageFont.load_default(26))  # fmt: skip
     return picture
 
@@ -177,9 +181,9 @@ def _rows(
     """Three frames of each clip in a row, its words beside them, a frame around some rows."""
     picture = Image.new("RGB", (_SIZE, _SIZE), _PAPER)
     draw = ImageDraw.Draw(picture)
-    draw.text((20, 16), title, _INK, ImageFont.load_default(30))
+    _title(draw, title)
     for row, frames in enumerate(clips):
-        y = 72 + row * 140
+        y = _CORNER[1] + 8 + row * 137
         for column, frame in enumerate(frames[np.linspace(1, len(frames) - 2, 3).round().astype(int)]):
             tile = Image.fromarray(frame).crop((24, 0, 360, 256)).resize((158, 120), Image.Resampling.LANCZOS)
             picture.paste(tile, (20 + column * 162, y))
@@ -188,6 +192,14 @@ def _rows(
         if row in framed:
             draw.rectangle((14, y - 6, _SIZE - 8, y + 126), outline=colour, width=5)
     return picture
+
+
+def _title(draw: ImageDraw.ImageDraw, text: str) -> None:
+    """At the top right, as large as there is room beside the corner that stays free."""
+    fonts = (ImageFont.load_default(size) for size in range(30, 10, -1))
+    room = _SIZE - 20 - _CORNER[0]
+    font = next(each for each in fonts if draw.multiline_textbbox((0, 0), text, each)[2] <= room)
+    draw.multiline_text((_SIZE - 20, _CORNER[1] / 2), text, _INK, font, "rm", align="right")
 
 
 def _only(track: Track, index: int) -> Track:

@@ -175,6 +175,19 @@ class Server:
         assert answer["node_errors"] == {}, json.dumps(answer["node_errors"], indent=1)
         return str(answer["prompt_id"])
 
+    def refused(self, prompt: dict[str, Any]) -> list[tuple[str, str, str]]:
+        """Queue an API prompt that ComfyUI must refuse whole; what it blames: node class, input ("" for the node as a
+        whole), what is wrong."""
+        status, answer = self.post("/prompt", {"prompt": prompt, "client_id": uuid.uuid4().hex})
+        assert status == 400, f"it was not refused whole: {json.dumps(answer, indent=1)}"
+        found = []
+        for node in answer["node_errors"].values():
+            for error in node["errors"]:
+                blamed = error["extra_info"].get("input_name", "") if "exception" not in error["type"] else ""
+                sentence = error["details"].removeprefix(f"{blamed} - ")
+                found.append((node["class_type"].removeprefix("SpatialAlign_"), blamed, sentence))
+        return found
+
     def wait(self, prompt_id: str, timeout: float = 600) -> dict[str, Any]:
         """The finished prompt's history entry, whatever its outcome."""
         deadline = time.monotonic() + timeout

@@ -1,4 +1,4 @@
-"""Folders that the artist has linked to another disk: a run through Train LoRA and Evaluate, and the list of LoRAs."""
+"""Folders linked to another disk: a run through Train Spatial LoRA and Evaluate, and the list of LoRAs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_linked_folders_are_worked_in(server: Server, tmp_path_factory: pytest.T
     prompt = template(server, "Quickstart", TINY)
     entry = server.run(prompt, timeout=900)
     assert "linked-spatialalign.safetensors" in said(entry, prompt, "SpatialAlign_TrainLora")
-    assert "before training" in said(entry, prompt, "SpatialAlign_Evaluate")
+    assert "with LoRA" in said(entry, prompt, "SpatialAlign_Evaluate")
     assert (disk / "loras" / "linked-spatialalign.safetensors").is_file()
     assert "linked-spatialalign.safetensors" in server.get("/models/loras")
     report = json.loads((disk / "one run" / "report.json").read_text(encoding="utf-8"))

@@ -38,7 +38,7 @@ def folder(server: Server) -> Path:
 
 def test_loop_runs_to_its_end(first: dict[str, Any], prompt: dict[str, Any], folder: Path) -> None:
     assert "36 videos" in said(first, prompt, "SpatialAlign_Generate")
-    assert "before training" in said(first, prompt, "SpatialAlign_Evaluate")
+    assert "with LoRA" in said(first, prompt, "SpatialAlign_Evaluate")
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     assert {"base", "aligned", "tau"} <= report.keys()
     assert "<svg" in (folder / "report.html").read_text(encoding="utf-8")

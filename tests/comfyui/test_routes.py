@@ -9,12 +9,20 @@ import urllib.request
 
 import pytest
 from prompts import template
-from server import Server
+from server import PACK, Server
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
 def test_routes_are_there(server: Server, prefix: str) -> None:
     assert isinstance(server.get(f"{prefix}/spatialalign/runs")["runs"], list)
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_the_template_browser_lists_the_quickstart_first(server: Server, prefix: str) -> None:
+    """ComfyUI itself lists them as the file system does: no order that anybody would choose."""
+    names = server.get(f"{prefix}/workflow_templates")["spatialalign"]
+    assert names[:3] == ["Quickstart", "Score a video", "Detect a video"]
+    assert sorted(names) == sorted(file.stem for file in (PACK / "workflows").glob("*.json"))
 
 
 @pytest.mark.parametrize(

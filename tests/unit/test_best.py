@@ -57,14 +57,14 @@ def test_table_has_a_line_for_every_video_and_says_why_a_higher_score_lost() -> 
     ("score", "words"),
     [
         (valid(0.75), "The best of 1 scores 0.75, it obeys the sentence."),
-        (valid(0.6), "The best of 1 scores 0.60, below the line of 0.7."),
-        (valid(0.6, end=0.0), "The best of 1 scores 0.60, below the line of 0.7."),
-        (valid(0.6999), "The best of 1 scores 0.6999, below the line of 0.7."),
+        (valid(0.6), "The best of 1 scores 0.60, below the threshold of 0.7."),
+        (valid(0.6, end=0.0), "The best of 1 scores 0.60, below the threshold of 0.7."),
+        (valid(0.6999), "The best of 1 scores 0.6999, below the threshold of 0.7."),
         (
             valid(0.75, end=0.1),
             "The best of 1 scores 0.75, but it does not end on top of the box: it does not obey the sentence.",
         ),
-        (invalid(), "No video could be scored; the one with most frames that count is handed on."),
+        (invalid(), "No video could be scored; the one with the most valid frames is output."),
     ],
 )
 def test_what_is_said_of_the_best(score: Score, words: str) -> None:

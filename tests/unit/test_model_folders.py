@@ -119,7 +119,7 @@ def test_listing(roots) -> None:
         ("cut.safetensors", MASK_TRACKER, "cut.safetensors is damaged.*ends too early"),
         ("lora.safetensors", MASK_TRACKER, "neither a GroundingDINO nor a SAM.*begin with diffusion_model"),
         ("owl", DETECTOR, "holds OWL-ViT, which is not supported; use a GroundingDINO"),
-        ("page.pth", SEGMENTER, "page.pth is damaged or no weight file"),
+        ("page.pth", SEGMENTER, "page.pth is damaged or not a weights file"),
         (
             "sam_vit_b_01ec64.pth",
             MASK_TRACKER,
@@ -162,7 +162,9 @@ def test_two_hundred_files_are_quick(tmp_path: Path) -> None:
             "header",
             id="a web page",
         ),
-        pytest.param(lambda p: (p / "m.zip").write_text("x") and p / "m.zip", "no weight file", id="suffix"),
+        pytest.param(
+            lambda p: (p / "m.zip").write_text("x") and p / "m.zip", "not a weights file", id="suffix"
+        ),
         pytest.param(
             lambda p: p / "m.pth" if not (p / "m.pth").write_bytes(b"") else p, "damaged", id="empty"
         ),

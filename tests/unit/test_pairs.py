@@ -89,10 +89,10 @@ RETOLD = {("a", "RL"): {0: score(0.2), 1: score(0.8), 2: score(INVALID)}, ("a", 
 @pytest.mark.parametrize(
     ("settings", "expected", "words"),
     [
-        ({}, [("a", 0, 1), ("a~RL", 1, 0)], "1 pair from 1 of 1 prompt. 1 pair more under texts"),
+        ({}, [("a", 0, 1), ("a~RL", 1, 0)], "1 pair from 1 of 1 prompt. 1 extra pair from videos"),
         ({"retell": False}, [("a", 0, 1)], "1 pair from 1 of 1 prompt."),
         ({"threshold": 0.95}, [], "No pairs"),
-        ({"threshold": 0.75}, [("a", 0, 1), ("a~RL", 1, 0)], "1 pair more"),
+        ({"threshold": 0.75}, [("a", 0, 1), ("a~RL", 1, 0)], "1 extra pair"),
     ],
 )
 def test_videos_that_obey_another_change_win_under_its_text(settings, expected, words):
@@ -104,7 +104,7 @@ def test_videos_that_obey_another_change_win_under_its_text(settings, expected, 
 def test_retold_pairs_alone_are_pairs():
     selection = choose_pairs(scored({"a": [0.1, 0.2]}), PairSettings(), RETOLD)
     assert [pair.text_id for pair in selection.pairs] == ["a~RL"]
-    assert selection.explanation.startswith("0 pairs from 0 of 1 prompt. 1 pair more under texts")
+    assert selection.explanation.startswith("0 pairs from 0 of 1 prompt. 1 extra pair from videos")
 
 
 def test_the_order_of_the_scores_does_not_matter():

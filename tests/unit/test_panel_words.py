@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 from panel_words import all_literals, literals
 
-from locales import LOCALES, TABLES, panel_differences, phrases
+from locales import LOCALES, TABLES, note_differences, panel_differences, phrases
 
 LANGUAGES = ("ja", "zh")
 HOW = "run `python tools/locales.py` and mend tools/words"
@@ -27,6 +27,19 @@ NOT_WORDS = re.compile(
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_phrase_has_a_translation_and_none_is_stale(language: str) -> None:
     assert panel_differences(language) == (set(), set()), HOW
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_note_of_a_template_has_a_translation_and_none_is_stale(language: str) -> None:
+    assert note_differences(language) == (set(), set()), HOW
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_translated_notes_have_the_same_layout_and_values(language: str) -> None:
+    """Headings, paragraphs and bold parts; what stands between signs of code is typed or a path, and stays."""
+    for english, other in phrases(f"{language}.notes").items():
+        kinds = (r"(?m)^#+ ", r"\n\n", r"\*\*", r"`[^`]+`")
+        assert [re.findall(kind, other) for kind in kinds] == [re.findall(kind, english) for kind in kinds]
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -118,14 +118,14 @@ def test_a_sentence_a_line_and_doubts_in_words(tmp_path: Path, capsys: pytest.Ca
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "1: cat | left, then right | box"
     assert lines[1] == "3: ? | no movement | ?" and "names no place" in lines[2]
-    assert lines[-1] == "2 read, 1 of them with doubts"
+    assert lines[-1] == "2 sentences read, 1 of them with doubts"
 
 
 BROKEN = [
     ("a.json", "{", "not valid JSON"),
     ("a.json", "{}", "holds no list"),
     ("a.json", "[1]", "entry 1: there is no text"),
-    ("a.csv", "a,b\n1,2\n", "no column text or prompt"),
+    ("a.csv", "a,b\n1,2\n", "no column prompt or text"),
 ]
 
 

@@ -194,7 +194,7 @@ def test_videos_are_inside_and_missing_ones_are_named(tmp_path):
     video.write_bytes(b"not really a video")
     page, _ = written(tmp_path, samples([[0.2]], video=video), samples([[0.9]], video=tmp_path / "gone.mp4"))
     assert base64.b64encode(b"not really a video").decode() in page
-    assert "no aligned video" in page
+    assert "no video: with LoRA" in page
 
 
 @pytest.mark.parametrize("right", [0, 15, 27, 29, 30], ids=lambda right: f"{right} of 30")

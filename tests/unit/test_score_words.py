@@ -58,19 +58,19 @@ def way(*stops, reasons=(), reason=None):
         (
             "LR",
             [LEFT],
-            "starts left: yes; leaves the left: no, it stays there; goes to the right: no, it comes no nearer; "
+            "starts left: yes; leaves the left: no, it stays there; goes to the right: no, it does not come nearer; "
             "ends right: no, it stops left of the stump",
         ),
         (
             "LR",
             [RIGHT],
             "starts left: no, it starts right of the stump; leaves the left: no, it was never there; "
-            "goes to the right: no, it is there all along; ends right: yes",
+            "goes to the right: no, it is there from the start; ends right: yes",
         ),
         (
             "LR",
             [RIGHT, LEFT],
-            "starts left: no, it starts right of the stump; leaves the left: no, it goes there instead; "
+            "starts left: no, it starts right of the stump; leaves the left: no, it moves to the left; "
             "goes to the right: no, it moves away from there; ends right: no, it stops left of the stump",
         ),
         (
@@ -81,14 +81,14 @@ def way(*stops, reasons=(), reason=None):
         (
             "TR",
             [TOP, BELOW],
-            "starts on top: yes; leaves the top: yes; goes to the right: no, it comes no nearer; "
+            "starts on top: yes; leaves the top: yes; goes to the right: no, it does not come nearer; "
             "ends right: no, it stops below the stump",
         ),
         (
             "LR",
             [NEAR_LEFT, LEFT_EDGE],
-            "starts left: partly, it starts only a little left of the stump; leaves the left: no, it goes there "
-            "instead; goes to the right: no, it moves away from there; ends right: no, it stops left of the stump",
+            "starts left: partly, it starts only a little left of the stump; leaves the left: no, it moves to "
+            "the left; goes to the right: no, it moves away from there; ends right: no, it stops left of the stump",
         ),
         (
             "LR",
@@ -154,7 +154,7 @@ def test_the_verdict_stands_beside_the_score(change, stops, title):
     track = way(*stops)
     score = score_track(track, RelationChange.parse(change))
     assert score_view(track, RelationChange.parse(change), score)["title"] == f"DSR-Score {title}"
-    assert f"DSR-Score {title} (the line is 0.7)." in describe_score(prompt(change), track, score)
+    assert f"DSR-Score {title} (0.7 or more is needed)." in describe_score(prompt(change), track, score)
 
 
 def all_said(track, change, score):
@@ -261,8 +261,8 @@ def test_chart_of_a_score():
     assert (view["frames"], view["good"], view["low"], view["high"]) == (FRAMES, True, -1, 1)
     assert view["title"].startswith("DSR-Score ") and view["title"].endswith(": obeys the sentence")
     assert [line["words"] for line in view["lines"]] == [
-        "on the left of the stump (should fall)",
-        "on the right of the stump (should rise)",
+        "left of the stump (should fall)",
+        "right of the stump (should rise)",
     ]
     assert [value is None for value in view["lines"][0]["values"]] == [f in lost for f in range(FRAMES)]
     assert view["gaps"] == [

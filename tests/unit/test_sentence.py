@@ -106,7 +106,7 @@ NOT_UNDERSTOOD = [
     ("...", "is empty"),
     ("asdf", "names no place"),
     ("a cat and a box", "names no place"),
-    ("a cat is next to a box, then it walks near the box", "'next to' do not say on which side"),
+    ("a cat is next to a box, then it walks near the box", "'next to' does not say which side"),
     ("a cat is on the left of a box", "only one place, the left"),
     ("a cat is beside a box, then it jumps onto the box", "only one place, the top"),
     ("a cat is on the left of a box, then it jumps to the left of the box", "nothing changes"),

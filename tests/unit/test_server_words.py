@@ -32,6 +32,11 @@ CORE = PACK / "spatialalign_core"
 LANGUAGES = ("ja", "zh")
 
 
+def by_words(pattern: tuple[str, re.Pattern[str], str]) -> int:
+    """Patterns that say more come first: "Cannot write {0} into {1}" before "Cannot write {0}"."""
+    return -len(re.sub(r"\{\d\}", "", pattern[0]))
+
+
 class Retelling:
     """What `retell` in web/shared/language.js does. used: the patterns that it has met."""
 
@@ -45,6 +50,7 @@ class Retelling:
             )
             for english, other in phrases(f"{language}.sentences").items()
         ]
+        self.patterns.sort(key=by_words)
 
     def __call__(self, sentence: str) -> str | None:
         """None where it would leave the sentence as it is."""
@@ -122,8 +128,8 @@ _WHOLE = {
     "held out: 7": [],
     "step 7, held out: 7": ["step 7, held out: score 8, accuracy 9, share that obeys 7"],
     # not of panels
-    "share that obeys: 7 before, 7 after (7, 95 % interval 7 to 7); accuracy@7: 7 before, 7 after": [],
-    "7 videos before and 7 after training": [],
+    "share that obeys: 7 base, 7 with LoRA (7, 95 % interval 7 to 7); accuracy@7: 7 base, 7 with LoRA": [],
+    "7 base videos and 7 with LoRA": [],
     "writing the report": [],
     "the text of 7": [],
 }

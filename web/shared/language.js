@@ -3,6 +3,7 @@ import { api } from "../../../scripts/api.js";
 import { app } from "../../../scripts/app.js";
 
 let words = {}; // English phrase -> translation
+let notes = {}; // text of a template -> translation
 let patterns = []; // of what the server says: [what it looks like, names of its holes, translation]
 let tag; // of the language, where there is a translation
 
@@ -10,7 +11,9 @@ let tag; // of the language, where there is a translation
 export async function learn(chosen = setting()) {
   const table = await ask(chosen);
   words = table.words ?? {};
-  patterns = Object.entries({ ...table.sentences, ...table.errors }).map(pattern);
+  notes = table.notes ?? {};
+  // Those that say more come first: "Cannot write {0} into {1}" before "Cannot write {0}".
+  patterns = Object.entries({ ...table.sentences, ...table.errors }).sort(([one], [other]) => literal(other) - literal(one)).map(pattern);
   tag = Object.keys(words).length ? chosen : undefined;
 }
 
@@ -26,6 +29,11 @@ export function language() {
 export function t(phrase, ...values) {
   const english = typeof phrase === "string" ? phrase : phrase.reduce((before, part, index) => `${before}{${index - 1}}${part}`);
   return insert(words[english] ?? english, (index) => values[index]);
+}
+
+/** The translation of a text that is word for word one of the templates' notes or titles; undefined without one. */
+export function template(text) {
+  return Object.hasOwn(notes, text) ? notes[text] : undefined;
 }
 
 /** A phrase that t() says later; here it is only found by tools/locales.py. */
@@ -60,6 +68,10 @@ function inParts(sentence, between, joint) {
   const parts = sentence.split(between);
   const told = parts.length > 1 ? parts.map(translated) : [null];
   return told.every((each) => each !== null) ? told.join(t(joint)) : null;
+}
+
+function literal(english) {
+  return english.replace(/\{\d\}/g, "").length;
 }
 
 function pattern([english, other]) {

@@ -34,6 +34,7 @@ export class LongList {
       }
     });
     for (const row of known.values()) this.drop(row);
+    this.sort();
     this.element.style.height = `${items.length * this.rowHeight}px`;
     this.draw();
   }
@@ -81,6 +82,15 @@ export class LongList {
       this.rows.set(index, row);
       this.element.insertBefore(element, this.after(index, to)); // in order, for keyboard and screen reader
     }
+  }
+
+  /** Kept rows in the order of their items, for keyboard and screen reader. One that stands right stays untouched: moved, a video stops. */
+  sort() {
+    const rows = [...this.rows].sort(([one], [other]) => one - other).map(([, { element }]) => element);
+    rows.forEach((element, index) => {
+      const there = this.element.children[index];
+      if (there !== element) this.element.insertBefore(element, there);
+    });
   }
 
   /** The rows in view, and a few more. Pixels of the screen, because the canvas may be zoomed. */

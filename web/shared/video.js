@@ -4,11 +4,17 @@ import { html } from "./dom.js";
 const NEAR = "200px";
 let watcher = null;
 
-/** A silent, looping video that is loaded only near the window's view and let go of when it leaves it. */
-export function lazyVideo(url, label) {
+/** Whether videos may begin to play by themselves; where the artist wants a page that stays still they may not. */
+export function mayPlay() {
+  return !matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
+/** A silent, looping video that is loaded only near the window's view and let go of when it leaves it. plays: as soon as it is loaded. */
+export function lazyVideo(url, label, plays = false) {
   const video = html("video", { class: "sa-video", loop: true, playsinline: true, preload: "none", "aria-label": label });
   video.muted = true;
   video.saUrl = url;
+  video.saPlays = plays;
   watcher ??= new IntersectionObserver(turn, { rootMargin: NEAR });
   watcher.observe(video);
   return video;
@@ -20,26 +26,39 @@ export function release(video) {
   unload(video);
 }
 
-/** Play videos together from their start, or stop them all when one plays. */
-export function toggle(videos) {
-  const playing = videos.some((video) => !video.paused);
+/** Play videos together from their start, or stop them all when one plays. Returns whether they play now. */
+export function toggle(videos, playing = videos.every((video) => video.paused)) {
   for (const video of videos) {
+    video.saPlays = playing;
     if (playing) {
-      video.pause();
-    } else {
       load(video);
       video.currentTime = 0;
-      video.play().catch(() => {}); // taken out of the page before it began
+      play(video);
+    } else {
+      video.pause();
     }
   }
-  return !playing;
+  return playing;
+}
+
+/** Play on those that stopped because they were moved in the page. */
+export function goOn(videos) {
+  for (const video of videos) if (video.saPlays && video.paused && video.hasAttribute("src")) play(video);
 }
 
 function turn(entries) {
   for (const { target, isIntersecting } of entries) {
-    if (isIntersecting) load(target);
-    else unload(target);
+    if (!isIntersecting) {
+      unload(target);
+    } else if (target.isConnected) {
+      load(target);
+      if (target.saPlays) play(target);
+    }
   }
+}
+
+function play(video) {
+  video.play().catch(() => {}); // taken out of the page before it began
 }
 
 function load(video) {

@@ -35,6 +35,11 @@ export function percent(share) {
   return Number.isFinite(share) ? `${Math.round(100 * share)} %` : "–";
 }
 
+/** A difference of shares in points of a hundred, with its sign: 0.55 -> "+55". */
+export function points(value) {
+  return `${value > 0 ? "+" : value < 0 ? "\u2212" : "\u00b1"}${Math.abs(Math.round(100 * value))}`;
+}
+
 /** A score or SSR: always two digits, with a sign where it can be negative. */
 export function score(value, signed = false) {
   if (!Number.isFinite(value)) return "–";

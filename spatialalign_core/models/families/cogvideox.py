@@ -154,6 +154,10 @@ class CogVideoX(Family):
             settings.width // (spatial * config.patch_size) * config.patch_size,
         )
 
+    def size_steps(self, pipeline: Any) -> tuple[int, int]:
+        pixels = pipeline.vae_scale_factor_spatial * pipeline.transformer.config.patch_size
+        return pixels, pipeline.vae_scale_factor_temporal
+
     def velocity(self, transformer: torch.nn.Module, noisy: Tensor, sigma: Tensor, text: Tensor) -> Tensor:
         return transformer(
             hidden_states=noisy.transpose(1, 2),  # B C F H W -> B F C H W

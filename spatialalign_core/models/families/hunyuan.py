@@ -234,6 +234,10 @@ class Hunyuan(Family):
             settings.width // (spatial * patch) * patch,
         )
 
+    def size_steps(self, pipeline: Any) -> tuple[int, int]:
+        pixels = pipeline.vae_scale_factor_spatial * pipeline.transformer.config.patch_size
+        return pixels, pipeline.vae_scale_factor_temporal
+
     def velocity(self, transformer: torch.nn.Module, noisy: Tensor, sigma: Tensor, text: Tensor) -> Tensor:
         states, mask, pooled = _unpack(text, transformer.config.pooled_projection_dim)
         guidance = torch.full_like(sigma, _TRAINING_GUIDANCE * 1000).to(noisy.dtype)

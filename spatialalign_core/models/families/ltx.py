@@ -132,6 +132,10 @@ class Ltx(Family):
             settings.width // spatial,
         )
 
+    def size_steps(self, pipeline: Any) -> tuple[int, int]:
+        pixels = pipeline.vae_spatial_compression_ratio
+        return pixels, pipeline.vae_temporal_compression_ratio
+
     def velocity(self, transformer: torch.nn.Module, noisy: Tensor, sigma: Tensor, text: Tensor) -> Tensor:
         states, mask = without_mask(text)
         frames, height, width = noisy.shape[2:]

@@ -178,6 +178,10 @@ class Mochi(Family):
             settings.width // (spatial * patch) * patch,
         )
 
+    def size_steps(self, pipeline: Any) -> tuple[int, int]:
+        pixels = pipeline.vae_spatial_scale_factor * pipeline.transformer.config.patch_size
+        return pixels, pipeline.vae_temporal_scale_factor
+
     def velocity(self, transformer: torch.nn.Module, noisy: Tensor, sigma: Tensor, text: Tensor) -> Tensor:
         states, mask = without_mask(text)
         # Its time runs from 0, noise, to 1, and so does what it predicts.

@@ -159,6 +159,10 @@ class Wan21(Family):
             settings.width // (spatial * patch_width) * patch_width,
         )
 
+    def size_steps(self, pipeline: Any) -> tuple[int, int]:
+        pixels = pipeline.vae_scale_factor_spatial * max(pipeline.transformer.config.patch_size[1:])
+        return pixels, pipeline.vae_scale_factor_temporal
+
     def velocity(self, transformer: torch.nn.Module, noisy: Tensor, sigma: Tensor, text: Tensor) -> Tensor:
         return transformer(noisy, sigma * 1000, text, return_dict=False)[0]
 
