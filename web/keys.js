@@ -13,7 +13,7 @@ const KEYS = [
   [[mark("Space")], mark("play or pause")],
   [["/"], mark("find in prompts")],
   [["?"], mark("this list")],
-  [["Esc"], mark("close what is on top")],
+  [[mark("Esc")], mark("close what is on top")],
 ];
 
 /** Show them. */
@@ -52,13 +52,14 @@ export function listen(dialog, does) {
 function act(event, does) {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  const own = event.target.matches?.("select, input") && (key.startsWith("Arrow") || key === " ");
+  const own = /^(INPUT|SELECT)$/.test(event.target.tagName) && (key.startsWith("Arrow") || key === " ");
   // Space presses the button that has the focus, as everywhere; only on a video's tile it plays, see SampleGrid.
-  const presses = key === " " && event.target.closest?.("button, a, summary") && !event.target.closest(".sa-tile[aria-pressed=true]");
+  const presses = key === " " && /^(BUTTON|A)$/.test(event.target.tagName) && !event.target.closest(".sa-tile[aria-pressed=true]");
   if (own || presses || !does[key] || does[key](event) === false) return;
   event.preventDefault();
 }
 
 function typing(target) {
-  return target.isContentEditable || target.matches?.("textarea, input:not([type=range], [type=checkbox], [type=radio], [type=button])");
+  const text = target.tagName === "INPUT" && !/^(range|checkbox|radio|button)$/.test(target.type);
+  return text || target.isContentEditable || target.tagName === "TEXTAREA";
 }

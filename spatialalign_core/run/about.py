@@ -18,6 +18,7 @@ from .note import read_note
 from .workflow_file import WORKFLOW, models_in, read_workflow
 
 _Value = TypeVar("_Value")
+_NO_REPORT: tuple[dict[str, float] | None, str] = (None, "")
 
 
 def run_about(folder: Path) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def _models(folder: Path) -> list[str]:
 
 
 def _report(folder: Path) -> tuple[dict[str, float] | None, str]:
-    return _cached(folder / "report.json", _read_report, (None, ""))
+    return _cached(folder / "report.json", _read_report, _NO_REPORT)
 
 
 def _read_report(file: Path) -> tuple[dict[str, float] | None, str]:

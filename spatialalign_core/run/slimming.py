@@ -89,7 +89,8 @@ def slim_run(folder: Path, parts: Collection[str]) -> int:
 def _latents(layout: RunLayout) -> tuple[list[Path], list[Path]]:
     """Videos that still have tensors, those that are never trained on and the others."""
     train = _training_folders(layout)
-    unused, training = [], []
+    unused: list[Path] = []
+    training: list[Path] = []
     for file in sorted((layout.folder / "samples").glob("*/*/*.safetensors")):
         video, set = file.with_suffix(".mp4"), file.parent.parent.name
         with contextlib.suppress(SpatialAlignError):  # a damaged one is made again by its stage

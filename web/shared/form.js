@@ -35,7 +35,7 @@ export function ask({ title, body, action = null, work = () => {}, danger = fals
     document.body.append(dialog);
     dialog.showModal();
     if (danger) close.focus();
-    else form.querySelector("input:not([type=checkbox]), textarea")?.select();
+    else form.querySelector(".sa-field .sa-select")?.select();
   });
 }
 
