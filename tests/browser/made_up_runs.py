@@ -66,7 +66,11 @@ def many_runs(root: Path, count: int = 30) -> None:
     """A few weeks of runs: trained or not, with results, notes and a workflow or without, and one long name."""
     notes = ("", "lower learning rate", "first with 48 prompts\nsecond line", "", "for the talk: best so far")
     for number in range(count):
-        name = f"night {number:02d}" if number % 7 else f"fox and box {number:02d}, rank 16, learning rate 1e-4, seed 3"
+        name = (
+            f"night {number:02d}"
+            if number % 7
+            else f"fox and box {number:02d}, rank 16, learning rate 1e-4, seed 3"
+        )
         steps = 0 if number % 5 == 4 else 60 + 10 * number
         layout = finished_run(root / name, max(steps, 60), 1, 3)
         if not steps:
@@ -76,8 +80,12 @@ def many_runs(root: Path, count: int = 30) -> None:
         if number % 3 == 0 and steps:
             before, after = 0.3 + number / 100, 0.6 + number / 80
             said = {"base": before, "aligned": after, "obey_base": before, "obey_aligned": after}
-            layout.report_json.write_text(json.dumps(said | {"settings": {"model": "wan-pocket"}}), encoding="utf-8")
-            layout.report_html.write_text("<!doctype html><title>Report</title><p>A report.", encoding="utf-8")
+            layout.report_json.write_text(
+                json.dumps(said | {"settings": {"model": "wan-pocket"}}), encoding="utf-8"
+            )
+            layout.report_html.write_text(
+                "<!doctype html><title>Report</title><p>A report.", encoding="utf-8"
+            )
         if number % 2:
             node = {"id": 1, "type": "SpatialAlign_Generate", "pos": [0, 0], "size": [300, 300], "flags": {},
                     "order": 0, "mode": 0, "inputs": [], "outputs": [], "properties": {},
