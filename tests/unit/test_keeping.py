@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from spatialalign_core.cli import main
 from spatialalign_core.errors import SpatialAlignError
 from spatialalign_core.run import Run
 from spatialalign_core.run.at_rest import check_free
@@ -344,3 +345,29 @@ def test_a_zip_holds_what_was_chosen(root: Path) -> None:
     for parts, why in ((["latents"], "choose among"), (["workflow"], "nothing of what was chosen")):
         with pytest.raises(SpatialAlignError, match=why):
             share_zip(folder, parts)
+
+
+def test_the_verb_does_the_same(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def run(*words: object, code: int = 0) -> str:
+        assert main(["runs", *map(str, words)]) == code
+        said = capsys.readouterr()
+        return said.out if code == 0 else said.err
+
+    run("note", root / "cats", "at night")
+    assert run("note", root / "cats") == "at night\n"
+    assert run("list", root, "--find", "NIGHT").startswith("cats\t")
+    assert "cats-small.safetensors is night-small.safetensors" in run(
+        "rename", root / "cats", "night", "--loras"
+    )
+    assert run("slim", root / "night").splitlines()[2].startswith("pairs\t")
+    assert "free now" in run("slim", root / "night", "--free", "pairs,training")
+    assert run("duplicate", root / "night", "day", "--videos") == f"{root / 'day'}\n"
+    run("share", root / "night", tmp_path / "night.zip", "--with", "videos")
+    assert zipfile.is_zipfile(tmp_path / "night.zip")
+    assert "stays usable" in run("delete", root / "night")
+    assert run("bin", root).startswith("1\tnight\t")
+    assert "Add --yes" in run("empty", root) and run("restore", root) == f"{root / 'night'}\n"
+    run("delete", root / "day")
+    assert "free now" in run("empty", root, "--yes")
+    assert run("restore", root, code=2).startswith("Error: The bin of")
+    assert "choose among" in run("slim", root / "night", "--free", "lora", code=2)
