@@ -154,8 +154,10 @@ export class RunActions {
   async openBin() {
     const list = html("ul", { class: "sa-bin" });
     const empty = this.button(t("Empty the bin…"), t("Delete all of these for good"), () => sure(null));
+    let all = 0; // bytes
     const load = async () => {
       const { runs } = await look("bin");
+      all = runs.reduce((sum, each) => sum + each.bytes, 0);
       empty.disabled = !runs.length;
       fill(list, runs.length ? runs.map(row) : html("li", {}, t("The bin is empty.")));
       this.changed();
@@ -180,14 +182,12 @@ export class RunActions {
     };
     const sure = async (number, name, size) => {
       const words = number === null ? t("Empty the bin") : t`Delete ${name} for good`;
-      const about = html("p", {}, t`This cannot be undone. ${bytes(number === null ? this.binBytes : size)} become free.`);
+      const about = html("p", {}, t`This cannot be undone. ${bytes(number === null ? all : size)} become free.`);
       const answer = await ask({ title: words, body: about, action: t("Delete for good"), work: () => change("empty", { number }), danger: true });
       if (answer) say(note, t`${bytes(answer.bytes)} are free now.`);
       load();
     };
-    const { runs } = await look("bin").catch(() => ({ runs: [] }));
-    this.binBytes = runs.reduce((sum, each) => sum + each.bytes, 0);
-    await load();
+    await load().catch((refused) => say(note, refused.message));
     await ask({ title: t("Bin"), body: [note, list, empty] });
   }
 

@@ -126,6 +126,7 @@ export class SampleGrid {
     const from = document.activeElement?.closest?.(".sa-tile")?.dataset.name ?? this.marked;
     let at = rows.findIndex((row) => row.samples.some(({ seed }) => name(row.id, seed) === from));
     let column = 0;
+    if (!rows.length) return;
     if (at < 0) at = 0;
     else {
       column = rows[at].samples.findIndex(({ seed }) => name(rows[at].id, seed) === from) + along;

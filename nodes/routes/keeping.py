@@ -78,12 +78,12 @@ def add(table: web.RouteTableDef, places: Places) -> None:
 
     def rename(values: Any) -> Any:
         renamed = rename_run(
-            folder(values), text(values, "name"), places.lora_lists()[:1], _flag(values, "loras")
+            folder(values), text(values, "name"), places.lora_lists(), _flag(values, "loras")
         )
         return {"name": renamed.folder.name, "loras": renamed.loras}
 
     def delete(values: Any) -> Any:
-        return asdict(delete_run(folder(values), places.lora_lists()[:1], _flag(values, "loras")))
+        return asdict(delete_run(folder(values), places.lora_lists(), _flag(values, "loras")))
 
     def restore(values: Any) -> Any:
         return {"name": restore_run(places.root(), _number(values)).name}
