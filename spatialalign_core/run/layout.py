@@ -10,6 +10,7 @@ lora/<name>.safetensors, lora/checkpoints/, training.csv
 rounds.json, rounds/                                    self-improvement rounds, see `rounds`
 control/                                                requests to a training that runs, see `control`
 report.html, report.json
+note.txt, workflow.json                                 what somebody wrote about it, and the workflow that made it
 comparisons/<set>--<set>/                               two LoRAs or strengths side by side, see `comparing`
 """
 
