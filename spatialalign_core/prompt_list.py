@@ -144,9 +144,7 @@ def _chosen(groups: dict[tuple[str, str, str], list[int]], aim: int, seed: int) 
     for (_, _, change), members in ordered:
         turns.setdefault(change, []).append(members)
     most = max(map(len, turns.values()))
-    in_turn: list[list[int]] = [
-        turn[round_] for round_ in range(most) for turn in turns.values() if round_ < len(turn)
-    ]
+    in_turn = [turn[round_] for round_ in range(most) for turn in turns.values() if round_ < len(turn)]
     chosen: set[int] = set()
     left = len(groups)
     for members in in_turn:

@@ -1,6 +1,6 @@
 // The pack's one extension. ComfyUI loads every .js file below this folder; only this one does anything by itself.
 import { app } from "../../scripts/app.js";
-import { attachWords, modelChosen } from "./auto_widgets.js";
+import { attachWords, foldAdvanced, modelChosen } from "./auto_widgets.js";
 import { attachComparison, showComparison } from "./compare_node.js";
 import { showErrors } from "./errors.js";
 import { attachEvaluation, showEvaluation } from "./evaluation_node.js";
@@ -60,6 +60,7 @@ app.registerExtension({
     if (!node.comfyClass?.startsWith(PREFIX)) return;
     // Nodes 2.0 takes the picture of a node that has a video input for a video, unless told.
     node.previewMediaType ??= "image";
+    foldAdvanced(node);
     attachWords(node);
     if (node.comfyClass === LOADER) after(node, "onWidgetChanged", modelChosen);
     if (node.comfyClass === TRAINER) attachTraining(node);

@@ -14,6 +14,6 @@ def add(table: web.RouteTableDef, places: Places) -> None:
     """The routes of this file."""
 
     def runs(query: Any) -> Any:
-        return {"runs": list_runs(places.root(), query.get("find", ""))}
+        return {"runs": list_runs(places.root(), places.expected(), query.get("find", ""))}
 
     table.get("/spatialalign/runs")(looking(runs))

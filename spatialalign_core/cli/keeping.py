@@ -80,7 +80,7 @@ def _list(options: argparse.Namespace) -> None:
     from ..run.sizes import run_sizes
 
     root = Path(options.folder)
-    for run in list_runs(root, options.find):
+    for run in list_runs(root, find=options.find):
         words = [run["name"], _bytes(run_sizes(root / run["name"]).total), run["state"], _day(run["changed"])]
         if run["result"]:
             words.append(f"{run['result']['before']:.0%} to {run['result']['after']:.0%}".replace("%", " %"))

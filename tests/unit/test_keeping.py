@@ -278,7 +278,7 @@ def test_runs_are_found_by_name_note_prompt_and_model(root: Path, find: str, fou
     write_note(root / "dogs", "for the Night")
     node = {"type": "SpatialAlign_LoadVideoModel", "widgets_values": ["pocket", "automatic"]}
     keep_workflow(root / "dogs", {"nodes": [node]})
-    assert sorted(run["name"] for run in list_runs(root, find)) == found
+    assert sorted(run["name"] for run in list_runs(root, find=find)) == found
 
 
 @pytest.mark.parametrize(
