@@ -29,6 +29,8 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.files import atomic_path, check_writable, fingerprint, linked, name_fault, safe_name
 from ..spatialalign_core.models.loading import BUNDLED
 from ..spatialalign_core.models.original_folders import is_model_folder
+from ..spatialalign_core.run.note import NOTE
+from ..spatialalign_core.run.workflow_file import WORKFLOW
 from .events import announced
 
 NO_FILE = "none"
@@ -69,9 +71,20 @@ def _there(name: str) -> bool:
     return "\0" not in name and PurePath(name).name == name and os.path.isdir(runs_folder() / name)
 
 
+def lora_lists() -> list[Path]:
+    """The folders of Load LoRA's list, first the one that trained LoRAs are copied into."""
+    own = Path(folder_paths.get_output_directory()) / "loras"
+    return [own, *(place for name in folder_paths.get_folder_paths("loras") if (place := Path(name)) != own)]
+
+
 def state(folder: Path) -> str:
-    """Changes whenever a file in the folder does."""
-    visible = (file for file in sorted(folder.rglob("*")) if file.is_file() and not file.name.startswith("."))
+    """Changes whenever a file in the folder does that a stage reads or makes."""
+    about = (folder / NOTE, folder / WORKFLOW)
+    visible = (
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and not file.name.startswith(".") and file not in about
+    )
     files = [(str(file.relative_to(folder)), file.stat()) for file in visible]
     return fingerprint([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
 
