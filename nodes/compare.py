@@ -100,17 +100,8 @@ class Compare(io.ComfyNode):
         found = read_comparison(folder)
         with Image.open(folder / "picture.png") as file:
             picture = to_image(np.array(file.convert("RGB")))
-        said = shown(
-            cls,
-            "\n".join(
-                [
-                    message,
-                    f"Each video: {run.settings or video_model.model.defaults}.",
-                    *warnings,
-                    f"Picture: {folder / 'picture.png'}",
-                ]
-            ),
-        )
+        each = f"Each video: {run.settings or video_model.model.defaults}."
+        said = shown(cls, "\n".join([message, each, *warnings, f"Picture: {folder / 'picture.png'}"]))
         said["spatialalign_comparison"] = ({"run": run.run.folder.name, "name": folder.name},)
         values = (float(found[figure][side]["value"]) for figure in ("accuracy", "obey") for side in "ab")
         return io.NodeOutput(picture, str(folder / "picture.png"), *values, ui=said)

@@ -33,24 +33,25 @@ class PromptSet(io.ComfyNode):
             node_id="SpatialAlign_PromptSet",
             display_name="Prompt Set",
             category=CATEGORY,
-            description="The prompts to train on, some of them held out so that progress can be measured on new "
-            "combinations: built from word lists, or your own, one sentence a line in the node or in a file.",
+            description="Makes the prompts: from word lists, or from your own sentences, one per line in "
+            "the node or in a file. Some prompts are held out, to measure progress on combinations that are "
+            "not trained on.",
             inputs=[
                 _words("subjects", SUBJECTS, "Who moves"),
                 _words("objects", OBJECTS, "What stays in place"),
                 _words("scenes", SCENES, "Where it happens"),
                 _words("verbs", VERBS, "How the subject moves"),
                 io.Int.Input(
-                    "train_prompts", default=120, min=1, max=100_000, tooltip="Number of prompts to train on."
+                    "train_prompts", default=120, min=1, max=100_000, tooltip="Number of training prompts."
                 ),
                 io.Int.Input(
                     "held_out_prompts",
                     default=48,
                     min=0,
                     max=100_000,
-                    tooltip="Number of prompts that are kept from training and used by Evaluate. They share no "
-                    "subject, object and relation change with the training prompts. Of your own prompts at most half; "
-                    "a quarter where this asks for more.",
+                    tooltip="Number of held-out prompts, used by Evaluate and never by training. Training "
+                    "and held-out prompts never share subject, object and movement. Of your own prompts at "
+                    "most half are held out; a quarter if this asks for more.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -58,23 +59,24 @@ class PromptSet(io.ComfyNode):
                     min=0,
                     max=2**32 - 1,
                     control_after_generate=False,  # a new set after every run would start everything afresh
-                    tooltip="Which combinations are drawn.",
+                    tooltip="Selects which combinations are used.",
                 ),
                 io.Combo.Input(
                     "csv_file",
                     options=prompt_file_names(),
                     default="none",
-                    tooltip="Take your own prompts from this file in ComfyUI's input folder: a .txt with one sentence "
-                    "a line, or a CSV or TSV with a column 'prompt'. The word lists, train_prompts and, where the "
-                    "table has all published columns, held_out_prompts are then ignored.",
+                    tooltip="Reads your own prompts from this file in ComfyUI's input folder: a .txt with "
+                    "one sentence per line, or a CSV or TSV with a column 'prompt'. The word lists and "
+                    "train_prompts are then ignored; with a table that has all published columns, "
+                    "held_out_prompts too.",
                 ),
                 io.String.Input(
                     "own_prompts",
                     multiline=True,
                     default="",
                     optional=True,
-                    tooltip="Your own prompts, one sentence a line; lines that begin with # are comments. Used "
-                    "whenever anything is written here: the word lists, train_prompts and csv_file are then ignored.",
+                    tooltip="Your own prompts, one sentence per line; lines that begin with # are comments. "
+                    "If anything is written here, the word lists, train_prompts and csv_file are ignored.",
                 ),
             ],
             outputs=[PromptsSocket.Output("prompts", tooltip="For Generate.")],

@@ -13,8 +13,9 @@ from .language.texts import LINE, ROW_OF_TABLE, Text, Texts, texts_of_file, text
 from .prompts import COLUMNS, SPLITS, DsrPrompt, read_prompts
 from .sentence import parse_sentence
 
-UNDERSTOOD, DOUBT, NOT_UNDERSTOOD, REPEATED = "understood", "in doubt", "not understood", "repeated"
+UNDERSTOOD, DOUBT, NOT_UNDERSTOOD, REPEATED = "understood", "doubt", "not_understood", "repeated"
 STATES = (UNDERSTOOD, DOUBT, NOT_UNDERSTOOD, REPEATED)
+_SAID = {DOUBT: "in doubt", NOT_UNDERSTOOD: "not understood", REPEATED: "repeated"}
 SHARE = 0.25
 """Of a list without a wish of its own, so much is held out."""
 
@@ -143,23 +144,22 @@ def _chosen(groups: dict[tuple[str, str, str], list[int]], aim: int, seed: int) 
     for (_, _, change), members in ordered:
         turns.setdefault(change, []).append(members)
     most = max(map(len, turns.values()))
-    in_turn: list[list[int]] = [
-        turn[round_] for round_ in range(most) for turn in turns.values() if round_ < len(turn)
-    ]
+    in_turn = [turn[round_] for round_ in range(most) for turn in turns.values() if round_ < len(turn)]
     chosen: set[int] = set()
     left = len(groups)
     for members in in_turn:
         if len(chosen) + len(members) <= aim and left > 1:
             chosen |= set(members)
             left -= 1
-    smallest = min(in_turn, key=len)
+    smallest: list[int] = min(in_turn, key=len)
     return chosen or set(smallest)
 
 
 def set_aside_words(found: PromptList, most: int = 20) -> list[str]:
     """A line of text for each sentence that is set aside, at most so many."""
     lines = [
-        f"{found.unit} {entry.number}, {entry.state}: {' '.join(entry.reasons)}" for entry in found.set_aside
+        f"{found.unit} {entry.number}, {_SAID[entry.state]}: {' '.join(entry.reasons)}"
+        for entry in found.set_aside
     ]
     rest = len(lines) - most
     return lines[:most] + ([f"and {rest} more"] if rest > 0 else [])

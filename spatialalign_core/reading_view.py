@@ -7,7 +7,7 @@ from typing import Any
 
 from .language.doubts import parts_in_doubt
 from .pocket.sprites import OBJECT_COLOURS, SCENE_COLOURS, SUBJECT_COLOURS, unknown_sprite
-from .prompt_list import REPEATED, UNDERSTOOD, PromptList, held_out
+from .prompt_list import PromptList, held_out
 from .relations import Relation
 from .sentence import parse_sentence
 
@@ -78,7 +78,6 @@ def list_view(found: PromptList, wanted: int | None, seed: int = 0) -> dict[str,
         prompts, note = held_out(prompts, wanted, seed)
     remarked = [each for each in found.entries if each.prompt is not None and each.reasons]
     told = found.set_aside + remarked
-    counts = found.counts()
     changes: dict[str, int] = {}
     for prompt in prompts:
         changes[prompt.change.code] = changes.get(prompt.change.code, 0) + 1
@@ -86,10 +85,7 @@ def list_view(found: PromptList, wanted: int | None, seed: int = 0) -> dict[str,
     return {
         "unit": found.unit,
         "read": len(found.entries),
-        "understood": counts[UNDERSTOOD],
-        "doubt": counts["in doubt"],
-        "not_understood": counts["not understood"],
-        "repeated": counts[REPEATED],
+        **found.counts(),
         "train": len(prompts) - held,
         "held_out": held,
         "changes": changes,

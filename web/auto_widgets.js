@@ -14,6 +14,18 @@ const asked = new Map(); // query -> what the server says to it
 const sheet = document.head.appendChild(document.createElement("style"));
 const rules = new Map(); // node -> its part of the sheet
 
+/** LiteGraph too folds away what the schema calls advanced, as Nodes 2.0 does, until a value of it was chosen. */
+export function foldAdvanced(node) {
+  const folded = (node.widgets ?? []).filter(({ options }) => options?.advanced);
+  if (!folded.length) return;
+  const usual = new Map(folded.map((widget) => [widget, widget.value]));
+  for (const widget of folded) widget.advanced = true;
+  after(node, "onConfigure", () => {
+    if (folded.some((widget) => widget.value !== usual.get(widget))) node.showAdvanced = true;
+  });
+  node.setSize?.(node.computeSize());
+}
+
 /** Let a node's widgets say what their 0 stands for. */
 export function attachWords(node) {
   const widgets = marked(node);
@@ -78,10 +90,10 @@ function stands({ at }, value) {
   return at < 0 ? value < 0 : value <= 0;
 }
 
-/** Nodes 2.0 draws the number in an input, and a plate to drag it by above: the plate gets the words. */
+/** Nodes 2.0 draws the number in an input, and a plate above to drag it by: the plate gets the words. */
 function rule(node, widget, { at }, words) {
   const which = at < 0 ? '[aria-valuenow^="-"]' : '[aria-valuenow="0"]';
-  const input = `[data-node-id="${CSS.escape(String(node.id))}"] input[aria-label="${CSS.escape(widget.name)}"]${which}:not(:focus)`;
+  const input = `[data-node-id="${CSS.escape(String(node.id))}"] [aria-label="${CSS.escape(widget.name)}"] input${which}:not(:focus)`;
   const content = words.replace(/["\\]/g, "\\$&");
   return `${input}{color:transparent!important}${input}+div::after{content:"${content}";position:absolute;inset:0;display:flex;align-items:center;padding:0 4px;white-space:nowrap;overflow:hidden;opacity:.8}`;
 }

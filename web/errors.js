@@ -49,6 +49,11 @@ function sentence(error) {
     error.details = `${input} - ${own}`;
     return own;
   }
+  if (error.type.startsWith("exception_during")) {
+    error.details = retell(error.details);
+    delete error.extra_info?.input_name; // of the node behind it: ComfyUI would mark an innocent input
+    return error.details;
+  }
   if (error.type === "required_input_missing") return t`Nothing is connected to ${input}.`;
   if (error.type === "value_not_in_list") return t`${input} has the value ${String(error.extra_info?.received_value)}, which is not on its list; choose another one.`;
   if (error.type === "value_smaller_than_min" || error.type === "value_bigger_than_max") {

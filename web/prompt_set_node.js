@@ -15,7 +15,7 @@ const NONE = "none";
 const LONG = 60; // characters of a sentence that are shown with its reason
 const TALL = 140; // pixels that a list needs at least
 const FILES = ".txt,.csv,.tsv";
-const STATES = { "in doubt": mark("in doubt"), "not understood": mark("not understood"), repeated: mark("repeated"), understood: mark("understood") };
+const STATES = { doubt: mark("in doubt"), not_understood: mark("not understood"), repeated: mark("repeated") };
 const NUMBERED = { line: mark("line {0}"), row: mark("row {0}"), entry: mark("entry {0}") };
 
 /** Let a Prompt Set show where its prompts come from and what is understood of them. */
@@ -117,7 +117,7 @@ class PromptListPanel {
   }
 
   line({ number, state, text, reasons }, unit) {
-    const aside = state !== "understood";
+    const aside = state in STATES;
     return html(
       "li",
       { class: aside ? "sa-reading-doubt" : "sa-quiet", title: text },

@@ -3,7 +3,7 @@ import { after } from "./node_hooks.js";
 import { addAsTall, grow } from "./node_text.js";
 import { Reader } from "./read_text.js";
 import { fill, html, shield } from "./shared/dom.js";
-import { textOf, write } from "./shared/graph.js";
+import { handedIn, textOf, write } from "./shared/graph.js";
 import { mark, retell, t } from "./shared/language.js";
 import { change } from "./shared/server.js";
 import { unwatch, watch } from "./shared/watch.js";
@@ -25,14 +25,32 @@ let numbers = 0;
 /** Let a node with a sentence show what is understood of it. */
 export function attachReading(node) {
   if (!node.widgets?.some(({ name }) => name === SENTENCE)) return;
-  const panel = new ReadingPanel(node);
+  const panel = new ReadingPanel(node, SENTENCE, node.comfyClass);
   placeBehind(node, addAsTall(node, WIDGET, panel.element, () => panel.height), SENTENCE);
   panel.resized = () => grow(node);
   watch(node, () => panel.look());
-  after(node, "onRemoved", () => {
-    panel.close();
-    unwatch(node);
+  after(node, "onRemoved", () => panel.close());
+  after(node, "onRemoved", () => unwatch(node));
+}
+
+/** The same on a node that stands for a subgraph, where the sentence of one of our nodes can be written on it. */
+export function attachHostReading(node, ours) {
+  let panel = null;
+  watch(node, () => {
+    panel ??= hostPanel(node, ours);
+    panel?.look();
   });
+  after(node, "onRemoved", () => panel?.close());
+  after(node, "onRemoved", () => unwatch(node));
+}
+
+function hostPanel(node, ours) {
+  const found = handedIn(node, (target, input) => input.name === SENTENCE && ours(target));
+  if (!found) return null;
+  const panel = new ReadingPanel(node, found.name, found.target.comfyClass);
+  addAsTall(node, WIDGET, panel.element, () => panel.height);
+  panel.resized = () => grow(node);
+  return panel;
 }
 
 /** Put an element's widget right behind another one. */
@@ -48,8 +66,9 @@ export function placeBehind(node, widget, name) {
 }
 
 class ReadingPanel {
-  constructor(node) {
-    this.node = node;
+  /** name: of the input on `node` that is the sentence; kind: class of the node that reads it. */
+  constructor(node, name, kind) {
+    Object.assign(this, { node, name, kind });
     this.height = 0;
     this.draft = {};
     this.reader = new Reader((view, refusal) => this.show(view, refusal));
@@ -86,7 +105,7 @@ class ReadingPanel {
 
   /** What the node will get now; asks where it is new. */
   look() {
-    const source = textOf(this.node, SENTENCE);
+    const source = textOf(this.node, this.name);
     const silent = this.isSilent(source);
     this.element.hidden = silent;
     if (silent) {
@@ -100,14 +119,13 @@ class ReadingPanel {
       this.show(null, null);
       return;
     }
-    const world = this.node.comfyClass === SPRITES ? "sprites" : "";
+    const world = this.kind === SPRITES ? "sprites" : "";
     if (this.reader.ask({ text: source.text, world })) this.draft = {};
   }
 
   isSilent({ text }) {
-    const { inputs, comfyClass } = this.node;
-    const replaced = inputs?.some(({ name, link }) => name === "prompts" && (link ?? null) !== null);
-    return Boolean(replaced) || (MAY_BE_EMPTY.has(comfyClass) && text !== null && !text.trim());
+    const replaced = this.node.inputs?.some(({ name, link }) => name === "prompts" && (link ?? null) !== null);
+    return Boolean(replaced) || (MAY_BE_EMPTY.has(this.kind) && text !== null && !text.trim());
   }
 
   show(view, refusal) {
@@ -167,7 +185,7 @@ class ReadingPanel {
     const whole = Object.keys(parts).length ? parts : { subject: view.subject, object: view.object, initial: view.initial, final: view.final };
     try {
       const { text } = await change("read", { text: source.text, change: whole });
-      if (textOf(this.node, SENTENCE).text !== source.text) return; // typed meanwhile
+      if (textOf(this.node, this.name).text !== source.text) return; // typed meanwhile
       this.draft = {};
       write(source, text);
       this.look();

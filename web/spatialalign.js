@@ -1,6 +1,6 @@
 // The pack's one extension. ComfyUI loads every .js file below this folder; only this one does anything by itself.
 import { app } from "../../scripts/app.js";
-import { attachWords, modelChosen } from "./auto_widgets.js";
+import { attachWords, foldAdvanced, modelChosen } from "./auto_widgets.js";
 import { attachComparison, showComparison } from "./compare_node.js";
 import { showErrors } from "./errors.js";
 import { attachEvaluation, showEvaluation } from "./evaluation_node.js";
@@ -10,7 +10,7 @@ import { attachOutdated, rememberQueued } from "./outdated.js";
 import { attachPromptList } from "./prompt_set_node.js";
 import { attachRounds } from "./rounds_node.js";
 import { showScore } from "./score_node.js";
-import { attachReading } from "./sentence_node.js";
+import { attachHostReading, attachReading } from "./sentence_node.js";
 import { learn, t } from "./shared/language.js";
 import { attachShownAgain, rememberOutputs } from "./shown_again.js";
 import { openTab } from "./sidebar.js";
@@ -56,9 +56,11 @@ app.registerExtension({
   },
   beforeConfigureGraph: translateNotes,
   nodeCreated(node) {
+    if (node.subgraph) attachHostReading(node, ({ comfyClass }) => comfyClass?.startsWith(PREFIX));
     if (!node.comfyClass?.startsWith(PREFIX)) return;
     // Nodes 2.0 takes the picture of a node that has a video input for a video, unless told.
     node.previewMediaType ??= "image";
+    foldAdvanced(node);
     attachWords(node);
     if (node.comfyClass === LOADER) after(node, "onWidgetChanged", modelChosen);
     if (node.comfyClass === TRAINER) attachTraining(node);

@@ -22,7 +22,7 @@ _SHAPES = (
     'a JSON list of {"id": ..., "text": ...}, a CSV table with a column prompt or text, or a text file with one '
     "sentence a line"
 )
-_BULLET = re.compile(r"(?:[-*\u2022\u2013\u2014]|\(?\d{1,5}[.):])\s+")
+_MARK = re.compile(r"[-*\u2022\u2013\u2014]\s+|\(?\d{1,5}(?:[.):]\s+|[,;\t]\s*)")
 _QUOTES = (('"', '"'), ("\u201c", "\u201d"), ("\u00ab", "\u00bb"), ("'", "'"))
 
 
@@ -88,25 +88,33 @@ def texts_of_lines(text: str) -> Texts:
 
     Bullets or numbers are left out where every line has one, and quotes where every line stands in them.
     """
-    lines = [Text(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
+    numbered = enumerate(re.split(r"\r\n|\r|\n", text), start=1)
+    lines = [Text(number, line.strip()) for number, line in numbered]
     lines = [each for each in lines if each.text and not each.text.startswith("#")]
     if lines and lines[0].text.lower() in _TEXTS:
         del lines[0]
+    return _without_marks(lines, LINE)
+
+
+def _without_marks(lines: Sequence[Text], unit: str) -> Texts:
+    """Without what makes lines a list and stands around every one of them."""
     stripped = ""
-    if len(lines) > 1 and all(_BULLET.match(each.text) for each in lines):
-        lines = [replace(each, text=_BULLET.sub("", each.text, count=1).strip()) for each in lines]
+    if len(lines) > 1 and all(_MARK.match(each.text) for each in lines):
+        lines = [replace(each, text=_MARK.sub("", each.text, count=1).strip()) for each in lines]
         stripped = "list marks"
-    if lines and all(_is_quoted(each.text) for each in lines):
-        lines = [replace(each, text=each.text[1:-1].strip()) for each in lines]
+    if lines and all(_quoted(each.text) for each in lines):
+        lines = [replace(each, text=_quoted(each.text)) for each in lines]
         stripped = "list marks"
-    return Texts(tuple(lines), LINE, stripped)
+    return Texts(tuple(lines), unit, stripped)
 
 
-def _is_quoted(text: str) -> bool:
-    return any(
-        len(text) > 2 and text[0] == opening and text[-1] == closing and opening not in text[1:-1]
-        for opening, closing in _QUOTES
-    )
+def _quoted(text: str) -> str:
+    """What stands in the quotes, "" where the text has none around it. A comma may follow, as in a list in code."""
+    text = text.rstrip(",; ")
+    for opening, closing in _QUOTES:
+        if len(text) > 2 and text[0] == opening and text[-1] == closing and opening not in text[1:-1]:
+            return text[1:-1].strip()
+    return ""
 
 
 def _is_table(text: str) -> bool:
@@ -163,13 +171,13 @@ def _of_table(path: Path) -> Texts:
             for row in rows
         )
         return Texts(tuple(texts), ROW_OF_TABLE)
-    for refused in errors:
-        if "is missing" not in str(refused):
-            raise refused
+    other = next((each for each in errors if "is missing" not in str(each)), None)
+    if other is not None:
+        raise other
     lines = _of_column(path)
     # A bare list of sentences, which many save as a table.
     if lines and all(len(read_text(each.text).motion) > 1 for each in lines[:3]):
-        return Texts(lines, ROW_OF_TABLE)
+        return _without_marks(lines, ROW_OF_TABLE)
     raise SpatialAlignError(f"{path}: there is no column {' or '.join(_TEXTS[:2])}; give {_SHAPES}.")
 
 

@@ -120,7 +120,7 @@ def test_score_file_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         ("pairs {run} --threshold 7", "threshold must lie between 0 and 1"),
         ("train {run}", "There are no exported pairs"),
         ("train {run} --preset best", "There is no preset 'best'"),
-        ("train {run} --lr 0", "learning_rate must be above 0"),
+        ("train {run} --lr 0", "--lr must be above 0"),
         ("train {run} --name ../evil", "cannot name a LoRA"),
         ("evaluate {run}", "score the videos first"),
         ("quickstart --run {run} --seeds 0", "held out seeds must be at least 1"),

@@ -19,7 +19,7 @@ LANGUAGES = ("ja", "zh")
 HOW = "run `python tools/locales.py` and mend tools/words"
 # English on purpose: names, keys, and what is compared with and not shown.
 NOT_WORDS = re.compile(
-    r"SpatialAlign(_\w*)?|Comfy\.Locale(\.change)?|Content-Type|Arrow\w*|Page\w*|Home|End|INPUT|SELECT"
+    r"SpatialAlign(_\w*)?|(Markdown)?Note|Comfy\.Locale(\.change)?|Content-Type|Arrow\w*|Page\w*|Home|End|INPUT|SELECT"
     r"|((sa-[\w-]+|spatialalign|pi|pi-[\w-]+|sa-\{\d\}) ?)+"
 )
 
@@ -40,6 +40,20 @@ def test_translated_notes_have_the_same_layout_and_values(language: str) -> None
     for english, other in phrases(f"{language}.notes").items():
         kinds = (r"(?m)^#+ ", r"\n\n", r"\*\*", r"`[^`]+`")
         assert [re.findall(kind, other) for kind in kinds] == [re.findall(kind, english) for kind in kinds]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("table", ["", ".errors", ".sentences", ".words"])
+def test_translations_call_widgets_by_their_labels(language: str, table: str) -> None:
+    """Not by their ids, which only English shows. What stands between quotes, as code or in a path is typed."""
+    names = [name for name in phrases(f"{language}.labels") if "_" in name and "." not in name]
+    ids = re.compile(rf"(?<![\w.-])({'|'.join(names)})(?![\w.-])", re.ASCII)
+    found = {
+        other: ids.findall(re.sub(r"'[^']*'|`[^`]*`", "", other))
+        for other in phrases(f"{language}{table}").values()
+    }
+    # the one widget of ComfyUI's own that is named
+    assert {other: each for other, each in found.items() if set(each) - {"batch_size"}} == {}
 
 
 @pytest.mark.parametrize("table", TABLES)

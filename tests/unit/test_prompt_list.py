@@ -33,6 +33,9 @@ TEXTS = [
     (f"- {CAT}\n- {DOG}", [CAT, DOG]),
     (f"1) {CAT}\n2) {DOG}\n10) {OWL}", [CAT, DOG, OWL]),
     (f'"{CAT}"\n"{DOG}"', [CAT, DOG]),
+    (f'"{CAT}",\n"{DOG}"', [CAT, DOG]),
+    (f"{CAT}\r{DOG}\r", [CAT, DOG]),
+    (f"- {CAT}\n{DOG}", [f"- {CAT}", DOG]),
     (f"\ufeff{CAT}".lstrip("\ufeff"), [CAT]),
     (OWL, [OWL]),
 ]
@@ -82,6 +85,8 @@ FILES: list[tuple[str, bytes, list[str]]] = [
     ("a.tsv", f"prompt\tnote\n{CAT}\tx\n{DOG}\ty\n".encode(), [CAT, DOG]),
     ("a.csv", f'"{CAT}"\n"{DOG}"\n'.encode(), [CAT, DOG]),  # no header
     ("a.csv", f"{CAT}\n{DOG}\n".encode("utf-16"), [CAT, DOG]),
+    ("a.csv", f'1,"{CAT}"\n2,"{DOG}"\n'.encode(), [CAT, DOG]),
+    ("a.csv", f"1;{CAT}\n2;{DOG}\n".encode(), [CAT, DOG]),
     ("a.txt", f'id,prompt\n1,"{CAT}"\n'.encode(), [CAT]),
     ("a.json", f'["{CAT}", "{DOG}"]'.encode(), [CAT, DOG]),
     ("a.jsonl", f'{{"prompt": "{CAT}"}}\n{{"prompt": "{DOG}"}}\n'.encode(), [CAT, DOG]),

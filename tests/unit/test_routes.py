@@ -44,7 +44,12 @@ class Answers:
         self.layout = pack(f"{NAME}.spatialalign_core.run.layout").RunLayout
         self.locked = pack(f"{NAME}.spatialalign_core.run.lock").locked
         self.table = web.RouteTableDef()
-        routes.add_routes(self.table, routes.Places(lambda: root, lambda name: files.linked(root, name)))
+        places = routes.Places(
+            lambda: root,
+            lambda name: files.linked(root, name),
+            input_file=lambda name: files.linked(root.parent, name),
+        )
+        routes.add_routes(self.table, places)
 
     def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
         """Status, and the JSON or the bytes of the answer."""
@@ -210,3 +215,37 @@ def test_looking_changes_nothing(answers: Answers) -> None:
     """A change needs a POST."""
     assert answers.ask("POST", "/spatialalign/runs")[0] == 405
     assert answers.ask("PUT", "/spatialalign/training")[0] == 405
+
+
+CAT = "A cat is on the left of a box, then it jumps to the right of the box."
+READ = [
+    ({"text": CAT}, 200, {"subject": "cat", "object": "box", "initial": "L", "final": "R", "understood": True}),
+    ({"text": CAT, "change": {"final": "T"}}, 200, {"final": "T", "text": CAT.replace("to the right", "on top")}),
+    ({"text": CAT.replace("cat", "cow"), "world": "sprites"}, 200, {"in_doubt": ["subject"], "rewritable": False}),
+    ({"text": ""}, 200, {"understood": False, "subject": ""}),
+    ({"text": f"{CAT}\n# no\na cat\n{CAT}", "lines": True}, 200,
+     {"read": 3, "understood": 1, "not_understood": 1, "repeated": 1, "held_out": 0, "unit": "line"}),
+    ({"text": "", "lines": True}, 200, {"read": 0, "train": 0, "entries": []}),
+    ({"file": "own.txt", "held_out": 1}, 200, {"read": 2, "train": 1, "held_out": 1}),
+    ({"file": "../secret.txt"}, 400, "outside the folder"),
+    ({"file": "gone.txt"}, 400, "gone.txt"),
+    ({}, 400, "names no 'text'"),
+    ({"text": 7}, 400, "names no 'text'"),
+    ({"text": CAT, "change": {"final": 7, "subject": ["x"]}}, 200, {"text": CAT}),
+    ({"text": "a cat", "change": {"object": "box"}}, 400, "Choose the subject"),
+    ({"text": "x" * 20_001}, 400, "20001 characters"),
+    ({"text": "x" * 1_000_001, "lines": True}, 400, "1000001 characters"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("posted", "status", "wanted"), READ)
+def test_what_is_understood_of_a_text(
+    answers: Answers, tmp_path: Path, posted: dict[str, Any], status: int, wanted: Any
+) -> None:
+    (tmp_path / "own.txt").write_text(f"{CAT}\n{CAT.replace('left', 'top')}\n")
+    found, answer = answers.ask("POST", "/spatialalign/read", json=posted)
+    assert found == status, answer
+    if status == 400:
+        assert wanted in answer["error"]
+    else:
+        assert {name: answer[name] for name in wanted} == wanted

@@ -54,6 +54,19 @@ export function textOf(node, name, depth = 0) {
   return { ...(isConnected(found.node, widget.name) ? textOf(found.node, widget.name, depth + 1) : written(found.node, widget, from)), from };
 }
 
+/** The first input of a subgraph's node that ends at a wanted input inside: { name, target }; null without. */
+export function handedIn(host, wanted) {
+  for (const [slot, { linkIds }] of (host.subgraph?.inputs ?? []).entries()) {
+    for (const id of linkIds ?? []) {
+      const link = linkOf(host.subgraph, id);
+      const target = link && host.subgraph.getNodeById(link.target_id);
+      const input = target?.inputs?.[link.target_slot];
+      if (input && wanted(target, input)) return { name: host.inputs[slot]?.name, target };
+    }
+  }
+  return null;
+}
+
 /** Write a text where `textOf` has found it. */
 export function write({ node, widget }, text) {
   node.graph?.beforeChange?.();
