@@ -119,6 +119,8 @@ function modelOf(node) {
 }
 
 function ask(model, preset) {
+  // one that is still to be downloaded says nothing yet
+  if (model?.startsWith("download ")) return Promise.resolve({ video: {}, training: {} });
   const query = { ...(model && { model }), ...(preset && { preset }) };
   const key = JSON.stringify(query);
   if (!asked.has(key)) {
