@@ -48,6 +48,15 @@ def add(table: web.RouteTableDef, places: Places) -> None:
     def folder(values: Mapping[str, Any]) -> Path:
         return places.run(values).folder
 
+    def resting(values: Mapping[str, Any]) -> Path:
+        """The folder, which no workflow is at work in, not even between two of its nodes."""
+        run, expected = folder(values), places.expected()
+        if expected is not None and expected[0] == run.name:
+            raise SpatialAlignError(
+                f"A workflow is at work in the run {run.name!r}. Stop it, or wait until it has finished."
+            )
+        return run
+
     def sizes(query: Any) -> Any:
         found = {run.name: _sizes(run) for run in run_folders(places.root())}
         thrown = list_bin(places.root())
@@ -78,12 +87,12 @@ def add(table: web.RouteTableDef, places: Places) -> None:
 
     def rename(values: Any) -> Any:
         renamed = rename_run(
-            folder(values), text(values, "name"), places.lora_lists(), _flag(values, "loras")
+            resting(values), text(values, "name"), places.lora_lists(), _flag(values, "loras")
         )
         return {"name": renamed.folder.name, "loras": renamed.loras}
 
     def delete(values: Any) -> Any:
-        return asdict(delete_run(folder(values), places.lora_lists(), _flag(values, "loras")))
+        return asdict(delete_run(resting(values), places.lora_lists(), _flag(values, "loras")))
 
     def restore(values: Any) -> Any:
         return {"name": restore_run(places.root(), _number(values)).name}
@@ -99,7 +108,7 @@ def add(table: web.RouteTableDef, places: Places) -> None:
         chosen = values.get("parts")
         if not isinstance(chosen, list) or not all(isinstance(each, str) for each in chosen):
             raise SpatialAlignError("The request names no 'parts'; reload the page and try again.")
-        return {"bytes": slim_run(folder(values), chosen)}
+        return {"bytes": slim_run(resting(values), chosen)}
 
     async def pack(request: web.Request) -> web.StreamResponse:
         def begin() -> tuple[str, Iterator[bytes]]:
