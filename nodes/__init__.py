@@ -13,6 +13,7 @@ from .detect import Detect
 from .detect_track import DetectTrack
 from .draw_tracks import DrawTracks
 from .evaluate import Evaluate
+from .events import expected_run
 from .export_pairs import ExportPairs
 from .generate import Generate
 from .load_detector import LoadDetector
@@ -61,9 +62,8 @@ class SpatialAlignExtension(ComfyExtension):
             failures.speak_plainly(node)
             node.validate_inputs = queue_checks.Verdict()  # type: ignore[assignment,method-assign]
         PromptServer.instance.add_on_prompt_handler(queue_checks.look)
-        add_routes(
-            PromptServer.instance.routes, Places(runs_folder, run_folder, prompt_file, video_files.place)
-        )
+        places = Places(runs_folder, run_folder, prompt_file, video_files.place, expected_run)
+        add_routes(PromptServer.instance.routes, places)
         sort_templates(PromptServer.instance.app)
 
     async def on_load(self) -> None:

@@ -10,10 +10,13 @@ from typing import NamedTuple, TypeVar
 import comfy.model_management
 import comfy.utils
 import numpy as np
+from server import PromptServer
 
 from ..spatialalign_core.detect.base import Detection, Detector, MaskTracker, check_nouns, origin
 from ..spatialalign_core.errors import StopRequested
-from ..spatialalign_core.progress import Progress
+from ..spatialalign_core.progress import SECONDS_LEFT, Progress
+from ..spatialalign_core.run.estimate import duration
+from .events import Stage
 
 _MOST_WARNINGS = 5
 _Item = TypeVar("_Item")
@@ -26,17 +29,27 @@ class Outcome(NamedTuple):
     warnings: str
 
 
-def drive(work: Iterator[Progress], node_id: str | None) -> Outcome:
-    """Run `work` to its end. ComfyUI's cancel takes effect between two items and keeps them."""
+class Interrupted(comfy.model_management.InterruptProcessingException, StopRequested):
+    """ComfyUI's cancel, which the core knows for what it is."""
+
+
+def drive(work: Iterator[Progress], node_id: str | None, kind: str | None = None) -> Outcome:
+    """Run `work` to its end. ComfyUI's cancel takes effect between two items and keeps them.
+
+    kind: of the events that tell pages of it, see `events.Stage`.
+    """
+    stage = Stage(kind, node_id)
     bar: comfy.utils.ProgressBar | None = None
     warnings: list[str] = []
     message = ""
     try:
         for step in work:
-            comfy.model_management.throw_exception_if_processing_interrupted()
+            _stop_if_asked()
+            stage.take(step)
             if bar is None:
                 bar = comfy.utils.ProgressBar(step.total, node_id=node_id)
             bar.update_absolute(step.done, step.total)
+            _show(step, node_id)
             if step.warning:
                 logging.warning("SpatialAlign: %s", step.message)
                 warnings.append(step.message)
@@ -50,12 +63,23 @@ def drive(work: Iterator[Progress], node_id: str | None) -> Outcome:
         # Now, not when it is collected: this lets go of the run folder's lock.
         if isinstance(work, Generator):
             work.close()
+        stage.end()
     hidden = (
         [f"... and {len(warnings) - _MOST_WARNINGS} more; see the log."]
         if len(warnings) > _MOST_WARNINGS
         else []
     )
     return Outcome(message, "\n".join([*warnings[:_MOST_WARNINGS], *hidden]))
+
+
+def _show(step: Progress, node_id: str | None) -> None:
+    """How far long work is, and how long the rest takes, on the node itself while it runs."""
+    left = (step.values or {}).get(SECONDS_LEFT)
+    server = getattr(PromptServer, "instance", None)
+    if left is None or node_id is None or server is None:
+        return
+    about = step.message if step.path is None else f"{step.done} of {step.total}, about {duration(left)} left"
+    server.send_progress_text(about, node_id)
 
 
 class WatchedDetector:
@@ -112,9 +136,16 @@ def watched(
     return WatchedDetector(detector, bar), tracker
 
 
+def _stop_if_asked() -> None:
+    try:
+        comfy.model_management.throw_exception_if_processing_interrupted()
+    except comfy.model_management.InterruptProcessingException:
+        raise Interrupted from None
+
+
 def _watched(items: Iterator[_Item], bar: comfy.utils.ProgressBar | None) -> Iterator[_Item]:
     for item in items:
-        comfy.model_management.throw_exception_if_processing_interrupted()
+        _stop_if_asked()
         if bar is not None:
             bar.update(1)
         yield item

@@ -18,7 +18,6 @@ from ..spatialalign_core.video import read_video
 from . import widgets
 from .aliases import schema
 from .driving import drive, watched
-from .events import told
 from .pictures import shown, strip, to_image
 from .places import working_in
 from .sockets import (
@@ -101,13 +100,13 @@ class Evaluate(io.ComfyNode):
     ) -> io.NodeOutput:
         if run.lora is None:
             raise SpatialAlignError(NO_LORA)
-        folder, node = run.run, cls.hidden.unique_id
+        folder, node = run.run.part_of("evaluation"), cls.hidden.unique_id
         lora = folder.lora_path(run.lora)
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
         chosen = run.settings or video_model.model.defaults
 
         def show(work: Iterator[Progress]) -> None:
-            drive(told(work, "evaluate", folder, node), node)
+            drive(work, node)
 
         with working_in(folder.folder):
             folder.check_evaluation(video_model.model, finder, lora, seeds, chosen, _HELD_OUT)

@@ -99,6 +99,11 @@ def nothing_to_find_with(node: str) -> str:
     )
 
 
+def needs_both(node: str, missing: str, what: str) -> str:
+    """What to say where masks or boxes are of one thing only. missing: "subject" or "object"; what: "mask", "boxes"."""
+    return f"{node} needs {missing}_{what} too, or neither of the two."
+
+
 def understood_text(loaded: LoadedDetector) -> str:
     """How boxes were read, in sentences of a line each behind a line break; empty for other detectors."""
     return "".join(f"\n{sentence}" for sentence in getattr(loaded.detector, "understood", ()))
@@ -139,7 +144,7 @@ def _both(node: str, what: str, subject: Any | None, object: Any | None) -> tupl
         return None
     if subject is None or object is None:
         missing = "subject" if subject is None else "object"
-        raise SpatialAlignError(f"{node} needs {missing}_{what} too, or neither of the two.")
+        raise SpatialAlignError(needs_both(node, missing, what))
     return subject, object
 
 

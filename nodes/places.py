@@ -29,6 +29,7 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.files import atomic_path, check_writable, fingerprint, linked, name_fault, safe_name
 from ..spatialalign_core.models.loading import BUNDLED
 from ..spatialalign_core.models.original_folders import is_model_folder
+from .events import announced
 
 _NO_FILE = "none"
 PROMPT_FILES = (".txt", ".csv", ".tsv")
@@ -89,7 +90,8 @@ def version(folder: Path) -> int:
 def working_in(folder: Path) -> Iterator[None]:
     """Changes made inside this block are the nodes' own and do not count for `version`, finished or not."""
     try:
-        yield
+        with announced(folder):
+            yield
     finally:
         _known[folder] = (state(folder), _known.get(folder, ("", 0))[1])
 

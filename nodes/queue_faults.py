@@ -19,11 +19,13 @@ from ..spatialalign_core.files import check_folder
 from ..spatialalign_core.models.file_kinds import recognise_file
 from ..spatialalign_core.prompts import DsrPrompt, split_words
 from ..spatialalign_core.run import Run
+from ..spatialalign_core.run.comparing import same_sides
+from ..spatialalign_core.weight_files import read_shapes
 from . import places, video_files
 from .compare import SPLITS as COMPARED
 from .compare import no_own_lora
 from .evaluate import NO_LORA
-from .external_detections import nothing_to_find_with
+from .external_detections import needs_both, nothing_to_find_with
 from .failures import NodeError
 from .generate import SPLITS as GENERATED
 from .pictures import either
@@ -39,6 +41,12 @@ _EXTERNAL = ("subject_mask", "object_mask", "subject_boxes", "object_boxes")
 _BY_RUN = ("Detect", "Evaluate", "Rounds", "Compare", "TrainLora")
 _JUDGES = {"Evaluate": "Evaluate", "Rounds": "Rounds", "Compare": "Compare", "TrainLora": "check_every"}
 _LEARNED = ("TrainLora", "Rounds")
+# Of a stage: its name, the stage before it, by name and class, and what that leaves in the run folder.
+_STAGES = {
+    "Score": ("Score", "Detect", ("Detect",), "tracks"),
+    "ExportPairs": ("Export Pairs", "Score", ("Score",), "scores.csv"),
+    "TrainLora": ("Train Spatial LoRA", "Export Pairs", ("ExportPairs",), "pairs"),
+}
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,10 @@ def _wires(workflow: Workflow) -> _Found:
         given = any(is_link(inputs.get(name)) for name in ("detector", *_EXTERNAL))
         if kind in TITLES and not given:
             yield id, "", nothing_to_find_with(title)
+        for what in ("mask", "boxes"):
+            there = [is_link(inputs.get(f"{thing}_{what}")) for thing in ("subject", "object")]
+            if any(there) and not all(there):
+                yield id, "", needs_both(title, "object" if there[0] else "subject", what)
     for id in workflow.of("TrainLora"):
         every = workflow.value(id, "check_every")
         if isinstance(every, int) and every > 0 and not workflow.source(id, "detector"):
@@ -204,6 +216,21 @@ def _read(workflow: Workflow, id: str) -> list[DsrPrompt] | None:
     return None
 
 
+def _order(workflow: Workflow) -> _Found:
+    """A stage whose run does not come through the stage before it, nor has what that makes from earlier."""
+    for id in workflow.of(*_STAGES):
+        title, before, needed, there = _STAGES[workflow.kind(id)]
+        chain = list(workflow.chain(id, "run"))
+        if not chain or not all(map(workflow.is_ours, chain)):
+            continue
+        folder = _run_name(workflow, id)
+        if folder is None or (places.runs_folder() / folder / there).exists():
+            continue
+        if not any(workflow.kind(each) in (*needed, "Rounds") for each in chain):
+            sentence = f"The run of {title} has not been through {before}; connect the run that comes out of {before}."
+            yield id, "", sentence
+
+
 def _loras(workflow: Workflow) -> _Found:
     for id in workflow.of("Evaluate", "Compare"):
         chain = list(workflow.chain(id, "run"))
@@ -216,6 +243,31 @@ def _loras(workflow: Workflow) -> _Found:
         for name in ("lora_a", "lora_b"):
             if workflow.value(id, name) == places.OWN_LORA:
                 yield id, name, no_own_lora()
+
+
+def _lora_files(workflow: Workflow) -> _Found:
+    for id in workflow.of("TrainLora", "Compare"):
+        for name in ("continue_from", "lora_a", "lora_b"):
+            value = workflow.value(id, name)
+            if isinstance(value, str) and value in places.lora_names():
+                yield from _raised(id, name, _lora_file, value)
+
+
+def _sides(workflow: Workflow) -> _Found:
+    for id in workflow.of("Compare"):
+        names = [workflow.value(id, name) for name in ("lora_a", "lora_b")]
+        strengths = [workflow.value(id, name) for name in ("strength_a", "strength_b")]
+        if names[0] is not None and names[0] == names[1]:
+            if names[0] == places.NO_LORA:
+                yield id, "lora_b", same_sides("no LoRA")
+            elif strengths[0] is not None and strengths[0] == strengths[1]:
+                yield id, "strength_b", same_sides(f"{names[0]} at {strengths[0]:g}")
+
+
+def _lora_file(name: str) -> None:
+    file = places.lora_file(name)
+    if file is not None:
+        read_shapes(file)
 
 
 def _held_out(workflow: Workflow) -> _Found:
@@ -300,5 +352,6 @@ def _raised(node: str, input: str, check: Callable[..., object], *values: object
 
 
 CHECKS: tuple[Callable[[Workflow], _Found], ...] = (
-    *(_models, _sentences, _wires, _prompt_sets, _words, _loras, _held_out, _names, _pairs),
+    *(_models, _sentences, _wires, _prompt_sets, _words, _order),
+    *(_loras, _lora_files, _sides, _held_out, _names, _pairs),
 )

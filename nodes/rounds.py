@@ -17,7 +17,6 @@ from ..spatialalign_core.run.rounds import RoundSettings
 from . import setting_inputs, widgets
 from .aliases import schema
 from .driving import drive, watched
-from .events import told
 from .pictures import SHOWS, shown, to_image
 from .places import check_list, list_for_load_lora, working_in
 from .sockets import (
@@ -134,7 +133,7 @@ class Rounds(io.ComfyNode):
                 model = using.enter_context(video_model.in_use(training=True))
                 work = run.run.rounds(model, finder, settings, lora_name, mask_tracker, plan=memory_plan)
                 node = cls.hidden.unique_id
-                outcome = drive(told(work, "rounds", run.run, node), node)
+                outcome = drive(work, node, "rounds")
             list_for_load_lora(run.run.lora_path(lora_name), listed)
         finished = run.run.finished_rounds()
         chart = to_image(_chart(finished))

@@ -19,7 +19,6 @@ from ..spatialalign_core.run.training_log import HELD_OUT, read_training_log
 from . import setting_inputs, widgets
 from .aliases import schema
 from .driving import drive, watched
-from .events import told
 from .pictures import SHOWS, shown, to_image
 from .places import NO_LORA, check_list, list_for_load_lora, lora_file, lora_names, working_in
 from .sockets import (
@@ -152,7 +151,7 @@ class TrainLora(io.ComfyNode):
                     continue_from=beginning,
                     compile=compile,
                 )
-                outcome = drive(told(work, "train", run.run, node), node)
+                outcome = drive(work, node)
             list_for_load_lora(run.run.lora_path(lora_name), listed)
         trained = settings.in_words(video_model.model.width)
         text = f"{outcome.message}\n{trained}.\n{outcome.warnings}\nOn Load LoRA's list as {listed}."

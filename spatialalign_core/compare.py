@@ -47,6 +47,7 @@ def compare(
     before anything is made when both sides are the same, a LoRA is missing, or there are no prompts.
     """
     check_sides(a, b)
+    run = run.part_of("comparison")
     check_words(detector, run.prompts(plan.split))
     settings = plan.settings or model.defaults
     for side in (a, b):

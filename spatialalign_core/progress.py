@@ -16,7 +16,9 @@ class Progress:
 
     stage: the stage's name. message: for people, perhaps empty. warning: the message is about something that went wrong
     but does not stop the stage. path: the file that has just been made. values: numbers to plot (training: loss,
-    margin, accuracy, learning_rate). Long stages also yield without news, so that whoever drives them can stop.
+    margin, accuracy, learning_rate). inner: how far a stage inside of this one is, as the held-out videos while a LoRA
+    is trained. at_once: how many items come together, for whoever measures the pace. Long stages also yield without
+    news, so that whoever drives them can stop.
     """
 
     stage: str
@@ -26,3 +28,5 @@ class Progress:
     warning: bool = False
     path: Path | None = None
     values: Mapping[str, float] | None = None
+    inner: Progress | None = None
+    at_once: int = 1

@@ -195,9 +195,9 @@ def _refused(path: Path, error: Exception) -> SpatialAlignError:
 
 
 def _damaged(path: Path, error: Exception) -> SpatialAlignError:
-    return SpatialAlignError(
-        f"{path} is damaged or not a weights file ({cause(error)}); copy or download it again."
-    )
+    # torch's reader looks things up by what it read: a key of its own means nothing to anybody.
+    why = "it does not hold what it should" if isinstance(error, KeyError) else cause(error)
+    return SpatialAlignError(f"{path} is damaged or not a weights file ({why}); copy or download it again.")
 
 
 def _unreadable(path: Path, error: OSError) -> SpatialAlignError:

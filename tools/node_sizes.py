@@ -18,8 +18,12 @@ _LETTER, _TYPED, _ROW = 5.4, 6.2, 16  # of text in Nodes 2.0, which sets the wid
 _HEADINGS, _ABOVE_HEADING = {"# ": 41, "## ": 37}, 24
 _BETWEEN, _NOTE_EDGE = 5, 20
 _LEAST_NOTE = 60
-# What a node says below its widgets once it has run: what stands below it leaves this free.
+# What a node says and plays below its widgets once it has run: what stands below it leaves this free.
 _GROWTH = {
+    "SpatialAlign_SpriteClip": 290,
+    "SpatialAlign_Generate": 300,
+    "SpatialAlign_CollectSample": 320,
+    "SpatialAlign_PickBest": 360,
     "SpatialAlign_LoadVideoModel": 64,
     "SpatialAlign_PromptSet": 64,
     "SpatialAlign_Detect": 64,

@@ -1,8 +1,9 @@
 // What went wrong on one of our nodes, where one looks: on the node, and in a message, in the artist's language.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { addElement, grow } from "./node_text.js";
+import { addFitting, grow } from "./node_text.js";
 import { html, say, shield } from "./shared/dom.js";
+import { pathTo } from "./shared/graph.js";
 import { retell, t } from "./shared/language.js";
 
 const PREFIX = "SpatialAlign_";
@@ -48,6 +49,11 @@ function sentence(error) {
     error.details = `${input} - ${own}`;
     return own;
   }
+  if (error.type.startsWith("exception_during")) {
+    error.details = retell(error.details);
+    delete error.extra_info?.input_name; // of the node behind it: ComfyUI would mark an innocent input
+    return error.details;
+  }
   if (error.type === "required_input_missing") return t`Nothing is connected to ${input}.`;
   if (error.type === "value_not_in_list") return t`${input} has the value ${String(error.extra_info?.received_value)}, which is not on its list; choose another one.`;
   if (error.type === "value_smaller_than_min" || error.type === "value_bigger_than_max") {
@@ -59,36 +65,29 @@ function sentence(error) {
 
 function show(id, text) {
   app.extensionManager?.toast?.add({ severity: "error", summary: title(id), detail: text, life: LONG });
-  for (const node of path(id)) write(node, text);
+  for (const node of pathTo(id)) write(node, text);
 }
 
 function title(id) {
-  return path(id).at(-1)?.title ?? "SpatialAlign";
-}
-
-/** The node of an id such as "12", or "7:12" for node 12 in subgraph 7, with all that hold it, outermost first. */
-function path(id) {
-  let graph = app.rootGraph ?? app.graph;
-  const nodes = [];
-  for (const part of String(id).split(":")) {
-    const node = graph?.getNodeById(/^\d+$/.test(part) ? Number(part) : part) ?? graph?.getNodeById(part);
-    if (!node) break;
-    nodes.push(node);
-    graph = node.subgraph;
-  }
-  return nodes;
+  return pathTo(id).at(-1)?.title ?? "SpatialAlign";
 }
 
 function write(node, text) {
   let widget = node.widgets?.find(({ name }) => name === WIDGET);
   if (!widget) {
-    const words = html("div", { class: "sa-failure", role: "alert", tabindex: "0" });
-    widget = addElement(node, WIDGET, shield(html("div", { class: "spatialalign sa-failed" }, words)), 96);
-    widget.before = [...node.size];
+    const words = html("div", {});
+    const box = html("div", { class: "sa-failure", role: "alert", tabindex: "0" }, words);
+    const before = [...node.size];
+    widget = addFitting(node, WIDGET, shield(html("div", { class: "spatialalign sa-failed" }, box)), words, () => enlarge(widget));
+    Object.assign(widget, { words, before });
   }
-  say(widget.element.querySelector(".sa-failure"), text);
-  grow(node);
-  widget.after = [...node.size];
+  say(widget.words, text);
+  enlarge(widget);
+
+  function enlarge(grown) {
+    grow(node);
+    grown.after = [...node.size];
+  }
 }
 
 /** Before a run: what was wrong may have been mended. */

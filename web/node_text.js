@@ -6,6 +6,7 @@ import { addStyle } from "./shared/style.js";
 const WIDGET = "spatialalign_summary";
 const MOST = 260; // pixels of words; more of them scroll
 const AIR = 16; // that ComfyUI leaves around an element, without the 4 between two of them
+const EDGES = 12; // of a box, above and below its words
 
 /** Show words on a node, below its widgets, in a box as tall as they are; none leave it as it is. */
 export function showText(node, text) {
@@ -32,6 +33,29 @@ export function addFramed(node, name, element, least) {
   return addElement(node, name, html("div", { class: "sa-frame", style: `--sa-least: ${least}px` }, element), least);
 }
 
+/** A widget that is as tall as what is in it and takes no more where there is room. height(): of that, in pixels; 0 hides it. */
+export function addAsTall(node, name, element, height) {
+  const widget = addElement(node, name, element, 0);
+  widget.computeLayoutSize = undefined; // it would share what room is left
+  widget.computeSize = (width) => [width ?? 0, height() ? height() + AIR : -4];
+  return widget;
+}
+
+/** The same for a box of words, whose height is measured; what is more than MOST scrolls. resized(): it has another height. */
+export function addFitting(node, name, element, words, resized) {
+  let height = 28;
+  const widget = addAsTall(node, name, element, () => height);
+  widget.fit = () => {
+    // Nothing while it cannot be seen: then the last height stays.
+    const tall = words.offsetHeight && Math.min(MOST, words.offsetHeight + EDGES);
+    if (!tall || tall === height) return;
+    height = tall;
+    resized();
+  };
+  new ResizeObserver(widget.fit).observe(words);
+  return widget;
+}
+
 /** Grow to hold the widgets, never shrink what the artist has made larger. */
 export function grow(node) {
   const [width, height] = node.computeSize();
@@ -42,20 +66,7 @@ export function grow(node) {
 function create(node) {
   const words = html("div", {});
   const box = html("div", { class: "sa-summary", tabindex: "0", role: "region", "aria-label": t("Result in words") }, words);
-  let height = 40;
-  const widget = addElement(node, WIDGET, shield(html("div", { class: "spatialalign" }, box)), height);
-  // What has a size and not a least one takes no room from what is beside it; so both front ends see it.
-  widget.computeLayoutSize = undefined;
-  widget.computeSize = (width) => [width, height + AIR];
+  const widget = addFitting(node, WIDGET, shield(html("div", { class: "spatialalign" }, box)), words, () => grow(node));
   widget.words = words;
-  widget.fit = () => {
-    // Nothing while it cannot be seen: then the last height stays.
-    const tall = words.offsetHeight && Math.min(MOST, words.offsetHeight + 12);
-    if (tall && tall !== height) {
-      height = tall;
-      grow(node);
-    }
-  };
-  new ResizeObserver(widget.fit).observe(words);
   return widget;
 }

@@ -1,9 +1,8 @@
 // What is understood of one's own prompts in a Prompt Set, while they are typed or when a file is chosen; and its upload.
 import { api } from "../../scripts/api.js";
 import { after } from "./node_hooks.js";
-import { grow } from "./node_text.js";
+import { addAsTall, grow } from "./node_text.js";
 import { Reader } from "./read_text.js";
-import { addAsTall } from "./sentence_node.js";
 import { fill, html, say, shield } from "./shared/dom.js";
 import { textOf } from "./shared/graph.js";
 import { mark, retell, t } from "./shared/language.js";

@@ -1,6 +1,6 @@
 // What is understood of the sentence in a node, while it is typed: subject, object and movement, each to be changed.
 import { after } from "./node_hooks.js";
-import { addElement, grow } from "./node_text.js";
+import { addAsTall, grow } from "./node_text.js";
 import { Reader } from "./read_text.js";
 import { fill, html, shield } from "./shared/dom.js";
 import { handedIn, textOf, write } from "./shared/graph.js";
@@ -12,7 +12,6 @@ const WIDGET = "spatialalign_reading";
 const SENTENCE = "sentence";
 const SPRITES = "SpatialAlign_SpriteClip";
 const MAY_BE_EMPTY = new Set(["SpatialAlign_DetectTrack", "SpatialAlign_DrawTracks", "SpatialAlign_CollectSample"]);
-const AIR = 16; // that ComfyUI leaves around an element
 const PLACES = { L: mark("left of"), R: mark("right of"), T: mark("on top of") };
 const UNSCORED = { F: mark("in front of"), B: mark("behind"), U: mark("under"), I: mark("inside") };
 const PARTS = [
@@ -52,14 +51,6 @@ function hostPanel(node, ours) {
   addAsTall(node, WIDGET, panel.element, () => panel.height);
   panel.resized = () => grow(node);
   return panel;
-}
-
-/** A widget that is as tall as what is in it and takes no more where there is room. height: of that, in pixels. */
-export function addAsTall(node, name, element, height) {
-  const widget = addElement(node, name, element, 0);
-  widget.computeLayoutSize = undefined; // it would share what room is left
-  widget.computeSize = (width) => [width ?? 0, height() ? height() + AIR : -4];
-  return widget;
 }
 
 /** Put an element's widget right behind another one. */

@@ -3,6 +3,7 @@
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
 import { after } from "./node_hooks.js";
+import { pathTo } from "./shared/graph.js";
 
 const REMEMBERED = "spatialalign_shown"; // a property of the node: { prompt, node }, as /history names both
 const KEPT = 30_000; // milliseconds that an answer is used for all nodes of a workflow
@@ -12,7 +13,7 @@ const answers = new Map(); // prompt -> promise of { output, kind } by node
 /** Listens from now on to which run's output every node of ours shows. */
 export function rememberOutputs(prefix) {
   api.addEventListener("executed", ({ detail }) => {
-    const node = nodeOf(detail?.display_node ?? detail?.node);
+    const node = pathTo(detail?.display_node ?? detail?.node).at(-1);
     if (node?.comfyClass?.startsWith(prefix) && detail.output && detail.prompt_id) {
       node.properties[REMEMBERED] = { prompt: detail.prompt_id, node: String(detail.node) };
     }
@@ -59,15 +60,4 @@ async function ask(prompt) {
   } catch {
     return {}; // it was closed meanwhile: there is nothing to show
   }
-}
-
-/** The node that ComfyUI runs under this id; of one in subgraphs it is "outer:inner". */
-function nodeOf(id) {
-  let graph = app.rootGraph ?? app.graph;
-  let node = null;
-  for (const part of String(id).split(":")) {
-    node = graph?.getNodeById(Number(part)) ?? graph?.getNodeById(part);
-    graph = node?.subgraph;
-  }
-  return node;
 }

@@ -30,12 +30,14 @@ def _nowhere(name: str) -> Path:
 class Places:
     """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name.
     input_file: a file in ComfyUI's input folder, of its name. model: what `load_video_model` takes for a name on Load
-    Video Model's list."""
+    Video Model's list. expected: the run that the workflow which runs now works in, and what it is about to do there;
+    see `work_now`."""
 
     root: Callable[[], Path]
     run_folder: Callable[[str], Path]
     input_file: Callable[[str], Path] = _nowhere
     model: Callable[[str], str | Path] = str
+    expected: Callable[[], tuple[str, str] | None] = lambda: None
 
     def run(self, values: Mapping[str, Any]) -> RunLayout:
         """The run that a request names in "run". NotThere when it was deleted or never was."""

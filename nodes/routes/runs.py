@@ -14,6 +14,6 @@ def add(table: web.RouteTableDef, places: Places) -> None:
     """The routes of this file."""
 
     def runs(query: Any) -> Any:
-        return {"runs": list_runs(places.root())}
+        return {"runs": list_runs(places.root(), places.expected())}
 
     table.get("/spatialalign/runs")(looking(runs))

@@ -65,6 +65,11 @@ class Comparison:
         return self.folder / "picture.png"
 
 
+def same_sides(name: str) -> str:
+    """What to say where both sides are the same."""
+    return f"Both sides are {name!r}; choose another LoRA or another strength for one of them."
+
+
 def check_sides(a: Side, b: Side) -> None:
     """SpatialAlignError when there is nothing to compare, or a LoRA is not there."""
     for side in (a, b):
@@ -72,7 +77,7 @@ def check_sides(a: Side, b: Side) -> None:
             raise SpatialAlignError(f"There is no LoRA {side.lora}; train one first, or choose another.")
     if a.set == b.set:
         raise SpatialAlignError(
-            f"Both sides are {a.name!r}; choose another LoRA or another strength for one of them."
+            same_sides(a.name)
             if a == b
             else f"{a.lora} and {b.lora} are the same LoRA; choose another one, or another strength for one of them."
         )

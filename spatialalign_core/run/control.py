@@ -4,7 +4,8 @@ control/pause       while it is there, the training rests between two steps, wit
 control/save        save a checkpoint and the LoRA of this step; taken away when done
 control/sample      make and score the held-out videos of this step; taken away when done
 control/stop        save everything and end here; the next run goes on after this step
-control/state.json  what the training says of itself: {"state", "step", "total", "plan"} and how it fares, see `Health`
+control/state.json  what the training says of itself: {"state", "step", "total", "plan", "can_sample"} and how it
+                    fares, see `Health`; can_sample: whether "sample" has an effect
 """
 
 from __future__ import annotations
@@ -63,7 +64,15 @@ class TrainControl:
         with contextlib.suppress(OSError):
             (self.folder / request).unlink(missing_ok=True)
 
-    def tell(self, state: str, step: int, total: int, plan: str, health: Health | None = None) -> None:
+    def tell(
+        self,
+        state: str,
+        step: int,
+        total: int,
+        plan: str,
+        health: Health | None = None,
+        can_sample: bool | None = None,
+    ) -> None:
         """Write state.json: at once where the state has changed ("training", "paused", "sampling", "stopped",
         "finished"), else only every few seconds."""
         now = time.time()
@@ -71,6 +80,7 @@ class TrainControl:
         if not changed and (health is None or abs(now - self._told["time"]) < _HEARTBEAT):
             return
         news = {"state": state, "step": step, "total": total, "plan": plan, "time": now}
+        news |= {} if can_sample is None else {"can_sample": can_sample}
         self._told = news | (asdict(health) if health else {})
         atomic_write(self.folder / "state.json", json.dumps(self._told) + "\n")
 

@@ -146,20 +146,6 @@ def machine_speed(device: torch.device, dtype: torch.dtype) -> float:
     return 2.0 * size**3 / best * _SHARE.get(device.type, _SHARE["cpu"])
 
 
-class Pace:
-    """How long the rest of some work takes, by what is done of it since it began here. together: how many items are
-    done at a time, such as a batch, whose items then come one after the other."""
-
-    def __init__(self, left: int, together: int = 1) -> None:
-        self._left, self._together, self._done, self._begun = left, together, 0, time.monotonic()
-
-    def done(self) -> float:
-        """One more is done: seconds for the rest."""
-        self._done += 1
-        worked = min(self._left, -(-self._done // self._together) * self._together)
-        return (time.monotonic() - self._begun) / worked * max(0, self._left - worked)
-
-
 def duration(seconds: float) -> str:
     """24000 -> "6 h 40 min"; a number that people remember, never more exact than it is known."""
     if seconds < 90:

@@ -8,6 +8,7 @@ made again with a warning. So a stage can be stopped or killed at any instant, a
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -44,6 +45,7 @@ from .samples import is_collected
 from .session import Watching
 from .stages import detect_stage, evaluate_stage, generate_stage, score_stage
 from .training import follow_training, train_lora
+from .work import followed, step_of
 
 __all__ = ["ALIGNED", "BASE", "DEFAULT_BATCH", "DEFAULT_LORA", "SETS", "Progress", "Run", "SampleKey"]
 
@@ -55,6 +57,14 @@ class Run(RunLayout):
 
     Only one stage works on a folder at a time; a second one, of any process, gets a SpatialAlignError at once.
     """
+
+    _step: str | None = None
+
+    def part_of(self, step: str) -> Run:
+        """The same run, whose stages are told to be part of a step of the loop, one of `work.STEPS`."""
+        part = copy.copy(self)
+        part._step = step
+        return part
 
     def write_prompts(self, prompts: Sequence[DsrPrompt]) -> None:
         """Set the run's prompts; those of collected videos stay. SpatialAlignError for none, or for two with one id."""
@@ -113,7 +123,7 @@ class Run(RunLayout):
         """
         with self._writing():
             adapter = self.lora_path() if set == ALIGNED and lora is None else lora
-            yield from generate_stage(
+            work = generate_stage(
                 self,
                 model,
                 self.prompts(split),
@@ -126,6 +136,7 @@ class Run(RunLayout):
                 workers,
                 options,
             )
+            yield from self._followed("generate", work, set, split)
 
     def detect(
         self,
@@ -145,16 +156,18 @@ class Run(RunLayout):
         """
         with self._writing():
             prompts = {prompt.id: prompt for prompt in self.prompts(split)}
-            yield from detect_stage(
+            work = detect_stage(
                 self, detector, prompts, set, split, rule, seeds, keep_masks, mask_tracker, workers
             )
+            yield from self._followed("detect", work, set, split)
 
     def score(
         self, set: str = BASE, split: str | None = None, seeds: int | None = None
     ) -> Iterator[Progress]:
         """Score the tracks into scores.csv; rows of other sets and prompts stay."""
         with self._writing():
-            yield from score_stage(self, {p.id: p for p in self.prompts(split)}, set, split, seeds)
+            work = score_stage(self, {p.id: p for p in self.prompts(split)}, set, split, seeds)
+            yield from self._followed("score", work, set, split)
 
     def choose_pairs(self, settings: PairSettings, split: str | None = "train") -> PairSelection:
         """Which pairs the base videos of a split give. Writes nothing."""
@@ -182,7 +195,8 @@ class Run(RunLayout):
         """
         with self._writing():
             chosen = settings or PairSettings()
-            yield from pairs_stage(self, ModelEncoder(model), self.prompts(split), chosen, self._held_out())
+            work = pairs_stage(self, ModelEncoder(model), self.prompts(split), chosen, self._held_out())
+            yield from self._followed("pairs", work)
 
     def export_again(self) -> Iterator[Progress]:
         """The last `export_pairs` once more, without a model: enough after pairs were kept or dropped by hand.
@@ -193,7 +207,8 @@ class Run(RunLayout):
             last = last_export(self.pairs_folder)
             splits = {prompt.split for prompt in self.prompts() if prompt.id in last.prompts}
             prompts = self.prompts(splits.pop() if len(splits) == 1 else None)
-            yield from pairs_stage(self, last, prompts, last.settings, self._held_out())
+            work = pairs_stage(self, last, prompts, last.settings, self._held_out())
+            yield from self._followed("pairs", work)
 
     def train(
         self,
@@ -232,7 +247,7 @@ class Run(RunLayout):
                     # What is wrong is told now rather than at the first look.
                     check_words(check.detector, self.prompts("held_out"))
                     watching = Watching(check, lambda lora, step: look(self, model, check, lora, step))
-                yield from train_lora(
+                work = train_lora(
                     model,
                     pairs,
                     settings,
@@ -248,6 +263,7 @@ class Run(RunLayout):
                     ranks,
                     compile,
                 )
+                yield from self._followed("train", work)
         finally:
             ranks.dismiss()
 
@@ -272,7 +288,8 @@ class Run(RunLayout):
                 self.lora_path(model.lora_name(name)),
                 Tools(model, detector, mask_tracker, workers, plan),
             )
-            yield from rounds_stage(self, tools, settings or RoundSettings(), lora, self._held_out())
+            work = rounds_stage(self, tools, settings or RoundSettings(), lora, self._held_out())
+            yield from self._followed("rounds", work)
 
     def evaluate(
         self,
@@ -284,7 +301,8 @@ class Run(RunLayout):
     ) -> Iterator[Progress]:
         """Compare the scores of both sets; write report.html and report.json. settings: what the report lists."""
         with self._writing():
-            yield from evaluate_stage(self, tau, split, seeds, bootstrap, settings or {})
+            work = evaluate_stage(self, tau, split, seeds, bootstrap, settings or {})
+            yield from self._followed("evaluate", work)
 
     def compare(
         self,
@@ -301,7 +319,8 @@ class Run(RunLayout):
         The videos must be there and scored; `compare.compare` makes them too. settings: what comparison.json lists.
         """
         with self._writing():
-            yield from compare_stage(self, a, b, tau, split, seeds, bootstrap, settings or {})
+            work = compare_stage(self, a, b, tau, split, seeds, bootstrap, settings or {})
+            yield from self._followed("compare", work)
 
     def check_evaluation(
         self,
@@ -345,6 +364,11 @@ class Run(RunLayout):
 
     def _held_out(self) -> set[Combination]:
         return {(p.subject, p.object, p.change) for p in self.prompts() if p.split == "held_out"}
+
+    def _followed(
+        self, stage: str, work: Iterator[Progress], set: str = BASE, split: str | None = None
+    ) -> Iterator[Progress]:
+        return followed(self.folder, self._step or step_of(stage, set, split), stage, work)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -8,7 +8,8 @@ rulings.json                                            pairs kept or dropped by
 pairs/
 lora/<name>.safetensors, lora/checkpoints/, training.csv
 rounds.json, rounds/                                    self-improvement rounds, see `rounds`
-control/                                                requests to a training that runs, see `control`
+control/                                                requests to a training that runs, see `control`;
+                                                        what is being done, see `work`
 report.html, report.json
 comparisons/<set>--<set>/                               two LoRAs or strengths side by side, see `comparing`
 """
@@ -28,6 +29,7 @@ from .control import TrainControl
 from .round_log import Round, read_rounds
 from .scores import read_scores
 from .training_log import read_training_log
+from .work import WorkFile
 
 BASE, ALIGNED = "base", "aligned"
 SETS = (BASE, ALIGNED)
@@ -60,6 +62,7 @@ class RunLayout:
         self.training_file = self.folder / "training.csv"
         self.rounds_file = self.folder / "rounds.json"
         self.control = TrainControl(self.folder)
+        self.work = WorkFile(self.folder)
         self.comparisons_folder = self.folder / "comparisons"
         self.report_html = self.folder / "report.html"
         self.report_json = self.folder / "report.json"

@@ -7,12 +7,17 @@ from typing import Any
 
 from .layout import RunLayout
 from .training_view import training_state
+from .work_view import work_now
 
 _MARKS = ("prompts.csv", "training.csv", "scores.csv", "samples", "control")
 
 
-def list_runs(root: Path) -> list[dict[str, Any]]:
-    """name, state (see `training_view`) and changed (seconds since 1970) of every run folder; the newest first."""
+def list_runs(root: Path, expected: tuple[str, str] | None = None) -> list[dict[str, Any]]:
+    """Every run folder, the newest first.
+
+    name. state: of its training, see `training_view`. work: what is at work, see `work_now`. changed: seconds since
+    1970. expected: name of a run and what is about to be done there, see `work_now`.
+    """
     if not root.is_dir():
         return []
     runs = []
@@ -20,13 +25,20 @@ def list_runs(root: Path) -> list[dict[str, Any]]:
         if folder.name.startswith(".") or not any((folder / mark).exists() for mark in _MARKS):
             continue
         layout = RunLayout(folder)
-        runs.append({"name": folder.name, "state": training_state(layout), "changed": _changed(folder)})
+        runs.append(
+            {
+                "name": folder.name,
+                "state": training_state(layout),
+                "work": work_now(layout, expected[1] if expected and expected[0] == folder.name else None),
+                "changed": _changed(folder),
+            }
+        )
     return sorted(runs, key=lambda run: (-run["changed"], run["name"]))
 
 
 def _changed(folder: Path) -> float:
     times = [folder.stat().st_mtime]
-    for mark in (*_MARKS, "control/state.json", "report.json"):
+    for mark in (*_MARKS, "control/state.json", "control/work.json", "report.json"):
         file = folder / mark
         if file.exists():
             times.append(file.stat().st_mtime)

@@ -60,6 +60,14 @@ def is_locked(folder: Path) -> bool:
             return True
 
 
+def lock_holder(folder: Path) -> int | None:
+    """Number of the process that holds the lock, or held it last; None where nobody knows."""
+    try:
+        return int((folder / _NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def _take_soon(file: IO[str]) -> bool:
     for _ in range(_TRIES - 1):
         if _take(file):

@@ -196,7 +196,9 @@ class TrainingSession:
                     if item.warning
                     else f"held-out videos: {item.stage} {item.done} of {item.total}"
                 )
-                yield Progress("train", self.trainer.step, self.total, text, item.warning, item.path)
+                yield Progress(
+                    "train", self.trainer.step, self.total, text, item.warning, item.path, inner=item
+                )
 
     def _gave_up(self) -> bool:
         return self.watching is not None and self.watching.check.gave_up(self.log.rows)
@@ -276,7 +278,8 @@ class TrainingSession:
         trainer = self.trainer
         memory = used_memory(trainer.device)
         health = Health(self._seconds_left(), *memory, str(trainer.device))
-        self.control.tell(state, trainer.step, self.total, trainer.plan.name, health)
+        plan, can_sample = trainer.plan.name, self.watching is not None
+        self.control.tell(state, trainer.step, self.total, plan, health, can_sample)
 
     def _seconds_left(self) -> float | None:
         """Steps at the pace of the last ones, and the looks that the schedule still asks for."""

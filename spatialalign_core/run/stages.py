@@ -18,7 +18,7 @@ from ..evaluate import Evaluation, evaluate
 from ..files import check_folder, fingerprint, last_step
 from ..generate import Job
 from ..models.base import GenerateSettings, VideoModel
-from ..plan import USUAL, GenerateOptions
+from ..plan import USUAL, GenerateOptions, plan_generation
 from ..progress import SECONDS_LEFT, Progress
 from ..prompts import DsrPrompt
 from ..report import write_report
@@ -26,7 +26,7 @@ from ..score import GOOD, Score, accuracy_at, obey_share, score_tracks
 from ..tracks import Track, read_track, track_fingerprint
 from ..train.lora import apply_lora, lora_digest, lora_doubt, remove_lora
 from .checks import check_videos, check_words
-from .estimate import Pace, duration, gibibytes, machine_speed, videos_cost
+from .estimate import duration, gibibytes, machine_speed, videos_cost
 from .finding import Finding, find
 from .layout import ALIGNED, BASE, RunLayout
 from .ray_workers import RayWorkers, detect_with_ray, generate_with_ray
@@ -77,6 +77,10 @@ def generate_stage(
     missing = sum(item.make for item in wanted)
     done = total - missing
     check_videos(layout.folder / "samples", model, [item.job for item in wanted], settings, missing, lora)
+    at_once = batch_size
+    if done < total and not isinstance(workers, RayWorkers):
+        # a card that is too small for a batch makes fewer at once
+        at_once = plan_generation(model, settings, batch_size, options).batch_size
     if lora is not None and (doubt := lora_doubt(lora)):
         yield Progress("generate", done, total, doubt, warning=True)
     for video in damaged:
@@ -93,14 +97,13 @@ def generate_stage(
     # Whole batches even where only a part is missing, so that a video never depends on when it was made.
     batches = [wanted[start : start + batch_size] for start in range(0, total, batch_size)]
     batches = [batch for batch in batches if any(item.make for item in batch)]
-    pace = Pace(missing, batch_size)
     for item in _generated(model, batches, settings, lora, strength, workers, options):
         if item is None:
-            yield Progress("generate", done, total)
+            yield Progress("generate", done, total, at_once=at_once)
         else:
             done += 1
             text = f"{item.job.prompt_id}, seed {item.job.seed}"
-            yield Progress("generate", done, total, text, path=item.video, values={SECONDS_LEFT: pace.done()})
+            yield Progress("generate", done, total, text, path=item.video, at_once=at_once)
 
 
 def _generated(
@@ -177,7 +180,7 @@ def detect_stage(
         readable = track_fingerprint(path) is not None and _reads(path)
         if readable and track_fingerprint(path) == print_:
             done += 1
-            yield Progress("detect", done, len(keys), path=path)
+            yield Progress("detect", done, len(keys))
             continue
         if path.exists() and not readable:
             yield Progress("detect", done, len(keys), f"{path} is damaged; it is made again.", warning=True)
@@ -189,7 +192,6 @@ def detect_stage(
         )
     else:
         outcomes = detect_with_ray(jobs, detector, rule, keep_masks, mask_tracker, workers)
-    pace = Pace(len(jobs))
     for outcome in outcomes:
         if outcome is None:
             yield Progress("detect", done, len(keys))
@@ -198,8 +200,7 @@ def detect_stage(
         if warning:
             yield Progress("detect", done, len(keys), warning, warning=True)
         done += 1
-        values = {SECONDS_LEFT: pace.done()}
-        yield Progress("detect", done, len(keys), job.label, path=job.path, values=values)
+        yield Progress("detect", done, len(keys), job.label, path=job.path)
 
 
 def score_stage(

@@ -34,29 +34,32 @@ def training_view(layout: RunLayout, points: int = 600) -> dict[str, Any]:
     """How the training of this run stands.
 
     run: its name. state: a key of words in `_ABOUT`, about: those words. step, total. at_work: whether buttons have an
-    effect. asked: requests that are not answered yet. plan, seconds_left, seconds_per_step, memory, memory_total,
-    device: None where unknown. latest: the last value of each of `CURVES`. curves: of each that has any, "raw" and
-    "mean" as [step, value] lists of at most `points`. best: step with the best held-out score, or None.
+    effect. asked: requests that are not answered yet. can_sample: whether held-out videos can be asked for; True where
+    unknown. plan, seconds_left, seconds_per_step, memory, memory_total, device: None where unknown. curves: of each of
+    `CURVES` that has any, "raw" and "mean" as [step, value] lists of at most `points`. latest: the last value of each,
+    of its mean where it has one, since one step alone says little. best: step with the best held-out score, or None.
     """
-    rows = _rows(layout.training_file)
+    rows = training_rows(layout)
     told = layout.control.state()
     state = training_state(layout, rows, told)
     at_work = state in AT_WORK
     last = rows[-1] if rows else {}
+    curves = {name: curve for name in CURVES if (curve := _curve(rows, name, points))}
     return {
         "run": layout.folder.name,
         "state": state,
         "about": _ABOUT[state],
         "at_work": at_work,
         "asked": [request for request in REQUESTS if at_work and layout.control.asked(request)],
+        "can_sample": bool(told.get("can_sample", True)),
         "step": int(last.get("step", 0)),
         "total": int(told.get("total") or last.get("total", 0)),
         "plan": told.get("plan"),
         "seconds_left": told.get("seconds_left") if at_work else None,
         "seconds_per_step": _pace(rows),
         **{name: told.get(name) for name in ("memory", "memory_total", "device")},
-        "latest": {name: value for name in CURVES if (value := _latest(rows, name)) is not None},
-        "curves": {name: curve for name in CURVES if (curve := _curve(rows, name, points))},
+        "latest": {name: curve.get("mean", curve["raw"])[-1][1] for name, curve in curves.items()},
+        "curves": curves,
         "best": _best(rows),
     }
 
@@ -66,14 +69,27 @@ def training_state(layout: RunLayout, rows: Rows | None = None, told: Mapping[st
     told = layout.control.state() if told is None else told
     state = told.get("state")
     if state in AT_WORK:
-        return str(state) if is_locked(layout.folder) else "interrupted"
+        return str(state) if is_locked(layout.folder) and not _is_over(layout, told) else "interrupted"
     if state in _ABOUT:
         return str(state)
-    rows = _rows(layout.training_file) if rows is None else rows
+    rows = training_rows(layout) if rows is None else rows
     if not rows:
         return "none"
     # A log without a word beside it, as older versions left it.
     return "finished" if rows[-1]["step"] >= rows[-1]["total"] else "stopped"
+
+
+def training_rows(layout: RunLayout) -> Rows:
+    """Of training.csv, or of that of the newest round where a run is trained by rounds."""
+    if layout.training_file.exists():
+        return _rows(layout.training_file)
+    return _rows(max((layout.folder / "rounds").glob("[0-9]*/training.csv"), default=layout.training_file))
+
+
+def _is_over(layout: RunLayout, told: Mapping[str, Any]) -> bool:
+    """Whether something else has begun in the folder since a training that was killed told of itself."""
+    work = layout.work.read()
+    return bool(work) and work["step"] not in ("training", "rounds") and work["time"] > told.get("time", 0.0)
 
 
 def _rows(path: Path) -> Rows:
@@ -100,10 +116,6 @@ def _curve(rows: Rows, name: str, points: int) -> dict[str, list[tuple[float, fl
         mean = running_mean([value for _, value in line])
         curve["mean"] = thinned(list(zip((step for step, _ in line), mean, strict=True)), points)
     return curve
-
-
-def _latest(rows: Rows, name: str) -> float | None:
-    return next((row[name] for row in reversed(rows) if name in row and math.isfinite(row[name])), None)
 
 
 def _pace(rows: Rows) -> float | None:

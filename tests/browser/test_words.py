@@ -81,15 +81,6 @@ def test_blueprints_open_and_one_runs(look: Callable[..., Seen], mode: str) -> N
     seen.picture(f"blueprint {mode}")
 
 
-def test_errors_are_said_again_in_the_artists_language(look: Callable[..., Seen]) -> None:
-    seen = look("litegraph", settings={"Comfy.Locale": "ja"})
-    seen.open("Score a video", {"SpatialAlign_ScoreVideo": {"sentence": " "}})
-    entry = seen.server.wait(seen.start())
-    assert entry["status"]["status_str"] == "error"
-    seen.page.get_by_text("文が空です").first.wait_for()
-    seen.picture("error ja")
-
-
 def test_pictures_of_a_node_with_a_video_input_are_pictures(look: Callable[..., Seen]) -> None:
     """Nodes 2.0 once took them for a video that could not be loaded."""
     seen = look("vue")

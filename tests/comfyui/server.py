@@ -188,6 +188,14 @@ class Server:
                 found.append((node["class_type"].removeprefix("SpatialAlign_"), blamed, sentence))
         return found
 
+    def complaint(self, prompt: dict[str, Any]) -> str:
+        """What is said of a wrong API prompt, when it is queued or when it runs."""
+        status, answer = self.post("/prompt", {"prompt": prompt, "client_id": uuid.uuid4().hex})
+        if status != 200:
+            errors = [error for node in answer["node_errors"].values() for error in node["errors"]]
+            return "\n".join(error["details"] for error in errors)
+        return error_of(self.wait(str(answer["prompt_id"])))
+
     def wait(self, prompt_id: str, timeout: float = 600) -> dict[str, Any]:
         """The finished prompt's history entry, whatever its outcome."""
         deadline = time.monotonic() + timeout

@@ -128,7 +128,7 @@ def test_what_is_missing_is_said_in_one_sentence(
 ) -> None:
     prompt = template(server, "Detect a video")
     prompt |= _masks(prompt, "red")
-    assert message in error_of(server.wait(server.queue(_given(prompt, **values))))
+    assert message in server.complaint(_given(prompt, **values))
 
 
 def test_a_sentence_about_something_else_is_not_drawn(server: Server) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from prompts import cached, said, template
-from server import Server, error_of
+from server import Server
 
 from spatialalign_core.pairs import load_pairs
 
@@ -158,7 +158,7 @@ def test_what_cannot_be_collected_is_said(server: Server, values: dict[str, Any]
     inputs = prompt[_number(prompt, COLLECT)]["inputs"]
     inputs.update(values)
     prompt[_number(prompt, COLLECT)]["inputs"] = {k: v for k, v in inputs.items() if v is not None}
-    assert message in error_of(server.wait(server.queue(prompt)))
+    assert message in server.complaint(prompt)
 
 
 @pytest.mark.parametrize("name", [COLLECT_TEMPLATE, BEST_TEMPLATE])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from prompts import said, template
-from server import PACK, Server, error_of
+from server import PACK, Server
 
 from spatialalign_core.pocket.world import render
 from spatialalign_core.relations import RelationChange
@@ -112,8 +112,11 @@ def test_score_video_tells_obedient_clips_from_others(server: Server, sentence: 
 def test_what_is_not_understood_is_said_in_one_sentence(
     server: Server, kind: str, values: dict[str, Any], message: str
 ) -> None:
-    entry = server.wait(server.queue(template(server, "Score a video", {f"SpatialAlign_{kind}": values})))
-    assert message in error_of(entry)
+    ((blamed, input, sentence),) = server.refused(
+        template(server, "Score a video", {f"SpatialAlign_{kind}": values})
+    )
+    assert (blamed, input) == (kind, "sentence")
+    assert message in sentence
 
 
 @pytest.mark.parametrize(
@@ -129,10 +132,10 @@ def test_what_is_not_understood_is_said_in_one_sentence(
 )
 def test_run_folder_stays_in_the_output_folder(server: Server, name: str, words: str) -> None:
     (server.base / "output" / "spatialalign").mkdir(parents=True, exist_ok=True)  # as with an earlier run
-    entry = server.wait(
-        server.queue(template(server, "Quickstart", {"SpatialAlign_Generate": {"run_folder": name}}))
-    )
-    assert words in error_of(entry)
+    prompt = template(server, "Quickstart", {"SpatialAlign_Generate": {"run_folder": name}})
+    ((blamed, input, sentence),) = server.refused(prompt)
+    assert (blamed, input) == ("Generate", "run_folder")
+    assert words in sentence
 
 
 def test_one_frame_is_not_enough_and_nothing_breaks(server: Server) -> None:

@@ -32,6 +32,8 @@ WIDGETS = [
     (LOOP, "Generate", {"seeds": 1, "run_folder": "new"}, "Generate", "seeds", "set seeds to 2 or more"),
     (LOOP, "TrainLora", {"lora_name": "a/b"}, "TrainLora", "lora_name", "cannot name a LoRA"),
     (LOOP, "TrainLora", {"check_every": 5}, "TrainLora", "check_every", "connect a detector, or set it to 0"),
+    ("Evaluate a LoRA", "Compare", {}, "Compare", "lora_b", "This run has no LoRA of its own yet"),
+    ("Evaluate a LoRA", "Compare", {"lora_b": "none"}, "Compare", "lora_b", "Both sides are 'no LoRA'"),
     ("Continue with another round", "Rounds", {"seeds": 1}, "Rounds", "seeds", "set seeds to 2 or more"),
 ]  # fmt: skip
 
@@ -49,6 +51,8 @@ def test_a_widget_is_blamed(
 # template, node class, input that is rewired, its new source (None: nothing), who is blamed, part of the sentence
 WIRES = [
     (LOOP, "Evaluate", "run", "Score", "Evaluate", "There is no LoRA to evaluate; connect the run"),
+    (LOOP, "ExportPairs", "run", "Detect", "ExportPairs", "The run of Export Pairs has not been through Score"),
+    (LOOP, "TrainLora", "run", "Score", "TrainLora", "has not been through Export Pairs"),
     ("Score a video", "ScoreVideo", "images", None, "ScoreVideo", "Connect either images or a video"),
     ("Score a video", "ScoreVideo", "detector", None, "ScoreVideo", "does not know where things are"),
     ("Detect a video", "DetectTrack", "detector", None, "DetectTrack", "does not know where things are"),

@@ -97,7 +97,10 @@ def test_curves_latest_and_best(layout: RunLayout) -> None:
     assert set(view["curves"]) == {"loss", "margin", "accuracy", "held_out_score"}
     assert view["curves"]["held_out_score"] == {"raw": [[25, 0.25], [50, 0.5], [75, 0.75], [100, 1.0]]}
     assert len(view["curves"]["loss"]["mean"]) == 100
-    assert view["latest"]["loss"] == 0.01
+    assert view["latest"]["held_out_score"] == 1.0
+    assert (
+        view["latest"]["loss"] == view["curves"]["loss"]["mean"][-1][1] != 0.01
+    )  # as the curve that is drawn
     assert view["best"] == 100
 
 

@@ -5,6 +5,19 @@ const SUBGRAPH_INPUT = -10; // the id that ComfyUI gives a subgraph's own inputs
 const DEEPEST = 64;
 const NEVER = new Set([2, 4]); // modes: muted, bypassed
 
+/** The node of an id such as "12", or "7:12" for node 12 in subgraph 7, with all that hold it, outermost first. */
+export function pathTo(id) {
+  let graph = app.rootGraph ?? app.graph;
+  const nodes = [];
+  for (const part of String(id).split(":")) {
+    const node = graph?.getNodeById(/^\d+$/.test(part) ? Number(part) : part) ?? graph?.getNodeById(part);
+    if (!node) break;
+    nodes.push(node);
+    graph = node.subgraph;
+  }
+  return nodes;
+}
+
 /**
  * What arrives at an input: { node, slot } of an output, { node, widget } of a setting outside the subgraph, or null
  * where nothing is connected or it cannot be told, as inside a subgraph that is used more than once.
