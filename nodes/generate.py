@@ -32,8 +32,8 @@ class Generate(io.ComfyNode):
             node_id="SpatialAlign_Generate",
             display_name="Generate",
             category=CATEGORY,
-            description="Makes several videos of every prompt and keeps them, with their latents, in a run folder. "
-            "Videos that are there already are not made again.",
+            description="Makes several videos of every prompt and saves them, with their latents, in a run "
+            "folder. Existing videos are not made again.",
             inputs=[
                 VideoModelSocket.Input("video_model", tooltip="From Load Video Model."),
                 PromptsSocket.Input("prompts", tooltip="From Prompt Set or Prompt from Sentence."),
@@ -42,9 +42,10 @@ class Generate(io.ComfyNode):
                     "split",
                     options=list(SPLITS),
                     default="training prompts",
-                    tooltip="Which prompts to make videos of. Evaluate makes those of the held-out prompts itself.",
+                    tooltip="Which prompts to make videos of. Evaluate makes the videos of the held-out "
+                    "prompts itself.",
                 ),
-                io.Int.Input("seeds", default=4, min=1, max=1000, tooltip="Videos of every prompt."),
+                io.Int.Input("seeds", default=4, min=1, max=1000, tooltip="Videos per prompt."),
                 widgets.batch_size(),
                 *setting_inputs.sampling(),
                 io.Combo.Input(
@@ -52,15 +53,15 @@ class Generate(io.ComfyNode):
                     options=list(_MEMORY),
                     default="auto",
                     optional=True,
-                    tooltip="'one part at a time' keeps only what is at work on the card: text encoder, then "
-                    "transformer, then VAE. 'auto' does so where the whole model does not fit.",
+                    tooltip="'one part at a time' keeps only the part in use in GPU memory: text encoder, "
+                    "then transformer, then VAE. 'auto' does so if the whole model does not fit.",
                 ),
                 io.Boolean.Input(
                     "compile",
                     default=False,
                     optional=True,
-                    tooltip="Compile the model first (torch.compile): a minute or two of waiting, then faster videos. "
-                    "Worth it from some dozens of videos on.",
+                    tooltip="Compiles the model first (torch.compile): takes a minute or two, then each "
+                    "video is faster. Useful for more than a few dozen videos.",
                 ),
                 *setting_inputs.video(),
             ],

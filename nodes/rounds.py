@@ -72,7 +72,7 @@ class Rounds(io.ComfyNode):
                 ),
                 widgets.preset("As in Train Spatial LoRA."),
                 setting_inputs.training_steps("Training steps of each round."),
-                widgets.training_seed("Which pairs and noise training draws, in order."),
+                widgets.training_seed("Order of pairs and noise in training."),
                 widgets.batch_size(),
                 io.String.Input(
                     "lora_name",
@@ -86,7 +86,7 @@ class Rounds(io.ComfyNode):
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),
                 io.String.Output(
-                    "lora_name_out", display_name="lora_name", tooltip="The name on Load LoRA's list."
+                    "lora_name_out", display_name="lora_name", tooltip="Its name in the list of Load LoRA."
                 ),
                 io.Image.Output("rounds_chart", tooltip="The held-out score of each round."),
             ],

@@ -18,8 +18,8 @@ TARGETS = ("published", "wide")
 _VIDEO = {"frames": "num_frames", "guidance": "guidance_scale"}
 _TRAINING = {"regularisation": "zo_weight"}
 _FROM_ZERO = ("regularisation", "warmup")  # 0 is a value of theirs like others
-_OWN = "'auto' (0) takes the model's own."
-_PRESET = "'auto' ({0}) takes the preset's."
+_OWN = "'auto' (0) uses the model's own value."
+_PRESET = "'auto' ({0}) uses the preset's value."
 
 
 def sampling() -> list[io.Input]:
@@ -39,7 +39,7 @@ def sampling() -> list[io.Input]:
             min=0.0,
             max=30.0,
             step=0.1,
-            tooltip=f"How strictly the prompt is followed; {_OWN}",
+            tooltip=f"How strictly the prompt is followed (CFG); {_OWN}",
             extra_dict=instead_of_zero("auto", "video.guidance_scale"),
         ),
     ]
@@ -74,7 +74,7 @@ def video() -> list[io.Input]:
                 max=240.0,
                 step=0.5,
                 optional=True,
-                tooltip=f"Frames a second that the video file is played at. {_OWN}",
+                tooltip=f"Frame rate of the video file. {_OWN}",
                 extra_dict=instead_of_zero("auto", "video.fps"),
             )
         ),
@@ -84,7 +84,7 @@ def video() -> list[io.Input]:
                 default=AUTO,
                 multiline=True,
                 optional=True,
-                tooltip="What not to show, where guidance is above 1. 'auto' takes the model's own; empty is none.",
+                tooltip="What not to show, where guidance is above 1. 'auto' uses the model's own; empty is none.",
             )
         ),
     ]
@@ -116,7 +116,7 @@ def learning_rate(optional: bool = False) -> io.Input:
         step=0.00001,
         round=0.0000001,
         optional=optional,
-        tooltip=f"How far each step goes. {_PRESET.format(0)}",
+        tooltip=f"Learning rate. {_PRESET.format(0)}",
         extra_dict=instead_of_zero("auto", "training.learning_rate"),
     )
 
@@ -159,7 +159,7 @@ def training() -> list[io.Input]:
                 options=[AUTO, *options],
                 default=AUTO,
                 optional=True,
-                tooltip=f"{tooltip} 'auto' takes the preset's.",
+                tooltip=f"{tooltip} 'auto' uses the preset's value.",
             )
         )
 
@@ -169,19 +169,17 @@ def training() -> list[io.Input]:
         real(
             "regularisation",
             1000.0,
-            "Weight of the term that keeps the model as it was (lambda); 0 switches it off.",
+            "Weight of the regularisation term that keeps the model close to the original (lambda); 0 = off.",
             -1,
         ),
-        whole("pairs_per_step", 4096, "Pairs of each training step: the batch."),
+        whole("pairs_per_step", 4096, "Pairs per training step (batch size)."),
         choice(
             "targets",
             TARGETS,
             "Layers that are trained: 'published' those that read the text, 'wide' all attention and feed-forward too.",
         ),
-        whole("warmup", 1_000_000, "Steps until the full learning rate is reached.", -1),
-        choice(
-            "loss", LOSSES, "What is minimised: preference (dpo), regularisation (zo), winners alone (sft)."
-        ),
+        whole("warmup", 1_000_000, "Warm-up: steps until the full learning rate is reached.", -1),
+        choice("loss", LOSSES, "Loss function: preference (dpo), regularisation (zo), winners only (sft)."),
     ]
 
 

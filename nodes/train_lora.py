@@ -42,8 +42,9 @@ class TrainLora(io.ComfyNode):
             node_id="SpatialAlign_TrainLora",
             display_name="Train Spatial LoRA",
             category=CATEGORY,
-            description="Trains a LoRA on the pairs (preference training, DPO). Cancel at any time: the next run goes "
-            "on where this one stopped. The LoRA also appears on ComfyUI's own Load LoRA list.",
+            description="Trains a LoRA on the pairs (preference training, DPO). You can cancel at any time: "
+            "the next run continues where this one stopped. The LoRA also appears in the list of ComfyUI's "
+            "own Load LoRA.",
             inputs=[
                 RunSocket.Input("run", tooltip="From Export Pairs."),
                 VideoModelSocket.Input("video_model", tooltip="The model that made the videos."),
@@ -53,13 +54,13 @@ class TrainLora(io.ComfyNode):
                 ),
                 setting_inputs.training_steps("Training steps."),
                 setting_inputs.learning_rate(),
-                widgets.training_seed("Which pairs and noise are drawn, in order."),
+                widgets.training_seed("Order of pairs and noise."),
                 io.String.Input(
-                    "lora_name", default="spatialalign", tooltip="File name of the LoRA, without its ending."
+                    "lora_name", default="spatialalign", tooltip="File name of the LoRA, without extension."
                 ),
                 widgets.memory_plan(
-                    "How training fits into memory, from fast to lean; 'auto' takes the fastest that fits, and "
-                    "a leaner one when the memory is full all the same."
+                    "How training fits into memory, from the fastest to the smallest plan; 'auto' uses the "
+                    "fastest that fits, and a smaller one if the memory still runs out."
                 ),
                 io.Int.Input(
                     "check_every",
@@ -77,31 +78,32 @@ class TrainLora(io.ComfyNode):
                     min=0,
                     max=1000,
                     optional=True,
-                    tooltip="Stop after so many checks without a better score; 'off' (0) trains all steps.",
+                    tooltip="Stop after this many checks without improvement; 'off' (0) trains all steps.",
                     extra_dict=widgets.instead_of_zero("off"),
                 ),
                 DetectorSocket.Input(
-                    "detector", optional=True, tooltip="From Load Detector; only needed for check_every."
+                    "detector", optional=True, tooltip="From Load Detector; needed only for check_every."
                 ),
                 io.Combo.Input(
                     "continue_from",
                     options=lora_names(),
                     default=NO_LORA,
                     optional=True,
-                    tooltip="Begin with this LoRA of the same model instead of a fresh one.",
+                    tooltip="Starts from this LoRA of the same model instead of a new one.",
                 ),
                 io.Boolean.Input(
                     "compile",
                     default=False,
                     optional=True,
-                    tooltip="Compile the model first (torch.compile): a minute or two of waiting, then faster steps.",
+                    tooltip="Compiles the model first (torch.compile): takes a minute or two, then each "
+                    "step is faster.",
                 ),
                 *setting_inputs.training(),
             ],
             outputs=[
                 RunSocket.Output("run_out", display_name="run", tooltip="For Evaluate."),
                 io.String.Output(
-                    "lora_name_out", display_name="lora_name", tooltip="The name on Load LoRA's list."
+                    "lora_name_out", display_name="lora_name", tooltip="Its name in the list of Load LoRA."
                 ),
                 io.Image.Output("loss_chart", tooltip="The loss over the steps."),
             ],
