@@ -226,6 +226,7 @@ function costs({ name, videos, seconds, copies, step }) {
   if (name === "unused") return t("Costs nothing: they are never trained on.");
   if (name === "pairs") return t("Training again takes exporting the pairs again.");
   if (name === "checkpoints") return step === null ? t("The LoRA stays; a longer training begins at step 1.") : t`The training that stopped after step ${step} begins again.`;
+  if (!videos) return t`Costs nothing while the pairs are kept: they have a copy of all ${copies}.`;
   const time = seconds ? t`Training on other pairs takes ${duration(seconds)} of encoding ${videos} videos again.` : t`Training on other pairs takes encoding ${videos} videos again.`;
   return copies ? `${time} ${t`${copies} more have a copy in the pairs.`}` : time;
 }

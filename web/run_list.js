@@ -37,7 +37,7 @@ export class RunList {
     this.sort = html("select", { class: "sa-select", "aria-label": t("Order of the runs"), onchange: () => this.show() }, ways);
     this.count = html("p", { class: "sa-quiet", role: "status" });
     this.scroll = scroller(t("Runs of the output folder"));
-    this.list = new LongList({ rowHeight: 124, scroller: this.scroll, label: t("Runs"), render: (run) => this.row(run) });
+    this.list = new LongList({ rowHeight: 138, scroller: this.scroll, label: t("Runs"), render: (run) => this.row(run) });
     this.scroll.append(this.list.element);
     this.element = html("div", { class: "sa-runs" }, this.find, this.sort, this.count, this.scroll);
   }
