@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.video import to_uint8_frames
@@ -46,7 +46,6 @@ def either(node: str) -> str:
     return f"Connect either images or a video to {node}, one of the two."
 
 
-def shown(cls: type[io.ComfyNode], text: str, image: torch.Tensor | None = None) -> dict[str, Any]:
-    """What the node itself shows: words, and a picture above them."""
-    pictures = ui.PreviewImage(image, cls=cls).as_dict() if image is not None else {}
-    return {**pictures, "text": ("\n".join(line for line in text.splitlines() if line),)}
+def shown(cls: type[io.ComfyNode], text: str) -> dict[str, Any]:
+    """What the node itself says."""
+    return {"text": ("\n".join(line for line in text.splitlines() if line),)}

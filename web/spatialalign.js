@@ -58,8 +58,6 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.subgraph) attachHostReading(node, ({ comfyClass }) => comfyClass?.startsWith(PREFIX));
     if (!node.comfyClass?.startsWith(PREFIX)) return;
-    // Nodes 2.0 takes the picture of a node that has a video input for a video, unless told.
-    node.previewMediaType ??= "image";
     foldAdvanced(node);
     attachWords(node);
     if (node.comfyClass === LOADER) after(node, "onWidgetChanged", modelChosen);

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 from browsing import MODES, PACK, Seen
-from PIL import Image
 
 DOCS = PACK / "web" / "docs"
 BLUEPRINTS = sorted((PACK / "subgraphs").glob("*.json"))
@@ -79,17 +78,3 @@ def test_blueprints_open_and_one_runs(look: Callable[..., Seen], mode: str) -> N
     )
     seen.run()
     seen.picture(f"blueprint {mode}")
-
-
-def test_pictures_of_a_node_with_a_video_input_are_pictures(look: Callable[..., Seen]) -> None:
-    """Nodes 2.0 once took them for a video that could not be loaded."""
-    seen = look("vue")
-    graph = json.loads(Image.open(DOCS / "pictures" / "SpatialAlign_PickBest.png").info["workflow"])
-    seen.load(graph)
-    seen.run()
-    kind = "SpatialAlign_PickBest"
-    number = seen.page.evaluate(
-        "(kind) => window.app.graph._nodes.find((node) => node.type === kind).id", kind
-    )
-    seen.page.locator(f"[data-node-id='{number}'] img[src*='/view']").first.wait_for()
-    seen.picture("pick best vue")
