@@ -23,7 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from panel_words import panel_phrases
-from template_words import template_names, template_phrases
+from template_words import template_phrases
 
 PACK = Path(__file__).resolve().parents[1]
 LOCALES = PACK / "locales"
@@ -31,8 +31,6 @@ WORDS = PACK / "tools" / "words"
 LANGUAGES = ("en", "ja", "zh")
 TABLES = ("errors", "words", "sentences", "notes")
 """What web/shared/language.js reads."""
-FOLDERS = ("comfyui-spatialalign", "ComfyUI-SpatialAlign", "spatialalign")
-"""What the pack's folder in custom_nodes is called, for the template browser, which names templates by it."""
 _PREFIX = "SpatialAlign_"
 
 
@@ -68,7 +66,6 @@ def locale(schemas: dict[str, Any], language: str) -> dict[str, Any]:
     categories = {part: say(part) for each in ours.values() for part in each["category"].split("/")}
     main = {
         "nodeCategories": categories,
-        "templateWorkflows": {"template": dict.fromkeys(FOLDERS, _template_names(language))},
         "spatialalign": {table: phrases(f"{language}.{table}") for table in TABLES},
     }
     return {"nodeDefs.json": nodes, "main.json": main}
@@ -94,12 +91,6 @@ def panel_differences(language: str) -> tuple[set[str], set[str]]:
 def note_differences(language: str) -> tuple[set[str], set[str]]:
     """The same of what the templates' notes and titles say."""
     return _differences(template_phrases(), f"{language}.notes")
-
-
-def _template_names(language: str) -> dict[str, str]:
-    """ComfyUI asks for an underscore in the place of a dot."""
-    notes = phrases(f"{language}.notes")
-    return {name.replace(".", "_"): notes.get(name, name) for name in template_names()}
 
 
 def _differences(said: set[str], name: str) -> tuple[set[str], set[str]]:

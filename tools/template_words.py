@@ -11,13 +11,8 @@ PACK = Path(__file__).resolve().parents[1]
 NOTES = ("MarkdownNote", "Note")
 
 
-def template_names() -> list[str]:
-    """What ComfyUI's template browser lists."""
-    return sorted(file.stem for file in (PACK / "workflows").glob("*.json"))
-
-
 def template_phrases() -> set[str]:
-    """Every text of workflows/ and subgraphs/ that web/template_notes.js translates, and the templates' names."""
+    """Every text of workflows/ and subgraphs/ that web/template_notes.js translates."""
     files = [*(PACK / "workflows").glob("*.json"), *(PACK / "subgraphs").glob("*.json")]
     return set(template_names()) | {
         text for file in files for text in workflow_texts(json.loads(file.read_text(encoding="utf-8")))
