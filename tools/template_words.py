@@ -14,9 +14,7 @@ NOTES = ("MarkdownNote", "Note")
 def template_phrases() -> set[str]:
     """Every text of workflows/ and subgraphs/ that web/template_notes.js translates."""
     files = [*(PACK / "workflows").glob("*.json"), *(PACK / "subgraphs").glob("*.json")]
-    return set(template_names()) | {
-        text for file in files for text in workflow_texts(json.loads(file.read_text(encoding="utf-8")))
-    }
+    return {text for file in files for text in workflow_texts(json.loads(file.read_text(encoding="utf-8")))}
 
 
 def workflow_texts(workflow: dict[str, Any]) -> Iterator[str]:
