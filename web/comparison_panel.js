@@ -12,7 +12,7 @@ const PLACES = { L: mark("left"), R: mark("right"), T: mark("top") };
 const VERDICTS = {
   better: mark("B obeys more often than A."),
   worse: mark("A obeys more often than B."),
-  unclear: mark("No clear difference: the interval includes 0, so it may be chance. More prompts, or more seeds, would tell."),
+  unclear: mark("No clear difference: the interval includes 0, so it may be chance. Use more prompts or more seeds."),
 };
 
 // Of a comparison that was written by a version that did not check both ends of a video.

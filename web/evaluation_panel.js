@@ -15,10 +15,10 @@ const ORDERS = {
   best: { words: mark("best with LoRA first"), by: (one, other) => withLora(other) - withLora(one) },
 };
 const OUTCOMES = {
-  improved: mark("only with LoRA right"),
-  lost: mark("only without LoRA right"),
-  kept: mark("right both ways"),
-  missed: mark("wrong both ways"),
+  improved: mark("right only with LoRA"),
+  lost: mark("right only without LoRA"),
+  kept: mark("right in both"),
+  missed: mark("wrong in both"),
 };
 
 /** show(run): the last evaluation of a run. */

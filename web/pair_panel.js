@@ -10,7 +10,7 @@ import { score } from "./shared/words.js";
 const RULINGS = [
   ["keep", mark("Keep"), "k", mark("Use this pair whatever the scores say (K)")],
   ["drop", mark("Drop"), "d", mark("Never use this pair (D)")],
-  ["", mark("As scored"), "a", mark("Forget what was decided by hand (A)")],
+  ["", mark("As scored"), "a", mark("Undo the decision by hand (A)")],
 ];
 const SAID = {
   keep: { short: mark("kept by hand"), whole: mark("Kept by hand.") },
@@ -146,11 +146,11 @@ export class PairPanel {
   sentence() {
     const { pair, set } = this;
     if (set !== "base") return "";
-    if (this.prompt.split === "held_out") return t("Held out: only for judging, never in a pair.");
+    if (this.prompt.split === "held_out") return t("Held out: used for evaluation only, never in a pair.");
     if (SAID[pair.ruling]) return t(SAID[pair.ruling].whole);
     if (pair.margin !== undefined) {
       const apart = score(pair.margin);
-      return pair.told ? t`A pair by score, ${apart} apart, under a sentence that tells of what the winner does.` : t`A pair by score, ${apart} apart.`;
+      return pair.told ? t`A pair by score, difference ${apart}, relabelled as the winner's movement.` : t`A pair by score, difference ${apart}.`;
     }
     for (const seed of [pair.winner, pair.loser]) {
       if (seed !== null && !this.scored(seed)) return t`Seed ${seed} is in no pair: ${retell(this.sample(seed)?.reason) ?? t("it has no score")}.`;
@@ -182,8 +182,8 @@ export class PairPanel {
     const button = html(
       "button",
       { type: "button", class: `sa-pair-row${ruling ? ` sa-${ruling}` : ""}`, "aria-current": String(keyOf(pair) === keyOf(this.pair ?? {})), onclick: () => this.choose(pair) },
-      html("span", { class: "sa-pair-line" }, html("span", {}, words), html("b", {}, SAID[ruling] ? t(SAID[ruling].short) : t`${score(margin)} apart`)),
-      html("span", { class: "sa-quiet sa-one-line", title: text }, told ? t`told as: ${text}` : t("the prompt's own sentence")),
+      html("span", { class: "sa-pair-line" }, html("span", {}, words), html("b", {}, SAID[ruling] ? t(SAID[ruling].short) : t`difference ${score(margin)}`)),
+      html("span", { class: "sa-quiet sa-one-line", title: text }, told ? t`relabelled: ${text}` : t("the prompt's own sentence")),
     );
     button.dataset.key = keyOf(pair);
     return button;

@@ -75,7 +75,7 @@ class PromptListPanel {
       this.tell(t`From ${file}; the word lists are not used.`);
       this.reader.ask({ file, uploads: this.uploads, ...division });
     } else {
-      this.rest(t("From the word lists. To use your own, write one sentence a line into own_prompts, or choose a file."));
+      this.rest(t("From the word lists. To use your own prompts, write one sentence per line into own_prompts, or choose a file."));
     }
   }
 
@@ -105,7 +105,7 @@ class PromptListPanel {
       not_understood ? t`${not_understood} not understood` : "",
       repeated ? t`${repeated} repeated` : "",
     ];
-    const division = understood ? t`${view.train} to train on, ${view.held_out} held out` : t("Nothing can be used yet.");
+    const division = understood ? t`${view.train} for training, ${view.held_out} held out` : t("No sentence can be used yet.");
     fill(this.counts, html("b", {}, parts.filter(Boolean).join(t(", "))), html("br"), division, view.notes.map((note) => html("span", { class: "sa-reading-note" }, retell(note))));
     fill(
       this.lines,

@@ -56,7 +56,7 @@ class RoundsChart {
     this.rounds = [];
     this.best = null;
     this.now = html("p", { class: "sa-message", role: "status" });
-    this.bar = html("progress", { class: "sa-progress", "aria-label": t("Done of this step"), max: "1", value: "0" });
+    this.bar = html("progress", { class: "sa-progress", "aria-label": t("Progress of this stage"), max: "1", value: "0" });
     this.bar.hidden = true;
     this.lines = LINES;
     this.legend = html("div", { class: "sa-legend" });
@@ -99,7 +99,7 @@ class RoundsChart {
     if (!round) return "";
     const [own, share] = [score(round.held_out_score), percent(this.lines[1].of(round))];
     const obeys = this.lines === LINES ? t`score ${own}, ${share} obey` : t`score ${own}, ${share} score at least 0.7`;
-    if (round.number === 0) return t`before any: ${obeys}`;
+    if (round.number === 0) return t`before training: ${obeys}`;
     if (round.number === this.best) return t`round ${round.number}, the best: ${obeys}, learned from ${round.pairs} pairs`;
     return t`round ${round.number}: ${obeys}, learned from ${round.pairs} pairs`;
   }

@@ -130,7 +130,7 @@ class RunBrowser {
   async choose(run) {
     if (run === null || run === undefined) {
       run = (await look("runs").catch(() => ({ runs: [] }))).runs[0]?.name ?? null;
-      if (run === null) return this.tell(t("No runs yet. Queue the Quickstart template: what it makes shows here."));
+      if (run === null) return this.tell(t("No runs yet. Run the Quickstart template; its results appear here."));
     }
     if (run === this.run) return this.load();
     this.run = run;
@@ -203,7 +203,7 @@ class RunBrowser {
     this.compared.hidden = !view || !this.compares.length;
     this.export.disabled = !view?.export || this.exporting;
     this.export.title = view?.export
-      ? t("Write the pairs anew, with what you kept and dropped")
+      ? t("Export the pairs again, with your decisions")
       : t("Queue Export Pairs once first: it encodes the prompts");
     this.export.classList.toggle("sa-wanted", Boolean(view?.stale));
     if (!this.failed && !this.exporting && !this.told) say(this.message, view?.stale ? t("Pairs were kept or dropped by hand since the last export.") : "");

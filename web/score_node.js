@@ -70,7 +70,7 @@ class ScoreChart {
     say(this.title, retell(data.title));
     this.title.hidden = !data.title;
     this.title.className = `sa-score-title ${data.good === null ? "" : data.good ? "sa-good" : "sa-poor"}`;
-    say(this.reason, data.reason ? t`Does not count: ${retell(data.reason)}` : "");
+    say(this.reason, data.reason ? t`Not valid: ${retell(data.reason)}` : "");
     this.video.hidden = this.play.hidden = !data.video;
     if (data.video) {
       this.video.src = viewUrl(data.video);
@@ -107,11 +107,11 @@ class ScoreChart {
     if (!this.data) return "";
     if (frame === null) return t("Move along the curve, or play, to look at a frame.");
     const gap = this.data.gaps.find(({ from, to }) => from <= frame && frame <= to);
-    if (gap) return t`frame ${frame} does not count: ${retell(gap.reason)}`;
+    if (gap) return t`frame ${frame} is not valid: ${retell(gap.reason)}`;
     const signed = this.data.low < 0;
     const values = this.data.lines.map(({ words, values }) => `${retell(words.replace(/ \(.*\)$/, ""))} ${score(values[frame], signed)}`);
     const read = values.join(t(", "));
-    if (this.data.bridged.includes(frame)) return t`frame ${frame}: ${read}; a box is drawn between its neighbours`;
+    if (this.data.bridged.includes(frame)) return t`frame ${frame}: ${read}; a box is interpolated`;
     return t`frame ${frame}: ${read}`;
   }
 

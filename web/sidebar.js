@@ -50,7 +50,7 @@ export function openTab(root) {
     );
     choice.hidden = !names.length && !gone.length;
     browse.hidden = choice.hidden;
-    say(note, choice.hidden ? t("No runs yet. Queue the Quickstart template: what it makes shows here.") : "");
+    say(note, choice.hidden ? t("No runs yet. Run the Quickstart template; its results appear here.") : "");
     const best = names.includes(wanted) || gone.length ? wanted : (names[0] ?? null);
     if (best !== null && best !== panel.run) choose(best);
     else if (panel.run !== null) choice.value = panel.run;

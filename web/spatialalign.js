@@ -42,7 +42,7 @@ app.registerExtension({
       icon: "pi pi-chart-line",
       title: "SpatialAlign",
       label: t("Spatial"), // below the icon there is room for a short word
-      tooltip: t("SpatialAlign: trainings and their videos"),
+      tooltip: t("SpatialAlign: training runs and their videos"),
       type: "custom",
       render(root) {
         close?.();

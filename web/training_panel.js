@@ -9,24 +9,24 @@ import { standing, VideoGrid } from "./shared/video_grid.js";
 import { bytes, duration, number, percent, score } from "./shared/words.js";
 
 const CHARTS = [
-  { title: mark("Loss"), name: "loss", about: mark("Falls while the model learns to tell winners from losers.") },
+  { title: mark("Loss"), name: "loss", about: mark("Falls as the model learns to prefer winners to losers.") },
   { title: mark("Margin"), name: "margin", about: mark("How much more the model prefers winners than before. Should rise.") },
-  { title: mark("Implicit accuracy"), name: "accuracy", top: 1, words: percent, about: mark("Share of training pairs told apart.") },
+  { title: mark("Implicit accuracy"), name: "accuracy", top: 1, words: percent, about: mark("Share of training pairs in which the model prefers the winner.") },
   {
     title: mark("Held-out score"),
     name: "held_out_score",
     top: 1,
     words: score,
-    about: mark("DSR-Score of videos of prompts it never trains on. This is what counts."),
+    about: mark("DSR-Score of held-out videos, which are not trained on. This is the result that matters."),
   },
 ];
 
 const BUTTONS = [
-  ["pause", mark("Pause"), mark("Rest between two steps, with everything saved")],
+  ["pause", mark("Pause"), mark("Pause between two steps, with everything saved")],
   ["resume", mark("Resume"), mark("Go on")],
   ["save", mark("Save now"), mark("Save a checkpoint and the LoRA of this step")],
   ["sample", mark("Sample now"), mark("Make and score the held-out videos of this step")],
-  ["stop", mark("Stop"), mark("Save everything and end here; the next run goes on after this step")],
+  ["stop", mark("Stop"), mark("Save everything and stop; the next run continues after this step")],
 ];
 const ASKED = { pause: mark("pause"), save: mark("save"), sample: mark("sample"), stop: mark("stop") };
 
@@ -52,7 +52,7 @@ export class TrainingPanel {
       html("div", { class: "sa-head" }, this.state, this.steps),
       this.bar,
       this.facts,
-      html("div", { class: "sa-buttons", role: "group", "aria-label": t("Steer the training") }, [...this.buttons.values()]),
+      html("div", { class: "sa-buttons", role: "group", "aria-label": t("Training controls") }, [...this.buttons.values()]),
       this.message,
       html("div", { class: "sa-charts" }, this.charts.map((chart) => chart.element)),
       this.videos.element,
@@ -96,7 +96,7 @@ export class TrainingPanel {
 
   draw({ view, looks, error, news }) {
     this.element.dataset.state = error ? "error" : (view?.state ?? "none");
-    const waiting = this.run === null ? t("No run chosen") : t("Looking…");
+    const waiting = this.run === null ? t("No run chosen") : t("Loading…");
     say(this.state, error && !view ? t("Not there") : (sentence(retell(view?.about)) ?? waiting));
     say(this.steps, view?.total ? t`step ${view.step} of ${view.total}` : "");
     this.bar.hidden = !view?.total;
@@ -113,7 +113,7 @@ export class TrainingPanel {
     this.buttons.get("stop").parentElement.hidden = !working;
     const asked = (view?.asked ?? []).filter((each) => !(each === "pause" && view.state === "paused"));
     const wishes = asked.map((each) => t(ASKED[each] ?? each)).join(t(" and "));
-    const soon = wishes && t`Asked to ${wishes}: it does so as soon as this step or video is done.`;
+    const soon = wishes && t`Requested: ${wishes}. It takes effect after the current step or video.`;
     say(this.message, error || this.refused || soon || (working && news?.run === this.run ? (retell(news.message) ?? "") : ""));
     this.message.classList.toggle("sa-error", Boolean(error || this.refused));
     for (const chart of this.charts) chart.show(view, looks?.base_score ?? null);
@@ -123,7 +123,7 @@ export class TrainingPanel {
   tellFacts(view) {
     const facts = [
       [t("time left"), view?.at_work && duration(view.seconds_left ?? NaN)],
-      [t("a step"), duration(view?.seconds_per_step ?? NaN)],
+      [t("time per step"), duration(view?.seconds_per_step ?? NaN)],
       [t("memory"), view?.at_work && view.memory && t`${bytes(view.memory)} of ${bytes(view.memory_total)}`],
       [t("memory plan"), view?.plan],
       [t("best step"), view?.best !== null && view?.best !== undefined && String(view.best)],

@@ -101,7 +101,7 @@ def test_frames_that_do_not_count_say_why(look: Look) -> None:
         data,
     )
     chart = seen.page.locator(".sa-score")
-    chart.get_by_text(f"Does not count: too few {EVIL}").wait_for()
+    chart.get_by_text(f"Not valid: too few {EVIL}").wait_for()
     assert chart.locator("rect.sa-band").count() == 1
     chart.get_by_role("slider").focus()
     for key, words in (
@@ -300,6 +300,6 @@ def test_rounds_show_their_chart_again_after_a_reload(look: Look, runs: Path, mo
     assert chart.locator("path.sa-line").count() == 2
     chart.get_by_role("slider").focus()
     seen.page.keyboard.press("Home")
-    chart.get_by_text("before any: score 0.44, 44 % obey").wait_for()
+    chart.get_by_text("before training: score 0.44, 44 % obey").wait_for()
     seen.picture(f"rounds {mode} {theme}")
     check_accessibility(seen.page, ".sa-rounds")

@@ -78,7 +78,7 @@ def test_a_pair_is_played_dropped_and_exported(
     )
     assert scores == ["seed 0winnerscore 0.90", "seed 2winnerscore 0.80", "seed 1loserscore 0.10"]
     dialog.locator(".sa-tile").first.press("Enter")
-    dialog.get_by_text("A pair by score, 0.80 apart.").wait_for()
+    dialog.get_by_text("A pair by score, difference 0.80.").wait_for()
     page.wait_for_function(
         """() => {
             const videos = [...document.querySelectorAll(".sa-browser video")];
@@ -94,7 +94,7 @@ def test_a_pair_is_played_dropped_and_exported(
     dialog.get_by_text("By hand: 1 dropped.").wait_for()
     seen.picture(f"runs exported {mode} {theme}")
     page.keyboard.press("a")
-    dialog.get_by_text("A pair by score, 0.80 apart.").wait_for()
+    dialog.get_by_text("A pair by score, difference 0.80.").wait_for()
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     rulings = Run(output / "first").rulings_file.read_text(encoding="utf-8")

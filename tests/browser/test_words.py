@@ -54,6 +54,42 @@ def test_help_page_shows_its_picture(look: Callable[..., Seen]) -> None:
     seen.picture("help page")
 
 
+@pytest.mark.parametrize(("mode", "language"), [("litegraph", "ja"), ("vue", "zh")])
+def test_notes_and_help_speak_the_artists_language(
+    look: Callable[..., Seen], mode: str, language: str
+) -> None:
+    """What is word for word a template's; an edited note and a workflow of one's own stay as they are."""
+    notes = json.loads((PACK / "tools" / "words" / f"{language}.notes.json").read_text(encoding="utf-8"))
+    workflow = json.loads((PACK / "workflows" / "Score a video.json").read_text(encoding="utf-8"))
+    texts = [node["widgets_values"][0] for node in workflow["nodes"] if node["type"] == "MarkdownNote"]
+    shown = """() => window.app.graph.serialize().nodes.filter((node) => node.type === "MarkdownNote")
+        .map((node) => node.widgets_values[0])"""
+    seen = look(mode, settings={"Comfy.Locale": language})
+    seen.load(workflow)
+    assert seen.page.evaluate(shown) == [notes[text] for text in texts]
+    first = next(node for node in workflow["nodes"] if node["type"] == "MarkdownNote")
+    first["widgets_values"][0] += " Mine."
+    seen.load(workflow)
+    assert seen.page.evaluate(shown) == [f"{texts[0]} Mine.", *(notes[text] for text in texts[1:])]
+    workflow["nodes"] = [first]
+    seen.load(workflow | {"links": []})
+    assert seen.page.evaluate(shown) == [f"{texts[0]} Mine."]
+    seen.open("Score a video")
+    seen.page.evaluate(
+        """() => {
+            const { canvas, graph } = window.app;
+            canvas.selectItems([graph._nodes.find((node) => node.type === "SpatialAlign_ScoreVideo")]);
+        }"""
+    )
+    seen.page.get_by_test_id("info-button").click()
+    page = (DOCS / "SpatialAlign_ScoreVideo" / f"{language}.md").read_text(encoding="utf-8")
+    seen.page.get_by_text(page.splitlines()[2][:20]).first.wait_for()
+    seen.page.wait_for_function(
+        "document.querySelector(\"img[src*='pictures/SpatialAlign_ScoreVideo.png']\")?.naturalWidth > 0"
+    )
+    seen.picture(f"help page {language}")
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_blueprints_open_and_one_runs(look: Callable[..., Seen], mode: str) -> None:
     seen = look(mode)

@@ -71,7 +71,7 @@ async function ask(path, options) {
   try {
     answer = await api.fetchApi(path, options);
   } catch {
-    throw new Refused(t("ComfyUI does not answer; it may have been closed. This page goes on asking."), 0);
+    throw new Refused(t("ComfyUI does not answer; it may have been closed. This page keeps trying."), 0);
   }
   const values = await answer.json().catch(() => null);
   if (!answer.ok || values === null) {

@@ -10,7 +10,7 @@ export class SideBySide {
   constructor() {
     this.stage = html("div", { class: "sa-stage" });
     this.play = html("button", { type: "button", class: "sa-button", title: t("Play or pause (Space)"), onclick: () => this.toggle() }, t("Play"));
-    this.scrub = html("input", { type: "range", class: "sa-scrub", min: 0, max: 1, step: "any", value: 0, "aria-label": t("Place in both videos") });
+    this.scrub = html("input", { type: "range", class: "sa-scrub", min: 0, max: 1, step: "any", value: 0, "aria-label": t("Position in both videos") });
     this.scrub.addEventListener("input", () => this.seek(Number(this.scrub.value)));
     this.scrub.addEventListener("keydown", (event) => this.key(event));
     this.bar = html("div", { class: "sa-play-bar" }, this.play, this.scrub);
