@@ -102,7 +102,7 @@ class ReadingPanel {
       field.unfinished = true;
       field.size = Math.max(4, field.value.length + 1);
     });
-    field.addEventListener("change", () => (field.unfinished = false));
+    for (const kind of ["change", "blur"]) field.addEventListener(kind, () => (field.unfinished = false));
     field.choices = list;
     return field;
   }
