@@ -98,7 +98,11 @@ class ReadingPanel {
     }
     const list = html("datalist", { id: `spatialalign-nouns-${(numbers += 1)}` });
     const field = html("input", { class: "sa-select sa-noun", type: "text", list: list.id, size: 5, title: t(about), "aria-label": t(about), onchange: choose });
-    field.addEventListener("input", () => (field.size = Math.max(4, field.value.length + 1)));
+    field.addEventListener("input", () => {
+      field.unfinished = true;
+      field.size = Math.max(4, field.value.length + 1);
+    });
+    for (const kind of ["change", "blur"]) field.addEventListener(kind, () => (field.unfinished = false));
     field.choices = list;
     return field;
   }
@@ -153,7 +157,7 @@ class ReadingPanel {
       const field = this.fields[name];
       const value = this.draft[name] ?? view[name];
       if (field.choices) {
-        if (document.activeElement !== field) field.value = value;
+        if (!field.unfinished) field.value = value; // else it is being typed
         field.size = Math.max(4, field.value.length + 1);
         field.placeholder = "?";
         fill(field.choices, view.choices[name].map((noun) => html("option", { value: noun })));

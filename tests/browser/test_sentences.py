@@ -69,7 +69,7 @@ def choose(seen: Seen, kind: str, number: int, chosen: str) -> None:
 
 def outdated(seen: Seen, wanted: int) -> None:
     seen.page.wait_for_function(
-        "(wanted) => document.querySelectorAll('.sa-outdated').length === wanted", arg=wanted
+        "(wanted) => document.querySelectorAll('.sa-score.sa-outdated').length === wanted", arg=wanted
     )
 
 
