@@ -19,7 +19,7 @@ from .generate import Generate
 from .load_detector import LoadDetector
 from .load_video_model import LoadVideoModel
 from .pick_best import PickBest
-from .places import prompt_file, run_folder, runs_folder
+from .places import lora_lists, prompt_file, run_folder, runs_folder
 from .prompt_sentence import PromptFromSentence
 from .prompt_set import PromptSet
 from .rounds import Rounds
@@ -62,7 +62,7 @@ class SpatialAlignExtension(ComfyExtension):
             failures.speak_plainly(node)
             node.validate_inputs = queue_checks.Verdict()  # type: ignore[assignment,method-assign]
         PromptServer.instance.add_on_prompt_handler(queue_checks.look)
-        places = Places(runs_folder, run_folder, prompt_file, video_files.place, expected_run)
+        places = Places(runs_folder, run_folder, prompt_file, video_files.place, expected_run, lora_lists)
         add_routes(PromptServer.instance.routes, places)
         sort_templates(PromptServer.instance.app)
 

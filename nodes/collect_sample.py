@@ -12,7 +12,7 @@ from ..spatialalign_core.best import split_clips
 from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
-from . import previews, widgets
+from . import kept_workflow, previews, widgets
 from .pictures import frames_of, shown
 from .places import run_folder, working_in
 from .sentences import understood
@@ -84,7 +84,7 @@ class CollectSample(io.ComfyNode):
                 RunSocket.Output("run", tooltip="For Detect: all videos of the run folder."),
                 io.Int.Output("collected", tooltip="Number of videos in the run folder."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=kept_workflow.HIDDEN,
             is_output_node=True,
         )
 
@@ -121,6 +121,7 @@ class CollectSample(io.ComfyNode):
                 outcomes.append(
                     run.collect(prompt, number, clip, fps, None if latents is None else latents[index])
                 )
+            kept_workflow.keep(cls, run.folder)
         count = len(run.samples("base", prompt.split))
         words = ", ".join(f"{outcomes.count(each)} {each}" for each in dict.fromkeys(outcomes))
         text = (

@@ -135,13 +135,18 @@ class DetectTrack(io.ComfyNode):
         )
 
 
+def no_words() -> str:
+    """What to say where there is nothing to look for."""
+    return f"Write a subject and an object into {_NAME}, or a sentence that names both."
+
+
 def _words(subject: str, object: str, sentence: str) -> tuple[str, str]:
     if sentence.strip():
         prompt = understood(sentence)
         return prompt.subject, prompt.object
     words = subject.strip(), object.strip()
     if not all(words):
-        raise SpatialAlignError(f"Write a subject and an object into {_NAME}, or a sentence that names both.")
+        raise SpatialAlignError(no_words())
     return words
 
 

@@ -28,9 +28,8 @@ _STEPS = {
     "SpatialAlign_Evaluate": "evaluation",
     "SpatialAlign_Compare": "comparison",
 }
-_last: tuple[str, str, str] | None = (
-    None  # name of the run that a node worked in last, its prompt's number, its own
-)
+# name of the run that a node worked in last, the number of its prompt, and its own
+_last: tuple[str, str, str] | None = None
 _open: list[RunLayout] = []  # run folders that nodes work in now
 
 

@@ -13,7 +13,7 @@ from ..spatialalign_core.plan import GenerateOptions, Memory
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
 from ..spatialalign_core.video import read_video
-from . import previews, setting_inputs, widgets
+from . import kept_workflow, previews, setting_inputs, widgets
 from .aliases import schema
 from .driving import drive
 from .pictures import SHOWS, shown, strip, to_image
@@ -68,7 +68,7 @@ class Generate(io.ComfyNode):
                 RunSocket.Output("run", tooltip="For Detect."),
                 io.Image.Output("preview", tooltip="The first videos, some frames of each in a row."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=kept_workflow.HIDDEN,
             **SHOWS,
         )
 
@@ -98,6 +98,7 @@ class Generate(io.ComfyNode):
         with working_in(run.folder), video_model.in_use() as model:
             so_far = RunSoFar(run, SPLITS[split], seeds, settings)
             run.write_prompts(prompts)
+            kept_workflow.keep(cls, run.folder)
             options = GenerateOptions(_MEMORY[memory], compile=compile)
             work = run.generate(
                 model, seeds, so_far.split, settings=settings, batch_size=batch_size, options=options

@@ -29,9 +29,11 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.files import atomic_path, check_writable, fingerprint, linked, name_fault, safe_name
 from ..spatialalign_core.models.loading import BUNDLED
 from ..spatialalign_core.models.original_folders import is_model_folder
+from ..spatialalign_core.run.note import NOTE
+from ..spatialalign_core.run.workflow_file import WORKFLOW
 from .events import announced
 
-_NO_FILE = "none"
+NO_FILE = "none"
 PROMPT_FILES = (".txt", ".csv", ".tsv")
 NO_LORA = "none"
 NO_MASKS = "none"
@@ -69,9 +71,20 @@ def _there(name: str) -> bool:
     return "\0" not in name and PurePath(name).name == name and os.path.isdir(runs_folder() / name)
 
 
+def lora_lists() -> list[Path]:
+    """The folders of Load LoRA's list, first the one that trained LoRAs are copied into."""
+    own = Path(folder_paths.get_output_directory()) / "loras"
+    return [own, *(place for name in folder_paths.get_folder_paths("loras") if (place := Path(name)) != own)]
+
+
 def state(folder: Path) -> str:
-    """Changes whenever a file in the folder does."""
-    visible = (file for file in sorted(folder.rglob("*")) if file.is_file() and not file.name.startswith("."))
+    """Changes whenever a file in the folder does that a stage reads or makes."""
+    about = (folder / NOTE, folder / WORKFLOW)
+    visible = (
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and not file.name.startswith(".") and file not in about
+    )
     files = [(str(file.relative_to(folder)), file.stat()) for file in visible]
     return fingerprint([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
 
@@ -161,7 +174,7 @@ def prompt_file_names() -> list[str]:
     """`none`, then the files in ComfyUI's input folder that may hold prompts."""
     folder = Path(folder_paths.get_input_directory())
     files = (file.name for file in sorted(folder.glob("*")) if file.suffix.lower() in PROMPT_FILES)
-    return [_NO_FILE, *files]
+    return [NO_FILE, *files]
 
 
 def prompt_file(name: str) -> Path:
@@ -176,7 +189,7 @@ def prompt_file(name: str) -> Path:
 
 def chosen_prompt_file(name: str) -> Path | None:
     """The same, None for `none`."""
-    return None if name == _NO_FILE else prompt_file(name)
+    return None if name == NO_FILE else prompt_file(name)
 
 
 class Download(NamedTuple):

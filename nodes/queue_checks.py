@@ -18,7 +18,7 @@ from comfy_execution.utils import get_executing_context
 import nodes as comfy_nodes
 
 from .failures import NodeError
-from .queue_faults import Fault, faults
+from .queue_faults import CHECKED_HERE, Fault, faults
 from .workflow import Workflow
 
 _found: ContextVar[Sequence[Fault]] = ContextVar("spatialalign_faults", default=())
@@ -47,7 +47,8 @@ def look(request: dict[str, Any]) -> dict[str, Any]:
 
 class Verdict:
     """`validate_inputs` of a node class. ComfyUI blames every input that the function names, and no longer compares
-    these with their limits: so it names those alone that something is wrong with now."""
+    these with their limits: so it names those alone that something is wrong with now, or, while nothing is, those
+    whose lists are not the last word."""
 
     def __get__(self, _: Any, owner: type[io.ComfyNode]) -> Callable[..., bool | str]:
         def validate_inputs(cls: type[io.ComfyNode], **inputs: Any) -> bool | str:
@@ -61,10 +62,8 @@ class Verdict:
             return True
 
         kind = owner.__name__
-        names = [
-            "cls",
-            *dict.fromkeys(each.input for each in _found.get() if each.kind == kind and each.input),
-        ]
+        wrong = dict.fromkeys(each.input for each in _found.get() if each.kind == kind and each.input)
+        names = ["cls", *(wrong or CHECKED_HERE.get(kind, ()))]
         parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
         validate_inputs.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return types.MethodType(validate_inputs, owner)

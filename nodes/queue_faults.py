@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +24,10 @@ from ..spatialalign_core.weight_files import read_shapes
 from . import places, video_files
 from .compare import SPLITS as COMPARED
 from .compare import no_own_lora
+from .detect_track import no_words
 from .evaluate import NO_LORA
 from .external_detections import needs_both, nothing_to_find_with
-from .failures import NodeError
+from .failures import outright
 from .generate import SPLITS as GENERATED
 from .pictures import either
 from .prompt_set import PromptSet
@@ -40,6 +41,8 @@ _LOOKING = (*TITLES, "DrawTracks", "CollectSample")
 _EXTERNAL = ("subject_mask", "object_mask", "subject_boxes", "object_boxes")
 _BY_RUN = ("Detect", "Evaluate", "Rounds", "Compare", "TrainLora")
 _JUDGES = {"Evaluate": "Evaluate", "Rounds": "Rounds", "Compare": "Compare", "TrainLora": "check_every"}
+CHECKED_HERE = {"LoadDetector": ("detector", "masks"), "LoadVideoModel": ("model",)}
+"""Inputs whose values may not be on their lists: a model that is damaged or gone says so in words of its own."""
 _LEARNED = ("TrainLora", "Rounds")
 # Of a stage: its name, the stage before it, by name and class, and what that leaves in the run folder.
 _STAGES = {
@@ -98,6 +101,11 @@ def _sentences(workflow: Workflow) -> _Found:
         sentence, kind = workflow.value(id, "sentence"), workflow.kind(id)
         if not isinstance(sentence, str) or (kind == "CollectSample" and workflow.source(id, "prompts")):
             continue
+        if kind == "DetectTrack" and not sentence.strip():
+            for name in ("subject", "object"):
+                word = workflow.value(id, name)
+                if isinstance(word, str) and not word.strip():
+                    yield id, name, no_words()
         if sentence.strip() or kind not in ("DetectTrack", "DrawTracks"):
             read = sprite_prompt if kind == "SpriteClip" else understood
             yield from _raised(id, "sentence", read, sentence)
@@ -126,19 +134,34 @@ def _wires(workflow: Workflow) -> _Found:
 
 def _prompt_sets(workflow: Workflow) -> _Found:
     for id in workflow.of("PromptSet"):
-        inputs = workflow.inputs(id)
-        if any(map(is_link, inputs.values())):
-            continue
-        try:
-            PromptSet.execute(**inputs)
-        except NodeError as error:
-            yield id, _blamed(list(inputs), str(error)), str(error)
+        made = _made(workflow, id)
+        if isinstance(made, SpatialAlignError):
+            yield id, _blamed(workflow, id, str(made)), str(made)
 
 
-def _blamed(inputs: Sequence[str], sentence: str) -> str:
-    """The one input that the sentence names; else the CSV file, whose sentences name the file."""
+def _made(workflow: Workflow, id: str) -> list[DsrPrompt] | SpatialAlignError | None:
+    """The prompts of a node, or what is wrong with its widgets; None where they are not known yet."""
+    if id not in workflow.known:
+        inputs, made = workflow.inputs(id), None
+        with contextlib.suppress(TypeError, KeyError, ValueError):  # an input is missing: ComfyUI says so
+            try:
+                if any(map(is_link, inputs.values())):
+                    made = None
+                elif workflow.kind(id) == "PromptSet":
+                    made = list(outright(PromptSet, inputs).args[0])
+                elif workflow.kind(id) == "PromptFromSentence":
+                    made = [understood(str(inputs["sentence"]))]
+            except SpatialAlignError as error:
+                made = error
+        workflow.known[id] = made
+    return workflow.known[id]
+
+
+def _blamed(workflow: Workflow, id: str, sentence: str) -> str:
+    """The one input of a Prompt Set that the sentence names; else the one that its prompts are written in."""
+    inputs = workflow.inputs(id)
     named = [name for name in inputs if re.search(rf"(?<![\w.]){name}(?!\w)", sentence)]
-    return named[0] if named else "csv_file" if ".csv" in sentence and "csv_file" in inputs else ""
+    return named[0] if named else _written_in(workflow, id)
 
 
 def _words(workflow: Workflow) -> _Found:
@@ -180,15 +203,23 @@ def _nouns(workflow: Workflow, id: str) -> Iterator[tuple[str, str, list[str]]]:
         if workflow.kind(source) != "PromptSet":
             yield source, "sentence", [noun for each in judged for noun in (each.subject, each.object)]
             continue
+        written = _written_in(workflow, source)
+        if written:
+            yield source, written, [noun for each in judged for noun in (each.subject, each.object)]
+            continue
         for name, nouns in (
             ("subjects", {each.subject for each in prompts}),
             ("objects", {each.object for each in prompts}),
         ):
-            listed = [word for word in split_words(str(workflow.value(source, name))) if word in nouns]
-            if nouns <= set(listed):
-                yield source, name, listed
-            else:  # from a file
-                yield source, "csv_file", [noun for each in judged for noun in (each.subject, each.object)]
+            words = split_words(str(workflow.value(source, name)))
+            yield source, name, [word for word in words if word in nouns]
+
+
+def _written_in(workflow: Workflow, prompt_set: str) -> str:
+    """The widget of a Prompt Set that holds its prompts; "" where they are made of the word lists."""
+    if str(workflow.value(prompt_set, "own_prompts") or "").strip():
+        return "own_prompts"
+    return "" if workflow.value(prompt_set, "csv_file") in (None, places.NO_FILE) else "csv_file"
 
 
 def _prompts_of(workflow: Workflow, id: str) -> Iterator[tuple[str, list[DsrPrompt]]]:
@@ -197,23 +228,10 @@ def _prompts_of(workflow: Workflow, id: str) -> Iterator[tuple[str, list[DsrProm
         source = workflow.source(maker, "prompts")
         if source is None:
             continue
-        found = _read(workflow, source)
-        if found is not None and workflow.kind(maker) == "Generate":
+        found = _made(workflow, source)
+        if isinstance(found, list) and workflow.kind(maker) == "Generate":
             split = GENERATED.get(workflow.value(maker, "split")) if workflow.kind(id) == "Detect" else None
             yield source, [each for each in found if split is None or each.split == split]
-
-
-def _read(workflow: Workflow, id: str) -> list[DsrPrompt] | None:
-    """The prompts of a node, which makes them in a moment; None where they are not known yet."""
-    inputs = workflow.inputs(id)
-    if any(map(is_link, inputs.values())):
-        return None
-    with contextlib.suppress(NodeError, SpatialAlignError):
-        if workflow.kind(id) == "PromptSet":
-            return list(PromptSet.execute(**inputs).args[0])
-        if workflow.kind(id) == "PromptFromSentence":
-            return [understood(str(inputs.get("sentence")))]
-    return None
 
 
 def _order(workflow: Workflow) -> _Found:
@@ -279,13 +297,9 @@ def _held_out(workflow: Workflow) -> _Found:
             continue
         for source, prompts in _prompts_of(workflow, id):
             if not any(each.split == "held_out" for each in prompts):
-                own = workflow.kind(source) == "PromptSet" and workflow.value(source, "csv_file") in (
-                    None,
-                    "none",
-                )
                 yield (
                     source,
-                    "held_out_prompts" if own else "",
+                    "held_out_prompts" if workflow.kind(source) == "PromptSet" else "",
                     f"{_JUDGES[kind]} needs held-out prompts, and there are none; raise held_out_prompts in Prompt "
                     "Set, or choose a CSV file that has some.",
                 )

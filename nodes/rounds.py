@@ -14,7 +14,8 @@ from ..spatialalign_core.report.text import percent, round_shares
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.round_log import Round
 from ..spatialalign_core.run.rounds import RoundSettings
-from . import setting_inputs, widgets
+from ..spatialalign_core.run.uses import listed_name
+from . import kept_workflow, setting_inputs, widgets
 from .aliases import schema
 from .driving import drive, watched
 from .pictures import SHOWS, shown, to_image
@@ -89,7 +90,7 @@ class Rounds(io.ComfyNode):
                 ),
                 io.Image.Output("rounds_chart", tooltip="The held-out score of each round."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=kept_workflow.HIDDEN,
             **SHOWS,
         )
 
@@ -112,7 +113,7 @@ class Rounds(io.ComfyNode):
         **chosen: Any,
     ) -> io.NodeOutput:
         lora_name = video_model.model.lora_name(lora_name)
-        listed = f"{run.run.folder.name}-{lora_name}.safetensors"
+        listed = listed_name(run.run.folder.name, lora_name)
         check_list(listed)
         training = setting_inputs.training_settings(preset, seed, {"steps": steps, **chosen})
         settings = RoundSettings(
@@ -128,6 +129,7 @@ class Rounds(io.ComfyNode):
         finder, mask_tracker = watched(detector.detector, detector.mask_tracker)
 
         with working_in(run.run.folder):
+            kept_workflow.keep(cls, run.run.folder)
             with contextlib.ExitStack() as using:
                 using.enter_context(detector.in_use())
                 model = using.enter_context(video_model.in_use(training=True))

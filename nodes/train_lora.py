@@ -16,7 +16,8 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.run.held_out import HeldOutCheck
 from ..spatialalign_core.run.planning import AUTO
 from ..spatialalign_core.run.training_log import HELD_OUT, read_training_log
-from . import setting_inputs, widgets
+from ..spatialalign_core.run.uses import listed_name
+from . import kept_workflow, setting_inputs, widgets
 from .aliases import schema
 from .driving import drive, watched
 from .pictures import SHOWS, shown, to_image
@@ -104,7 +105,7 @@ class TrainLora(io.ComfyNode):
                 ),
                 io.Image.Output("loss_chart", tooltip="The loss over the steps."),
             ],
-            hidden=[io.Hidden.unique_id],
+            hidden=kept_workflow.HIDDEN,
             **SHOWS,
         )
 
@@ -127,7 +128,7 @@ class TrainLora(io.ComfyNode):
         **chosen: Any,
     ) -> io.NodeOutput:
         lora_name = video_model.model.lora_name(lora_name)
-        listed = f"{run.run.folder.name}-{lora_name}.safetensors"
+        listed = listed_name(run.run.folder.name, lora_name)
         beginning = lora_file(continue_from)
         if continue_from == listed:
             raise SpatialAlignError(f"{listed} cannot continue from itself; choose another lora_name.")
@@ -138,6 +139,7 @@ class TrainLora(io.ComfyNode):
         )
         node = cls.hidden.unique_id
         with working_in(run.run.folder):
+            kept_workflow.keep(cls, run.run.folder)
             with contextlib.ExitStack() as using:
                 if detector is not None and check is not None:
                     using.enter_context(detector.in_use())

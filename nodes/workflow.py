@@ -15,6 +15,8 @@ class Workflow:
         self.nodes: dict[str, Mapping[str, Any]] = {
             str(id): node for id, node in nodes.items() if isinstance(node, Mapping)
         }
+        self.known: dict[str, Any] = {}
+        """What was found out about a node, for the next who asks."""
 
     def is_ours(self, id: str) -> bool:
         return str(self.nodes[id].get("class_type")).startswith(PREFIX)

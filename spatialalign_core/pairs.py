@@ -32,7 +32,8 @@ from .pair_settings import PairSettings, PromptCount
 from .prompts import DsrPrompt
 
 __all__ = [
-    "Pair", "PairData", "PairSelection", "PairSettings", "PromptCount", "choose_pairs", "export_pairs", "load_pairs",
+    "Pair", "PairData", "PairSelection", "PairSettings", "PromptCount", "choose_pairs", "export_pairs", "latents_name",
+    "load_pairs",
 ]  # fmt: skip
 
 NEGATIVE = ""  # the key of the negative prompt's embedding in `text_embeddings`
@@ -81,12 +82,12 @@ class PairData:
 
     def latents(self, prompt_id: str, seed: int) -> torch.Tensor:
         """Normalised latents (C, F', H', W'). SpatialAlignError when the file is missing or damaged."""
-        return self._tensor(_latents_name(prompt_id, seed), "latents")
+        return self._tensor(latents_name(prompt_id, seed), "latents")
 
     def noise(self, prompt_id: str, seed: int) -> torch.Tensor:
         """The noise that became these latents, same shape. Errors as `latents`, and where it is not known."""
         try:
-            return self._tensor(_latents_name(prompt_id, seed), "noise")
+            return self._tensor(latents_name(prompt_id, seed), "noise")
         except _NoSuchTensor:
             raise SpatialAlignError(
                 f"The noise of {prompt_id}, seed {seed}, is not known, because the video was made elsewhere; train "
@@ -114,7 +115,7 @@ class PairData:
         texts = ((text_id, tuple(self.text(text_id).shape)) for text_id in ids)
         _check_alike((f"the text of {text_id}", shape) for text_id, shape in texts)
         videos = ((p.prompt_id, seed) for p in self.pairs for seed in (p.winner_seed, p.loser_seed))
-        names = [_latents_name(prompt_id, seed) for prompt_id, seed in dict.fromkeys(videos)]
+        names = [latents_name(prompt_id, seed) for prompt_id, seed in dict.fromkeys(videos)]
         _check_alike((str(self.folder / name), shape) for name in names for shape in self._shapes(name))
 
     def _shapes(self, name: str) -> set[tuple[int, ...]]:
@@ -210,7 +211,7 @@ def export_pairs(
         for prompt_id, seed in dict.fromkeys(videos):
             tensors = load_latents(prompt_id, seed)
             _save(
-                temporary / _latents_name(prompt_id, seed),
+                temporary / latents_name(prompt_id, seed),
                 {key: tensors[key] for key in ("latents", "noise") if key in tensors},
             )
         table = "".join(json.dumps(_row(pair, by_id[pair.text_id])) + "\n" for pair in selection.pairs)
@@ -267,8 +268,8 @@ def _row(pair: Pair, prompt: DsrPrompt) -> dict[str, object]:
         "object": prompt.object,
         "relation_change": prompt.change.code,
         "scene": prompt.scene,
-        "winner_latents": _latents_name(pair.prompt_id, pair.winner_seed),
-        "loser_latents": _latents_name(pair.prompt_id, pair.loser_seed),
+        "winner_latents": latents_name(pair.prompt_id, pair.winner_seed),
+        "loser_latents": latents_name(pair.prompt_id, pair.loser_seed),
         "text_embedding": f"text.safetensors#prompt.{pair.text_id}",
     }
 
@@ -292,7 +293,8 @@ def _card(selection: PairSelection) -> str:
     )
 
 
-def _latents_name(prompt_id: str, seed: int) -> str:
+def latents_name(prompt_id: str, seed: int) -> str:
+    """Where the latents of a video lie in a pairs folder."""
     return f"latents/{safe_name(prompt_id)}/{seed}.safetensors"
 
 

@@ -21,8 +21,6 @@ from node_sizes import TITLE, node_height, note_height, room_below
 
 _TYPES = {"STRING", "INT", "FLOAT", "BOOLEAN", "COMBO"}
 _GAP = 26
-# ComfyUI opens a template so that it fills three quarters of the page: this fits 1440 x 900 at a zoom of 0.6.
-WIDEST, TALLEST = 1780, 1105
 # Where ComfyUI's own nodes changed since: as 0.8.0 has them, the oldest that we support; the newer read that too.
 _SAVE_VIDEO = {
     "video": ["VIDEO"],

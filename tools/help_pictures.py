@@ -152,14 +152,14 @@ def _kept(graph: Graph, wire: Wire) -> Added:
 
 def _prompt_set(graph: Graph) -> list[Added]:
     graph.column()
-    node = graph.add("SpatialAlign_PromptSet", tall=690)
+    node = graph.add("SpatialAlign_PromptSet")
     _kept(graph, node["prompts"])
     return [node]
 
 
 def _sentence(graph: Graph) -> list[Added]:
     graph.column()
-    node = graph.add("SpatialAlign_PromptFromSentence", tall=300)
+    node = graph.add("SpatialAlign_PromptFromSentence")
     return [node, _kept(graph, node["text"])]
 
 
@@ -177,7 +177,6 @@ def _load_detector(graph: Graph) -> list[Added]:
     graph.column(width=440)
     node = graph.add(
         "SpatialAlign_ScoreVideo",
-        tall=620,
         images=clip["images"],
         detector=detector["detector"],
         sentence=_FOX,
@@ -192,7 +191,6 @@ def _detect_track(graph: Graph) -> list[Added]:
     graph.column()
     node = graph.add(
         "SpatialAlign_DetectTrack",
-        tall=680,
         images=clip["images"],
         detector=detector["detector"],
         sentence=_FOX,
@@ -207,15 +205,12 @@ def _draw_tracks(graph: Graph) -> list[Added]:
     graph.column()
     found = graph.add(
         "SpatialAlign_DetectTrack",
-        tall=860,
         images=clip["images"],
         detector=detector["detector"],
         sentence=_FOX,
     )
     graph.column()
-    node = graph.add(
-        "SpatialAlign_DrawTracks", tall=860, track=found["track"], images=clip["images"], sentence=_FOX
-    )
+    node = graph.add("SpatialAlign_DrawTracks", track=found["track"], images=clip["images"], sentence=_FOX)
     graph.column()
     graph.add("PreviewImage", tall=420, images=node["images"])
     return [found, node]
@@ -232,7 +227,6 @@ def _pick_best(graph: Graph) -> list[Added]:
     detector = graph.add("SpatialAlign_LoadDetector")
     node = graph.add(
         "SpatialAlign_PickBest",
-        tall=560,
         images=batch["IMAGE"],
         detector=detector["detector"],
         sentence=_FOX,
@@ -248,7 +242,7 @@ def _collect(graph: Graph) -> list[Added]:
     graph.column()
     return [
         clip,
-        graph.add("SpatialAlign_CollectSample", tall=500, images=clip["images"], sentence=_FOX, fps=8.0),
+        graph.add("SpatialAlign_CollectSample", images=clip["images"], sentence=_FOX, fps=8.0),
     ]
 
 
@@ -263,7 +257,6 @@ def _loop(stage: str, size: Size) -> Callable[[Graph], list[Added]]:
         graph.column()
         last = graph.add(
             "SpatialAlign_Generate",
-            tall=460,
             video_model=model["video_model"],
             prompts=prompts["prompts"],
             run_folder=size.folder,
@@ -272,12 +265,11 @@ def _loop(stage: str, size: Size) -> Callable[[Graph], list[Added]]:
         if stage == "LoadVideoModel":
             return [model, last]
         if stage == "Generate":
-            return [model, prompts, last, graph.add("PreviewImage", tall=420, images=last["preview"])]
+            return [model, prompts, last]
         graph.column()
         if stage == "Rounds":
             rounds = graph.add(
                 "SpatialAlign_Rounds",
-                tall=840,
                 run=last["run"],
                 video_model=model["video_model"],
                 detector=detector["detector"],
@@ -287,26 +279,23 @@ def _loop(stage: str, size: Size) -> Callable[[Graph], list[Added]]:
             return [last, rounds]
         made, last = (
             last,
-            graph.add("SpatialAlign_Detect", tall=320, run=last["run"], detector=detector["detector"]),
+            graph.add("SpatialAlign_Detect", run=last["run"], detector=detector["detector"]),
         )
         if stage == "Detect":
             return [made, last]
         graph.column()
-        found, last = last, graph.add("SpatialAlign_Score", tall=320, run=last["run"])
+        found, last = last, graph.add("SpatialAlign_Score", run=last["run"])
         if stage == "Score":
             return [found, last]
         graph.column()
         scored = last
-        last = graph.add(
-            "SpatialAlign_ExportPairs", tall=460, run=last["run"], video_model=model["video_model"]
-        )
+        last = graph.add("SpatialAlign_ExportPairs", run=last["run"], video_model=model["video_model"])
         if stage == "ExportPairs":
             return [scored, last]
         graph.column()
         pairs = last
         last = graph.add(
             "SpatialAlign_TrainLora",
-            tall=1000,
             run=last["run"],
             video_model=model["video_model"],
             steps=size.steps,
@@ -318,7 +307,6 @@ def _loop(stage: str, size: Size) -> Callable[[Graph], list[Added]]:
         if stage == "Compare":
             last = graph.add(
                 "SpatialAlign_Compare",
-                tall=980,
                 run=last["run"],
                 video_model=model["video_model"],
                 detector=detector["detector"],
@@ -327,7 +315,6 @@ def _loop(stage: str, size: Size) -> Callable[[Graph], list[Added]]:
             return [trained, last]
         last = graph.add(
             "SpatialAlign_Evaluate",
-            tall=800,
             run=last["run"],
             video_model=model["video_model"],
             detector=detector["detector"],

@@ -18,13 +18,24 @@ _LETTER, _TYPED, _ROW = 5.4, 6.2, 16  # of text in Nodes 2.0, which sets the wid
 _HEADINGS, _ABOVE_HEADING = {"# ": 41, "## ": 37}, 24
 _BETWEEN, _NOTE_EDGE = 5, 20
 _LEAST_NOTE = 60
+# What the pack's own panels take on a node as soon as it is there: what is understood of its sentence, the upload.
+_PANELS = {
+    "SpatialAlign_SpriteClip": 80,
+    "SpatialAlign_ScoreVideo": 80,
+    "SpatialAlign_PickBest": 80,
+    "SpatialAlign_PromptFromSentence": 80,
+    "SpatialAlign_DetectTrack": 80,
+    "SpatialAlign_DrawTracks": 80,
+    "SpatialAlign_PromptSet": 100,
+    "SpatialAlign_CollectSample": 4,
+}
 # What a node says and plays below its widgets once it has run: what stands below it leaves this free.
 _GROWTH = {
     "SpatialAlign_SpriteClip": 290,
     "SpatialAlign_Generate": 300,
     "SpatialAlign_CollectSample": 320,
     "SpatialAlign_PickBest": 360,
-    "SpatialAlign_LoadVideoModel": 64,
+    "SpatialAlign_LoadVideoModel": 44,
     "SpatialAlign_PromptSet": 64,
     "SpatialAlign_Detect": 64,
     "SpatialAlign_Score": 64,
@@ -34,18 +45,20 @@ _GROWTH = {
 
 def node_height(kind: str, slots: int, widgets: list[tuple[str, dict[str, Any], Any]], width: int) -> int:
     """Without its title. slots: rows of sockets; widgets: type, options and value of each."""
+    ours = kind.startswith("SpatialAlign_")
     classic = modern = 0
     for type_, options, value in widgets:
         long = bool(options.get("multiline"))
         text = _TEXT + max(_lines(str(value), width - 20, _TYPED) - 2, 0) * _ROW if long else 0
-        classic += (text - _TEXT + _CLASSIC_TEXT if long else _CLASSIC) + (
-            _CLASSIC if options.get("control_after_generate") else 0
-        )
-        if not options.get("advanced"):
+        folded = bool(options.get("advanced"))
+        if not (folded and ours):  # the classic front end shows those of other nodes
+            classic += text - _TEXT + _CLASSIC_TEXT if long else _CLASSIC
+            classic += _CLASSIC if options.get("control_after_generate") else 0
+        if not folded:
             modern += text or (_LINE if type_ == "STRING" else _WIDGET)
-    modern += _PACK if kind.startswith("SpatialAlign_") else 0
+    modern += _PACK if ours else 0
     modern += _ADVANCED if any(options.get("advanced") for _, options, _ in widgets) else 0
-    return _EDGE + slots * _SLOT + max(classic, modern)
+    return _EDGE + slots * _SLOT + max(classic, modern) + _PANELS.get(kind, 0)
 
 
 def note_height(text: str, width: int) -> int:

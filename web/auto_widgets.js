@@ -23,7 +23,9 @@ export function foldAdvanced(node) {
   after(node, "onConfigure", () => {
     if (folded.some((widget) => widget.value !== usual.get(widget))) node.showAdvanced = true;
   });
-  node.setSize?.(node.computeSize());
+  // What is folded away takes no room; ComfyUI leaves it empty.
+  node.getLayoutWidgets = () => (node.widgets ?? []).filter((widget) => !widget.hidden && (!widget.advanced || node.showAdvanced));
+  node.setSize([node.size[0], node.computeSize()[1]]);
 }
 
 /** Let a node's widgets say what their 0 stands for. */
@@ -119,6 +121,8 @@ function modelOf(node) {
 }
 
 function ask(model, preset) {
+  // one that is still to be downloaded says nothing yet
+  if (model?.startsWith("download ")) return Promise.resolve({ video: {}, training: {} });
   const query = { ...(model && { model }), ...(preset && { preset }) };
   const key = JSON.stringify(query);
   if (!asked.has(key)) {

@@ -36,7 +36,6 @@ export class PairPanel {
     this.hint = html("p", { class: "sa-quiet" }, t("Press a video to play it beside its counterpart."));
     this.body = html("div", { class: "sa-pair-body" }, this.text, this.players.element, this.state, this.ruling, this.scroll);
     this.element = html("section", { class: "sa-pair-panel", "aria-label": t("Side by side") }, this.hint, this.body);
-    this.element.addEventListener("keydown", (event) => this.key(event));
     this.show(null);
   }
 
@@ -190,14 +189,13 @@ export class PairPanel {
     return button;
   }
 
-  key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT)$/.test(event.target.tagName)) return;
-    const key = event.key.toLowerCase();
+  /** What the button of this letter does; false where there is no pair to decide on. */
+  press(key) {
     const index = RULINGS.findIndex(([, , letter]) => letter === key);
     const button = index < 0 ? (key === "s" ? this.swap : null) : this.buttons[index];
-    if (!button || button.disabled || this.ruling.hidden || !this.pair) return;
-    event.preventDefault();
+    if (!button || button.disabled || this.ruling.hidden || this.element.hidden || !this.pair) return false;
     button.click();
+    return true;
   }
 }
 

@@ -23,6 +23,12 @@ export class Reader {
     return true;
   }
 
+  /** The answer to this question is known already. */
+  answered(question) {
+    this.print = JSON.stringify(question);
+    clearTimeout(this.timer);
+  }
+
   /** Ask again with the next question, whatever it is. */
   forget() {
     this.print = null;

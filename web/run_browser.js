@@ -1,6 +1,8 @@
 // Every run of the output folder: its curves, its videos by score, its pairs to keep or drop, its comparisons.
 import { ComparisonPanel } from "./comparison_panel.js";
+import { listen, showKeys } from "./keys.js";
 import { PairPanel } from "./pair_panel.js";
+import { RunActions } from "./run_actions.js";
 import { RunList } from "./run_list.js";
 import { SampleGrid } from "./sample_grid.js";
 import { fill, html, say, shield } from "./shared/dom.js";
@@ -31,7 +33,8 @@ class RunBrowser {
     this.chosen = chosen;
     this.run = null;
     this.view = null;
-    this.runs = new RunList({ chosen: (run) => this.choose(run) });
+    this.actions = new RunActions({ moved: (run) => this.moved(run), changed: () => this.runs.load(), tell: (...said) => this.tell(...said) });
+    this.runs = new RunList({ chosen: (run) => this.choose(run), told: (known) => this.actions.show(known) });
     this.grid = new SampleGrid({ chosen: (prompt, sample) => this.open(prompt, sample) });
     this.pairs = new PairPanel({ ruled: () => this.ruled(), refused: (error) => this.refused(error) });
     this.comparison = new ComparisonPanel();
@@ -39,25 +42,27 @@ class RunBrowser {
     this.sets = this.select(t("Which videos"), () => this.load());
     this.shown = this.select(t("Which prompts"), () => this.filter());
     fill(this.shown, SHOWN.map(([value, words]) => html("option", { value }, t(words))));
-    this.search = html("input", { type: "search", class: "sa-select", placeholder: t("Find in prompts"), "aria-label": t("Find in prompts") });
+    this.search = html("input", { type: "search", class: "sa-select", placeholder: t("Find in prompts"), "aria-label": t("Find in prompts"), title: t("Find in prompts (/)") });
     this.search.addEventListener("input", () => this.filter());
     this.compared = this.select(t("Comparisons"), () => this.compare(this.compared.value));
     this.export = html("button", { type: "button", class: "sa-button", onclick: () => this.exportAgain() }, t("Export pairs again"));
     this.count = html("span", { class: "sa-quiet" });
     this.message = html("p", { class: "sa-message", role: "status" });
-    const close = html("button", { type: "button", class: "sa-button", onclick: () => this.close() }, t("Close"));
+    const keys = html("button", { type: "button", class: "sa-button", title: t("Keys (?)"), "aria-label": t("Keys"), onclick: showKeys }, "?");
+    const close = html("button", { type: "button", class: "sa-button", title: t("Close (Esc)"), onclick: () => this.close() }, t("Close"));
     this.detail = html("div", { class: "sa-browser-detail" }, this.pairs.element, this.comparison.element);
     this.comparison.element.hidden = true;
     const tools = html("div", { class: "sa-browser-tools" }, this.sets, this.shown, this.search, this.compared, this.count, this.export);
     this.element = html(
       "dialog",
       { class: "spatialalign sa-browser", "aria-label": t("SpatialAlign: runs, videos and pairs") },
-      html("div", { class: "sa-browser-head" }, this.title, close),
+      html("div", { class: "sa-browser-head" }, html("div", { class: "sa-browser-top" }, this.title, keys, close), this.actions.element),
       html("div", { class: "sa-browser-runs" }, this.runs.element),
       html("div", { class: "sa-browser-middle" }, tools, this.message, this.grid.element),
       this.detail,
     );
     this.element.addEventListener("close", () => this.end());
+    this.unlisten = listen(this.element, this.keys());
     shield(this.element);
     document.body.append(this.element);
     this.element.showModal();
@@ -73,12 +78,53 @@ class RunBrowser {
     if (open === this) open = null;
     clearTimeout(this.timer);
     this.deaf();
+    this.unlisten();
     for (const part of [this.runs, this.grid, this.pairs, this.comparison]) part.close();
     this.element.remove();
   }
 
   select(label, changed) {
     return html("select", { class: "sa-select", "aria-label": label, onchange: changed });
+  }
+
+  /** By key; each answers false where the key is not meant. */
+  keys() {
+    const press = (letter) => () => this.press(letter);
+    const step = (along, down) => () => this.grid.step(along, down);
+    return {
+      k: press("k"),
+      d: press("d"),
+      a: press("a"),
+      s: press("s"),
+      ArrowLeft: step(-1, 0),
+      ArrowRight: step(1, 0),
+      ArrowUp: step(0, -1),
+      ArrowDown: step(0, 1),
+      " ": () => (this.comparison.element.hidden ? this.pairs : this.comparison).players.toggle(),
+      "/": () => this.search.focus(),
+      "?": () => void showKeys(),
+    };
+  }
+
+  /** K, D, A or S for the pair that is open. */
+  press(letter) {
+    if (this.pairs.press(letter)) return;
+    const open = this.pairs.pair !== null;
+    this.tell(open ? t("This pair cannot be decided on: both need a score, and be videos of a training prompt.") : t("Choose a video first: press one, or use the arrow keys."));
+  }
+
+  /** The run has another name, or is gone. */
+  async moved(run) {
+    this.run = null;
+    await this.runs.load();
+    await this.choose(run ?? this.runs.all[0]?.name ?? null);
+    if (run === null && this.run === null) {
+      this.view = null;
+      this.pairs.show(null);
+      say(this.title, "");
+      this.filter();
+      this.drawTools();
+    }
   }
 
   async choose(run) {

@@ -1,28 +1,55 @@
-// The runs of the output folder, each with its curves at a glance.
-import { fill, html, svg } from "./shared/dom.js";
-import { language, retell, t } from "./shared/language.js";
+// The runs of the output folder, found and sorted, each with its result, its note and its curves at a glance.
+import { fill, html, say, svg } from "./shared/dom.js";
+import { language, mark, retell, t } from "./shared/language.js";
 import { LongList } from "./shared/long_list.js";
 import { scroller } from "./shared/scroller.js";
-import { look } from "./shared/server.js";
-import { number, percent } from "./shared/words.js";
+import { look, reportUrl } from "./shared/server.js";
+import { bytes, number, percent } from "./shared/words.js";
 
 const WIDTH = 150;
 const HEIGHT = 30;
 const KEPT = 60_000; // milliseconds that a curve is believed
+const TYPED = 250; // milliseconds after the last letter
+const gained = ({ result }) => (result ? result.after - result.before : -Infinity);
+const SORTED = {
+  newest: { words: mark("newest first"), by: () => 0 }, // as the server sends them
+  name: { words: mark("by name"), by: (one, other) => one.name.localeCompare(other.name, language(), { numeric: true }) },
+  size: { words: mark("largest first"), by: (one, other) => (other.size ?? 0) - (one.size ?? 0) },
+  result: { words: mark("most gained first"), by: (one, other) => gained(other) - gained(one) || 0 },
+};
 
-/** chosen(name): the artist wants this run. load() asks for the list, mark(name) says which one is open. */
+/**
+ * chosen(name): the artist wants this run. told({ run, sizes, bin }): what is known of the marked run has changed.
+ * load() asks for the list, mark(name) says which one is open.
+ */
 export class RunList {
-  constructor({ chosen }) {
-    this.chosen = chosen;
-    this.marked = null;
+  constructor({ chosen, told = () => {} }) {
+    Object.assign(this, { chosen, told, marked: null, all: [], sizes: {}, bin: null });
     this.curves = new Map(); // name -> { at, view }
-    this.element = scroller(t("Runs of the output folder"));
-    this.list = new LongList({ rowHeight: 98, scroller: this.element, label: t("Runs"), render: (run) => this.row(run) });
-    this.element.append(this.list.element);
+    const words = t("Find runs");
+    const about = t("In names, notes, prompts and models");
+    this.find = html("input", { type: "search", class: "sa-select", placeholder: words, "aria-label": words, title: about });
+    this.find.addEventListener("input", () => {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.load(), TYPED);
+    });
+    const ways = Object.entries(SORTED).map(([value, each]) => html("option", { value }, t(each.words)));
+    this.sort = html("select", { class: "sa-select", "aria-label": t("Order of the runs"), onchange: () => this.show() }, ways);
+    this.count = html("p", { class: "sa-quiet", role: "status" });
+    this.scroll = scroller(t("Runs of the output folder"));
+    this.list = new LongList({ rowHeight: 124, scroller: this.scroll, label: t("Runs"), render: (run) => this.row(run) });
+    this.scroll.append(this.list.element);
+    this.element = html("div", { class: "sa-runs" }, this.find, this.sort, this.count, this.scroll);
   }
 
   close() {
+    clearTimeout(this.timer);
     this.list.close();
+  }
+
+  /** What the list knows of a run; undefined where it is not there. */
+  run(name) {
+    return this.all.find((run) => run.name === name);
   }
 
   mark(name) {
@@ -30,15 +57,37 @@ export class RunList {
     for (const button of this.element.querySelectorAll(".sa-run")) {
       button.setAttribute("aria-current", String(button.dataset.run === name));
     }
+    this.tell();
   }
 
   async load() {
-    const { runs } = await look("runs").catch(() => ({ runs: [] }));
-    this.list.show(runs, ({ name }) => name);
+    const find = this.find.value.trim();
+    const { runs } = await look("runs", { find }).catch(() => ({ runs: [] }));
+    if (find !== this.find.value.trim()) return;
+    this.all = runs;
+    const none = find ? t("No run has these words in its name, note, prompts or model.") : "";
+    const some = runs.length === 1 ? t("1 run") : t`${runs.length} runs`;
+    say(this.count, runs.length ? some : none);
+    this.show();
+    // Sizes take longer, on a network disk at least; the list does not wait for them.
+    const known = await look("sizes").catch(() => null);
+    if (!known) return;
+    Object.assign(this, known);
+    this.show();
+  }
+
+  show() {
+    const runs = this.all.map((run) => ({ ...run, size: this.sizes[run.name]?.total }));
+    this.list.show(runs.sort(SORTED[this.sort.value].by), ({ name }) => name);
+    this.tell();
+  }
+
+  tell() {
+    this.told({ run: this.run(this.marked), sizes: this.sizes[this.marked], bin: this.bin });
   }
 
   row(run) {
-    const { name, state, changed } = run;
+    const { name, state, changed, note, result, report, size } = run;
     const curve = html("span", { class: "sa-run-curve" });
     const day = new Date(changed * 1000).toLocaleDateString(language(), { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
     const button = html(
@@ -46,11 +95,14 @@ export class RunList {
       { type: "button", class: "sa-run", "aria-current": String(name === this.marked), onclick: () => this.chosen(name) },
       html("b", { title: name }, name),
       html("span", { class: "sa-quiet" }, [state === "none" ? t("not trained") : retell(state), day].join(t(", "))),
+      html("span", { class: "sa-run-result" }, result && html("b", { title: t("held-out videos that obey, before and after training") }, resultWords(result)), html("span", { class: "sa-quiet" }, bytes(size))),
+      html("span", { class: "sa-run-note", title: note || null }, note),
       curve,
     );
     button.dataset.run = name;
     this.draw(run, curve);
-    return button;
+    const opens = report && html("a", { class: "sa-run-report", href: reportUrl(name), target: "_blank", rel: "noopener", "aria-label": t`Open the report of ${name}` }, t("Open report"));
+    return html("div", { class: "sa-run-tile" }, button, opens);
   }
 
   async draw({ name, state }, place) {
@@ -63,6 +115,11 @@ export class RunList {
     }
     if (known.view) fill(place, ...sparkline(known.view));
   }
+}
+
+/** "44 % to 98 %". */
+export function resultWords({ before, after }) {
+  return t`${percent(before)} to ${percent(after)}`;
 }
 
 /** The loss, and the held-out score where it was looked at; and its words. */

@@ -9,6 +9,7 @@ import { score } from "./shared/words.js";
 const TILE = 210; // pixels that a tile has at least, with the gap
 const WIDEST = 380;
 const AROUND = 58; // pixels of a row that are no picture: the sentence above, the caption below, the gaps
+const OPENING = 120; // milliseconds that the keys must rest before the video is played
 const SETTLED = 90; // milliseconds that a row must be in the page before its pictures are fetched
 const SHAPE = 4.5; // width by height of three frames of the usual shape
 const ROLES = { winner: { words: mark("winner"), kind: "sa-good" }, loser: { words: mark("loser"), kind: "sa-poor" } };
@@ -27,7 +28,6 @@ export class SampleGrid {
       release: (element) => element.querySelectorAll("img").forEach((image) => image.removeAttribute("src")),
     });
     this.element.append(this.list.element);
-    this.element.addEventListener("keydown", (event) => this.key(event));
     this.columns = 0;
     this.room = 0;
     this.watcher = new ResizeObserver(() => this.fit());
@@ -35,6 +35,7 @@ export class SampleGrid {
   }
 
   close() {
+    clearTimeout(this.opening);
     this.watcher.disconnect();
     this.list.close();
   }
@@ -116,30 +117,35 @@ export class SampleGrid {
     return tile;
   }
 
-  /** The arrow keys go from tile to tile, also to those that are not in the page yet. */
-  key(event) {
-    const tile = event.target.closest?.(".sa-tile");
+  /**
+   * Go from the tile with the focus, or from the open one, to its neighbour, also to one that is not in the page yet, and
+   * open it. Without either, to the first.
+   */
+  step(along, down) {
     const rows = this.list.items;
-    if (!tile || !event.key.startsWith("Arrow")) return;
-    let at = rows.findIndex((row) => row.samples.some(({ seed }) => name(row.id, seed) === tile.dataset.name));
-    if (at < 0) return;
-    let column = rows[at].samples.findIndex(({ seed }) => name(rows[at].id, seed) === tile.dataset.name);
-    if (event.key === "ArrowDown") at += 1;
-    if (event.key === "ArrowUp") at -= 1;
-    if (event.key === "ArrowRight") column += 1;
-    if (event.key === "ArrowLeft") column -= 1;
+    const from = document.activeElement?.closest?.(".sa-tile")?.dataset.name ?? this.marked;
+    let at = rows.findIndex((row) => row.samples.some(({ seed }) => name(row.id, seed) === from));
+    let column = 0;
+    if (!rows.length) return;
+    if (at < 0) at = 0;
+    else {
+      column = rows[at].samples.findIndex(({ seed }) => name(rows[at].id, seed) === from) + along;
+      at += down;
+    }
     if (column < 0) [at, column] = [at - 1, Infinity];
-    else if (event.key === "ArrowRight" && column >= rows[at].samples.length) [at, column] = [at + 1, 0];
-    event.preventDefault();
+    else if (along > 0 && column >= rows[at].samples.length) [at, column] = [at + 1, 0];
     const row = rows[at];
     if (!row) return;
-    const { seed } = row.samples[Math.min(column, row.samples.length - 1)];
+    const sample = row.samples[Math.min(column, row.samples.length - 1)];
+    const { seed } = sample;
     const top = at * this.list.rowHeight;
     const { scrollTop, clientHeight } = this.element;
     if (top < scrollTop) this.element.scrollTop = top;
     else if (top + this.list.rowHeight > scrollTop + clientHeight) this.element.scrollTop = top + this.list.rowHeight - clientHeight;
     this.list.draw();
     [...this.element.querySelectorAll(".sa-tile")].find((each) => each.dataset.name === name(row.id, seed))?.focus({ preventScroll: true });
+    clearTimeout(this.opening);
+    this.opening = setTimeout(() => this.prompts.has(row.id) && this.chosen(this.prompts.get(row.id), sample), OPENING);
   }
 }
 

@@ -116,11 +116,12 @@ class ReadingPanel {
     this.source = source;
     if (source.text === null) {
       this.reader.forget();
-      this.show(null, null);
+      if (this.unknown !== source.from) this.show(null, null);
+      this.unknown = source.from;
       return;
     }
-    const world = this.kind === SPRITES ? "sprites" : "";
-    if (this.reader.ask({ text: source.text, world })) this.draft = {};
+    this.unknown = null;
+    if (this.reader.ask(this.question(source.text)) && !this.busy) this.draft = {};
   }
 
   isSilent({ text }) {
@@ -140,7 +141,7 @@ class ReadingPanel {
       refusal ? this.doubt(refusal.message) : null,
       (view?.doubts ?? []).map((doubt) => this.doubt(retell(doubt))),
       view?.rewritable && this.source?.widget
-        ? html("button", { type: "button", class: "sa-button", onclick: () => this.rewrite({}) }, t("Write the sentence from these parts"))
+        ? html("button", { type: "button", class: "sa-button", onclick: () => this.rewriteAll() }, t("Write the sentence from these parts"))
         : null,
       (view?.remarks ?? []).map((remark) => html("p", { class: "sa-quiet" }, retell(remark))),
     );
@@ -174,24 +175,47 @@ class ReadingPanel {
   }
 
   choose(name, value) {
-    if (!value.trim() || value === this.view?.[name]) return;
+    const known = this.draft[name] ?? this.view?.[name];
+    if (!value.trim() || value === known) return;
     this.draft = { ...this.draft, [name]: value };
-    this.rewrite(this.draft);
+    this.rewrite();
+  }
+
+  rewriteAll() {
+    const { subject, object, initial, final } = this.view;
+    this.draft = { subject, object, initial, final };
+    this.rewrite();
   }
 
   /** Write another sentence that says so; until all parts are known, what was chosen only stands here. */
-  async rewrite(parts) {
-    const { source, view } = this;
-    const whole = Object.keys(parts).length ? parts : { subject: view.subject, object: view.object, initial: view.initial, final: view.final };
+  async rewrite() {
+    if (this.busy) return; // what is chosen meanwhile comes next
+    this.busy = true;
     try {
-      const { text } = await change("read", { text: source.text, change: whole });
-      if (textOf(this.node, this.name).text !== source.text) return; // typed meanwhile
-      this.draft = {};
-      write(source, text);
-      this.look();
+      while (Object.keys(this.draft).length) await this.writeDraft();
     } catch (refusal) {
-      if (this.view === view) this.show(view, refusal);
+      this.show(this.view, refusal);
+    } finally {
+      this.busy = false;
     }
+  }
+
+  async writeDraft() {
+    const { source, draft } = this;
+    const answer = await change("read", { ...this.question(source.text), change: draft });
+    if (textOf(this.node, this.name).text !== source.text) {
+      this.draft = {}; // typed meanwhile
+      return;
+    }
+    this.draft = Object.fromEntries(Object.entries(this.draft).filter(([name, value]) => value !== draft[name]));
+    write(source, answer.text);
+    this.source = { ...source, text: answer.text };
+    this.reader.answered(this.question(answer.text));
+    this.show(answer, null);
+  }
+
+  question(text) {
+    return { text, world: this.kind === SPRITES ? "sprites" : "" };
   }
 
   measure() {

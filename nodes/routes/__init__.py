@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from . import automatic, comparisons, pairs, reports, rounds, runs, sentences, training, videos
+from . import automatic, comparisons, keeping, pairs, reports, rounds, runs, sentences, training, videos
 from .answers import Places
 
 __all__ = ["Places", "add_routes"]
 
-_FAMILIES = (automatic, runs, training, rounds, videos, pairs, comparisons, sentences, reports)
+_FAMILIES = (automatic, runs, keeping, training, rounds, videos, pairs, comparisons, sentences, reports)
 
 
 def add_routes(table: web.RouteTableDef, places: Places) -> None:

@@ -31,13 +31,14 @@ class Places:
     """root: the folder of all runs, asked for each time because ComfyUI may move it. run_folder: of a name.
     input_file: a file in ComfyUI's input folder, of its name. model: what `load_video_model` takes for a name on Load
     Video Model's list. expected: the run that the workflow which runs now works in, and what it is about to do there;
-    see `work_now`."""
+    see `work_now`. lora_lists: the folders of Load LoRA's list, first the one that Train LoRA copies into."""
 
     root: Callable[[], Path]
     run_folder: Callable[[str], Path]
     input_file: Callable[[str], Path] = _nowhere
     model: Callable[[str], str | Path] = str
     expected: Callable[[], tuple[str, str] | None] = lambda: None
+    lora_lists: Callable[[], list[Path]] = list
 
     def run(self, values: Mapping[str, Any]) -> RunLayout:
         """The run that a request names in "run". NotThere when it was deleted or never was."""

@@ -1,4 +1,4 @@
-"""GET /spatialalign/runs: the runs in the output folder, newest first; see `listing.list_runs`."""
+"""GET /spatialalign/runs?find=WORDS: the runs in the output folder, newest first; see `listing.list_runs`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def add(table: web.RouteTableDef, places: Places) -> None:
     """The routes of this file."""
 
     def runs(query: Any) -> Any:
-        return {"runs": list_runs(places.root(), places.expected())}
+        return {"runs": list_runs(places.root(), places.expected(), query.get("find", ""))}
 
     table.get("/spatialalign/runs")(looking(runs))

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from ..errors import SpatialAlignError
 from . import paths
 from .help import ABOUT, COMMAND, HELP
+from .keeping import add_runs
 
 
 class _Parser(argparse.ArgumentParser):
@@ -453,6 +454,7 @@ _ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "evaluate": _evaluate,
     "compare": _compare,
     "quickstart": _quickstart,
+    "runs": add_runs,
 }
 
 

@@ -234,6 +234,20 @@ HELP: dict[str, tuple[str, str]] = {
           compare runs/first --lora-a my.safetensors --strength-a 0.5 --lora-b my.safetensors --strength-b 1
         """,
     ),
+    "runs": (
+        "look after run folders: sizes, names, notes, bin, copies, zip, room",
+        """
+        List the runs of a folder with their size, result and note; rename, note, duplicate, delete and share them, and
+        free room in them. What is deleted lies in .bin beside the runs until the bin is emptied.
+
+        Examples:
+          runs list runs --find "fox night"
+          runs note runs/first "lower learning rate"
+          runs delete runs/first            then: runs restore runs, or: runs empty runs --yes
+          runs share runs/first first.zip --with report,lora,workflow
+          runs slim runs/first              then: runs slim runs/first --free unused,checkpoints
+        """,
+    ),
     "quickstart": (
         "the whole loop on the pocket model",
         """

@@ -23,6 +23,7 @@ from .chosen import generate_settings, load_model, train_settings, workers_of_op
 from .collecting import collect
 from .console import TERMINAL, Console, Stopped, drive, stopped
 from .estimating import estimate
+from .keeping import runs
 from .reading import read
 from .training import control, rounds, train
 
@@ -339,7 +340,7 @@ VERBS = {
     verb.__name__: verb
     for verb in (
         *(read, prompts, generate, collect, detect, score, pairs, train, rounds, control),
-        *(estimate, evaluate, compare, quickstart),
+        *(estimate, evaluate, compare, quickstart, runs),
     )
 }
 

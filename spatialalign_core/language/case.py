@@ -74,6 +74,7 @@ class Case:
                 self.doubts.append(say.same_noun(thing.full))
                 names = subject.full, thing.full
             self._check_nouns(*names)
+            self.doubts += [say.two_alike(noun, other) for noun in names if (other := self._second(noun))]
         else:
             names = (subject.noun if subject else "", thing.noun if thing else "")
         unscored = [event for event in own if event.code not in _SIDES and event.code != OTHER_SIDE]
@@ -325,6 +326,16 @@ class Case:
         if len(motion) > 2 and motion[0] == motion[-1]:
             return [say.back_again(motion[0])]
         return []
+
+    def _second(self, noun: str) -> str:
+        """The words for a second one of the same kind: "another fox"."""
+        head = re.escape(noun.split()[-1])
+        found = re.search(
+            rf"\b(?:another|(?:a|the)\s+(?:second|third|different|other))\s+(?:[\w-]+\s+){{0,2}}?{head}\b",
+            self.line,
+            re.I,
+        )
+        return found[0] if found else ""
 
     def _check_nouns(self, subject: str, thing: str) -> None:
         for noun in (subject, thing):

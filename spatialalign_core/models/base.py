@@ -50,8 +50,8 @@ class GenerateSettings:
     def __str__(self) -> str:
         """For people: "50 steps, guidance 5, 832 x 480 pixels, 81 frames at 16 fps"."""
         text = (
-            f"{self.steps} steps, guidance {self.guidance_scale:g}, {self.width} x {self.height} pixels, "
-            f"{self.num_frames} frames at {self.fps:g} fps"
+            f"{self.steps} step{'s' * (self.steps > 1)}, guidance {self.guidance_scale:g}, "
+            f"{self.width} x {self.height} pixels, {self.num_frames} frames at {self.fps:g} fps"
         )
         return f"{text}, negative prompt {self.negative_prompt!r}" if self.negative_prompt else text
 

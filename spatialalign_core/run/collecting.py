@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from torch import Tensor
 from ..encode import encode_frames, latents_show, normalise
 from ..errors import SpatialAlignError
 from ..files import atomic_path, content_digest, fingerprint
+from ..generate import Job, initial_noise
 from ..models.base import VideoModel
 from ..prompts import DsrPrompt
 from ..video import VideoWriter, check_rate, read_video
@@ -26,6 +28,9 @@ from ..video_file import Part, open_clip
 from .layout import BASE, RunLayout
 from .samples import (
     COLLECTED,
+    DROPPED,
+    ENCODE_SECONDS,
+    ENCODED,
     is_collected,
     read_tensors,
     sample_metadata,
@@ -157,19 +162,23 @@ def with_prompt(prompts: Sequence[DsrPrompt], prompt: DsrPrompt) -> list[DsrProm
 
 
 def is_complete(video: Path, model: str) -> bool:
-    """Whether the sample has latents of the model with this fingerprint, or is none that could be given them."""
+    """Whether the sample has latents of the model with this fingerprint: those of a collected one may not be made yet,
+    those of any may have been deleted."""
     metadata = sample_metadata(video)
-    return metadata.get("origin") != COLLECTED or metadata.get("model") == model
+    return DROPPED not in metadata and (metadata.get("origin") != COLLECTED or metadata.get("model") == model)
 
 
 @torch.no_grad()
 def complete_sample(video: Path, model: VideoModel) -> str | None:
-    """Give a collected sample the model's latents.
+    """Give a sample the model's latents: a collected one, or one whose latents were deleted.
 
-    Those that came with it, when the model's VAE shows the video in them; else its pictures are encoded. Returns what
-    is worth a warning, or None. SpatialAlignError when neither can be done.
+    Those that came with it, when the model's VAE shows the video in them; else its pictures are encoded. The noise of
+    one that Generate made is drawn again. Returns what is worth a warning, or None. SpatialAlignError when neither can
+    be done.
     """
+    begun = time.monotonic()
     metadata = dict(sample_metadata(video))
+    was_dropped = metadata.pop(DROPPED, None) is not None
     tensors = read_tensors(video)
     frames = _own_size(read_video(video)[0], metadata)
     latents, warning = None, None
@@ -183,7 +192,15 @@ def complete_sample(video: Path, model: VideoModel) -> str | None:
     if latents is None:
         latents = encode_frames(model, frames)
     metadata["model"] = model.fingerprint
-    write_tensors(video, tensors | {"latents": latents.contiguous().clone()}, metadata)
+    metadata[ENCODE_SECONDS] = f"{time.monotonic() - begun:.2f}"
+    tensors |= {"latents": latents.contiguous().clone()}
+    collected = metadata.get("origin") == COLLECTED
+    if was_dropped and (not collected or _RAW in metadata):  # better ones were there
+        metadata[ENCODED] = "1"
+    if not collected:
+        job = Job(metadata["prompt_id"], metadata["prompt"], int(metadata["seed"]))
+        tensors["noise"] = initial_noise(job, latents.shape)
+    write_tensors(video, tensors, metadata)
     return warning
 
 

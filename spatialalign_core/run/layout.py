@@ -11,6 +11,7 @@ rounds.json, rounds/                                    self-improvement rounds,
 control/                                                requests to a training that runs, see `control`;
                                                         what is being done, see `work`
 report.html, report.json
+note.txt, workflow.json                                 what somebody wrote about it, and the workflow that made it
 comparisons/<set>--<set>/                               two LoRAs or strengths side by side, see `comparing`
 """
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+
+from torch import Tensor
 
 from ..errors import SpatialAlignError
 from ..files import fingerprint, last_step
@@ -13,8 +15,9 @@ from ..progress import Progress
 from ..prompts import Combination, DsrPrompt
 from .choosing import BASE_VIDEOS, Sources, choose
 from .encoders import Encoder
+from .kept_latents import kept_latents
 from .layout import RunLayout
-from .samples import COLLECTED, is_collected, latent_shape, load_latents, sample_metadata
+from .samples import COLLECTED, DROPPED, ENCODED, latent_shape, load_latents, sample_metadata
 
 
 def pairs_stage(
@@ -40,20 +43,37 @@ def pairs_stage(
     videos = {key: layout.video_path(choice.rows[key].set, *key) for key in used}
     for key, video in videos.items():  # all of it before the first text or video is encoded
         _check_scored(video, choice.rows[key].video)
-        if not is_collected(video):
-            _checked_origin(layout, encoder, video)
-    for key, video in videos.items():
-        if not encoder.knows(video):
-            yield Progress("pairs", 0, total, f"latents of {key[0]}, seed {key[1]}")
-            warning = encoder.encode_video(video)
-            if warning:
-                yield Progress("pairs", 0, total, warning, warning=True)
-    origins = [(*key, _checked_origin(layout, encoder, video)) for key, video in videos.items()]
-    _check_sizes(list(videos.values()))
     # What was decided by hand is part of what the pairs are, also where it changes none of them.
     by_hand = [choice.rulings] if choice.rulings else []
-    print_ = fingerprint([settings, selection.pairs, origins, prompts, *by_hand])
+
+    def made_from() -> str:
+        origins = [(*key, _checked_origin(layout, encoder, video)) for key, video in videos.items()]
+        return fingerprint([settings, selection.pairs, origins, prompts, *by_hand])
+
+    print_ = made_from()
     if not _are_exported(folder, selection, print_):
+        again = 0
+        for key, video in videos.items():
+            if encoder.knows(video) or _kept(layout, encoder, video):
+                continue
+            yield Progress("pairs", 0, total, f"latents of {key[0]}, seed {key[1]}")
+            warning = encoder.encode_video(video)
+            again += ENCODED in sample_metadata(video)
+            if warning:
+                yield Progress("pairs", 0, total, warning, warning=True)
+        if again:
+            text = (
+                f"The latents of {again} videos had been deleted to free room; their pictures were encoded again, "
+                "which comes close to the latents that they were made of."
+            )
+            yield Progress("pairs", 0, total, text, warning=True)
+        print_ = made_from()
+
+        def latents_of(prompt_id: str, seed: int) -> Mapping[str, Tensor]:
+            video = videos[prompt_id, seed]
+            return _kept(layout, encoder, video) or load_latents(video)
+
+        _check_sizes({video: _shape(layout, encoder, video) for video in videos.values()})
         yield Progress("pairs", 0, total, "encoding the prompts and copying the latents")
         ids = {pair.text_id for pair in selection.pairs}
         encoded = encoder.encode_texts({text.id: text.text for text in choice.texts if text.id in ids})
@@ -62,7 +82,7 @@ def pairs_stage(
                 folder,
                 selection,
                 choice.texts,
-                lambda prompt_id, seed: load_latents(videos[prompt_id, seed]),
+                latents_of,
                 encoded,
                 print_,
                 encoder.fingerprint,
@@ -78,23 +98,38 @@ def _check_scored(video: Path, scored: str) -> None:
 
 
 def _checked_origin(layout: RunLayout, encoder: Encoder, video: Path) -> str | None:
-    """The sample's fingerprint, when its latents are the model's."""
+    """What stands for the latents that the pairs get of a sample."""
     metadata = sample_metadata(video)
+    encoded = f"-{ENCODED}" if ENCODED in metadata else ""
+    if metadata.get("origin") == COLLECTED:
+        # The videos stay what they are when another model learns from them; their latents do not.
+        return f"{metadata.get('fingerprint')}-{encoder.fingerprint}{encoded}"
     if metadata.get("model") != encoder.fingerprint:
         raise SpatialAlignError(
             f"The videos in {layout.folder} were made by another model than {encoder.name}; choose the model "
             "they were made with, or generate them again."
         )
     print_ = metadata.get("fingerprint")
-    # The videos stay what they are when another model learns from them; their latents do not.
-    return f"{print_}-{encoder.fingerprint}" if metadata.get("origin") == COLLECTED else print_
+    return f"{print_}{encoded}" if encoded else print_
 
 
-def _check_sizes(videos: Sequence[Path]) -> None:
+def _kept(layout: RunLayout, encoder: Encoder, video: Path) -> dict[str, Tensor] | None:
+    """Latents of the model that were deleted beside the video, where an export still has them."""
+    metadata = sample_metadata(video)
+    if not metadata.get(DROPPED) or metadata.get("model") != encoder.fingerprint:
+        return None
+    return kept_latents(layout, video)
+
+
+def _shape(layout: RunLayout, encoder: Encoder, video: Path) -> tuple[int, ...]:
+    kept = _kept(layout, encoder, video)
+    return tuple(kept["latents"].shape) if kept else latent_shape(video)
+
+
+def _check_sizes(shapes: Mapping[Path, tuple[int, ...]]) -> None:
     """Training takes videos of one size. SpatialAlignError that names two of different ones."""
     first: tuple[Path, tuple[int, ...]] | None = None
-    for video in videos:
-        shape = latent_shape(video)
+    for video, shape in shapes.items():
         if first is None:
             first = video, shape
         elif shape != first[1]:

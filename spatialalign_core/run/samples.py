@@ -5,6 +5,7 @@ The safetensors file is written last and names the mp4's digest, so that it vouc
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -23,6 +24,9 @@ from ..weight_files import save_tensors
 
 State = Literal["missing", "whole", "damaged", "other"]
 COLLECTED = "collected"  # origin of samples that were not made by Generate; see `collecting`
+DROPPED = "dropped"  # digest of latents that were deleted to free room; see `slimming`
+ENCODED = "encoded"  # of a sample of Generate's whose latents were made of its pictures again
+ENCODE_SECONDS = "encode_seconds"  # what the last encoding took
 
 
 def write_sample(
@@ -78,6 +82,19 @@ def is_collected(video: Path) -> bool:
         return sample_metadata(video).get("origin") == COLLECTED
     except SpatialAlignError:
         return False
+
+
+def drop_tensors(video: Path) -> None:
+    """Delete latents and noise of a sample; what it was made from stays, so that it counts as whole."""
+    tensors, metadata = read_tensors(video), dict(sample_metadata(video))
+    metadata[DROPPED] = tensor_digest(tensors["latents"]) if "latents" in tensors else ""
+    metadata |= {name: DROPPED for name in tensors if name not in ("latents", "noise")}
+    write_tensors(video, {}, metadata)
+
+
+def tensor_digest(tensor: Tensor) -> str:
+    """16 hex digits of a tensor's numbers."""
+    return hashlib.sha256(tensor.float().contiguous().numpy().tobytes()).hexdigest()[:16]
 
 
 def load_latents(video: Path) -> dict[str, Tensor]:

@@ -111,8 +111,7 @@ class TrainingLog:
 
     def _refused(self, error: OSError) -> SpatialAlignError:
         return SpatialAlignError(
-            f"Cannot write {self.path}: {cause(error)}. Start again; it goes on from the last step that was "
-            "saved."
+            f"Cannot write {self.path}: {cause(error)}. It goes on from the last step that was saved."
         )
 
 

@@ -13,11 +13,13 @@ from .control import REQUESTS
 from .layout import RunLayout
 from .lock import is_locked
 from .training_log import HELD_OUT, read_training_log
+from .work import is_working
 
 Rows = Sequence[Mapping[str, float]]
 
 AT_WORK = ("training", "paused", "sampling")
 CURVES = ("loss", "margin", "accuracy", *HELD_OUT)
+_SLACK = 60.0  # seconds: both notes of a training are written now and then
 _FEW = 40  # looks at held-out videos are few and far between: no running mean
 _ABOUT = {
     "none": "not trained yet",
@@ -69,7 +71,7 @@ def training_state(layout: RunLayout, rows: Rows | None = None, told: Mapping[st
     told = layout.control.state() if told is None else told
     state = told.get("state")
     if state in AT_WORK:
-        return str(state) if is_locked(layout.folder) and not _is_over(layout, told) else "interrupted"
+        return str(state) if _goes_on(layout, told) else "interrupted"
     if state in _ABOUT:
         return str(state)
     rows = training_rows(layout) if rows is None else rows
@@ -86,10 +88,12 @@ def training_rows(layout: RunLayout) -> Rows:
     return _rows(max((layout.folder / "rounds").glob("[0-9]*/training.csv"), default=layout.training_file))
 
 
-def _is_over(layout: RunLayout, told: Mapping[str, Any]) -> bool:
-    """Whether something else has begun in the folder since a training that was killed told of itself."""
+def _goes_on(layout: RunLayout, told: Mapping[str, Any]) -> bool:
+    """Whether the training that told this of itself does: not where it was killed and something else began since."""
     work = layout.work.read()
-    return bool(work) and work["step"] not in ("training", "rounds") and work["time"] > told.get("time", 0.0)
+    if work and work["time"] >= told.get("time", 0.0) - _SLACK:
+        return work["step"] in ("training", "rounds") and is_working(layout.folder, work)
+    return is_locked(layout.folder)
 
 
 def _rows(path: Path) -> Rows:

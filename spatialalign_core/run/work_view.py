@@ -49,7 +49,9 @@ def work_now(layout: RunLayout, expected: str | None = None) -> dict[str, Any]:
         if now["seconds_left"] is not None:  # counted down while nothing new is told
             now["seconds_left"] = max(1.0, now["seconds_left"] - (time.time() - work["time"]))
     elif training in AT_WORK:  # of a version that told of its trainings alone
+        told = layout.control.state()
         now |= {"state": "working", "step": "training", "stage": "train"}
+        now |= {"done": told.get("step"), "total": told.get("total")}
     elif expected in STEPS:
         now |= {"state": "between", "step": expected}
     elif work and expected and work["state"] in ("done", "part"):
@@ -61,12 +63,7 @@ def work_now(layout: RunLayout, expected: str | None = None) -> dict[str, Any]:
     else:
         now["state"] = "none"
     if now["state"] == "working" and now["stage"] == "train" and training in AT_WORK:
-        told = layout.control.state()
-        now |= {
-            "seconds_left": told.get("seconds_left"),
-            "done": told.get("step"),
-            "total": told.get("total"),
-        }
+        now["seconds_left"] = layout.control.state().get("seconds_left")
         now["state"] = "paused" if training == "paused" else "working"
     return now
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import shutil
 import sys
 import threading
@@ -18,8 +20,10 @@ from spatialalign_core.relations import CHANGES
 from spatialalign_core.run.control import Health
 from spatialalign_core.run.layout import RunLayout
 from spatialalign_core.run.lock import locked
+from spatialalign_core.run.note import write_note
 from spatialalign_core.run.round_log import Round, write_rounds
 from spatialalign_core.run.scores import ScoreRow, write_scores
+from spatialalign_core.run.workflow_file import keep_workflow
 from spatialalign_core.score import Score
 from spatialalign_core.video import write_video
 
@@ -56,6 +60,44 @@ def with_rounds(layout: RunLayout, scores: Sequence[float]) -> None:
         layout.rounds_file,
         [Round(n, score, 1.0, 1.0, pairs=40 * n, held_out_obey=score) for n, score in enumerate(scores)],
     )
+
+
+def many_runs(root: Path, count: int = 30) -> None:
+    """A few weeks of runs: trained or not, with results, notes and a workflow or without, and one long name."""
+    notes = ("", "lower learning rate", "first with 48 prompts\nsecond line", "", "for the talk: best so far")
+    for number in range(count):
+        name = (
+            f"night {number:02d}"
+            if number % 7
+            else f"fox and box {number:02d}, rank 16, learning rate 1e-4, seed 3"
+        )
+        steps = 0 if number % 5 == 4 else 60 + 10 * number
+        layout = finished_run(root / name, max(steps, 60), 1, 3)
+        if not steps:
+            layout.training_file.unlink()
+            shutil.rmtree(layout.control.folder)
+        write_note(layout.folder, notes[number % len(notes)])
+        if number % 3 == 0 and steps:
+            before, after = 0.3 + number / 100, 0.6 + number / 80
+            said = {"base": before, "aligned": after, "obey_base": before, "obey_aligned": after}
+            layout.report_json.write_text(
+                json.dumps(said | {"settings": {"model": "wan-pocket"}}), encoding="utf-8"
+            )
+            layout.report_html.write_text(
+                "<!doctype html><title>Report</title><p>A report.", encoding="utf-8"
+            )
+        if number % 2:
+            node = {"id": 1, "type": "SpatialAlign_Generate", "pos": [0, 0], "size": [300, 300], "flags": {},
+                    "order": 0, "mode": 0, "inputs": [], "outputs": [], "properties": {},
+                    "widgets_values": [name]}  # fmt: skip
+            graph = {"last_node_id": 1, "last_link_id": 0, "nodes": [node], "links": [], "groups": [], "config": {},
+                     "extra": {}, "version": 0.4}  # fmt: skip
+            keep_workflow(layout.folder, graph)
+        lora = layout.lora_path()
+        lora.parent.mkdir(parents=True, exist_ok=True)
+        lora.write_bytes(bytes(3_000_000 * (number % 4)))
+        for place in layout.folder.iterdir():
+            os.utime(place, (1_790_000_000 + 40_000 * number,) * 2)
 
 
 @contextlib.contextmanager

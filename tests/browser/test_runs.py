@@ -91,8 +91,7 @@ def test_a_pair_is_played_dropped_and_exported(
     dialog.get_by_role("button", name="Export pairs again").click()
     dialog.get_by_text("By hand: 1 dropped.").wait_for()
     seen.picture(f"runs exported {mode} {theme}")
-    page.keyboard.press("a")  # nothing: the word on a pair is given where the pair is
-    dialog.get_by_role("button", name="As scored").click()
+    page.keyboard.press("a")
     dialog.get_by_text("A pair by score, 0.80 apart.").wait_for()
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")

@@ -11,6 +11,11 @@ from server import Server
 LOOP = "Quickstart"
 Values = dict[str, Any]
 _DRAGON = "a dragon is on the left of a box, then it jumps on top of the box"
+_OWN = "\n".join(
+    f"a {animal} is on the left of a box, then it jumps to the {place} of the box"
+    for animal in ("cat", "fox", "pig", "lion")
+    for place in ("right", "top")
+)
 _HELD_OUT = "needs held-out prompts, and there are none; raise held_out_prompts in Prompt Set"
 
 # template, node class whose widgets are set, values, class and input that are blamed, a part of the sentence
@@ -27,6 +32,8 @@ WIDGETS = [
     (LOOP, "PromptSet", {"train_prompts": 99_999}, "PromptSet", "train_prompts", "make at most"),
     (LOOP, "PromptSet", {"held_out_prompts": 99_999}, "PromptSet", "held_out_prompts", "make at most"),
     (LOOP, "PromptSet", {"held_out_prompts": 0}, "PromptSet", "held_out_prompts", f"Evaluate {_HELD_OUT}"),
+    (LOOP, "PromptSet", {"own_prompts": _OWN}, "PromptSet", "own_prompts", "no word for 'lion'"),
+    (LOOP, "PromptSet", {"own_prompts": "hello"}, "PromptSet", "own_prompts", "own_prompts"),
     (LOOP, "Generate", {"run_folder": "../x"}, "Generate", "run_folder", "must be a plain name"),
     (LOOP, "Generate", {"run_folder": "CON"}, "Generate", "run_folder", "Windows keeps that name"),
     (LOOP, "Generate", {"seeds": 1, "run_folder": "new"}, "Generate", "seeds", "set seeds to 2 or more"),

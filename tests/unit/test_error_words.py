@@ -88,7 +88,6 @@ _NOT_IN_NODES = (
 _BARE = {
     *("{} holds {}.", "{}{} {}", "{}{} is damaged ({}). {}", "{} cannot be read: {}."),
     "The seed must lie between 0 and {}, not {}.",
-    "{} processes cannot share the {} pairs of a step; start fewer, or raise pairs_per_step.",
     "The plan {} needs several processes that share the pairs of a step equally; start them by a launcher, a divisor "
     "of {} in number.",
 }

@@ -3,6 +3,7 @@ row in tests/tiny_models.py."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -356,3 +357,24 @@ def test_text_of_two_encoders_in_one_tensor() -> None:
     assert torch.equal(back, states)
     assert torch.equal(back_mask, mask.float())
     assert torch.equal(back_pooled, pooled)
+
+
+@every_family
+@pytest.mark.parametrize(
+    ("name", "off", "says"),
+    [
+        ("width", 1, "a multiple of "),
+        ("height", -3, "a multiple of "),
+        ("num_frames", 1, " plus 1 for "),
+    ],
+)
+def test_a_size_that_the_model_cannot_make(family: Any, name: str, off: int, says: str) -> None:
+    """The family's own sizes are fine; one that is off is refused, and the two that are near it are fine too."""
+    model = VideoModel(Path(), family, pipeline_of(family, make_transformer(family)), family.defaults, "")
+    usual = getattr(family.defaults, name)
+    assert model.settings_with({name: usual}) == family.defaults
+    with pytest.raises(SpatialAlignError, match=f"^{name} must be .*{says}.*, not {usual + off};") as refused:
+        model.settings_with({name: usual + off})
+    near = [int(each) for each in re.findall(r"\d+", str(refused.value).split("; choose ")[1])]
+    assert usual in near and min(near) < usual + off < max(near)
+    assert [getattr(model.settings_with({name: each}), name) for each in near] == near

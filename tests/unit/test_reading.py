@@ -73,6 +73,19 @@ def test_nouns_are_nouns(text: str, subject: str, object: str) -> None:
     assert reading.doubts == ()
 
 
+TWO_ALIKE = [
+    "A fox is on the left of a box and another fox hops onto it.",
+    "A fox is on the left of a box, then a second red fox hops on top of the box.",
+    "A fox is on the left of a box, then the other fox hops to the right of the box.",
+    "A fox is on the left of a box, then it hops to the right of another box.",
+]
+
+
+@pytest.mark.parametrize("text", TWO_ALIKE)
+def test_a_second_one_of_the_same_kind_is_a_doubt(text: str) -> None:
+    assert read_text(text).doubts, read_text(text)
+
+
 ONLY_READ = [
     ("a cat is behind a box, then it runs to the front of the box", ("B", "F"), "'behind'"),
     ("a cat is on the left of a box, then it runs to the back of the box", ("L", "B"), "'to the back of'"),

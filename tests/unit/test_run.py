@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import json
@@ -33,6 +34,7 @@ from spatialalign_core.prompts import DsrPrompt, build_prompts, retell
 from spatialalign_core.relations import RelationChange
 from spatialalign_core.run import ALIGNED, BASE, Progress, Run
 from spatialalign_core.run.lock import locked
+from spatialalign_core.run.slimming import slim_parts, slim_run
 from spatialalign_core.run.worker import make_batches, spare_workers, worth_workers
 from spatialalign_core.train.settings import DEFAULT
 
@@ -147,6 +149,50 @@ def test_second_time_makes_nothing(run: Run, model: VideoModel) -> None:
     }
     assert warnings_of(loop(run, model)) == []
     assert {p: p.stat().st_mtime_ns for p in made} == made
+
+
+@pytest.mark.parametrize("parts", [["unused"], ["unused", "training", "checkpoints"], ["training"]])
+def test_freeing_room_leaves_everything_up_to_date(run: Run, model: VideoModel, parts: list[str]) -> None:
+    """What is trained on has a copy in the pairs, the rest is never trained on."""
+    freed = {part.name: part.bytes for part in slim_parts(run.folder)}
+    assert all(freed.values())
+    kept = {p: p.stat().st_mtime_ns for part in ("pairs", "lora") for p in (run.folder / part).glob("*.*")}
+    assert slim_run(run.folder, parts) == pytest.approx(sum(freed[part] for part in parts), rel=0.2)
+    assert [part.bytes for part in slim_parts(run.folder) if part.name in parts] == [0] * len(parts)
+    assert warnings_of(loop(run, model)) == []
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+    list(run.export_again())
+    run.rule_pair(next(p.id for p in run.prompts("train")), 0, 1, True)
+    if "training" in parts:
+        with contextlib.suppress(SpatialAlignError):  # a pair whose latents are nowhere is refused by name
+            list(run.export_again())
+    list(run.export_pairs(model, PairSettings(threshold=0.5)))
+    load_pairs(run.pairs_folder).check()
+
+
+def test_latents_that_are_gone_are_encoded_again_and_the_noise_is_the_same(
+    run: Run, model: VideoModel
+) -> None:
+    before = load_pairs(run.pairs_folder)
+    pair = before.pairs[0]
+    [training] = [part for part in slim_parts(run.folder) if part.name == "training"]
+    assert training.copies > 0 and training.videos + training.copies == 3 * SEEDS and training.seconds is None
+    slim_run(run.folder, ["training", "pairs"])
+    [training] = [part for part in slim_parts(run.folder) if part.name == "training"]
+    news = work(run.export_pairs(model, PairSettings(threshold=0.5)))
+    [warning] = warnings_of(news)
+    assert "had been deleted to free room; their pictures were encoded again" in warning
+    after = load_pairs(run.pairs_folder)
+    assert after.pairs == before.pairs and after.fingerprint != before.fingerprint
+    assert after.noise(pair.prompt_id, pair.winner_seed).equal(before.noise(pair.prompt_id, pair.winner_seed))
+    assert (
+        after.latents(pair.prompt_id, pair.winner_seed).shape
+        == before.latents(pair.prompt_id, pair.winner_seed).shape
+    )
+    assert warnings_of(work(run.export_pairs(model, PairSettings(threshold=0.5)))) == []
+    work(run.train(model, TRAINING))
+    [training] = [part for part in slim_parts(run.folder) if part.name == "training"]
+    assert training.seconds is not None
 
 
 def test_result_does_not_depend_on_workers(finished: Path, model: VideoModel, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 import types
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -227,3 +228,57 @@ def test_what_is_refused_is_said_in_one_sentence(
 @pytest.mark.parametrize(("path", "posted"), [("export", None), ("samples", {}), ("comparison", {})])
 def test_looking_and_changing_do_not_mix(ask: Callable[..., Any], path: str, posted: Any) -> None:
     assert ask(path, posted)[0] == 405
+
+
+def test_a_run_is_looked_after(ask: Callable[..., Any]) -> None:
+    sizes = ask("sizes")[1]["sizes"]
+    assert sizes.keys() == {"first", "bare"} and sizes["first"]["videos"] > sizes["bare"]["total"] > 0
+    assert ask("note", {"run": "first", "note": "for the <b>talk"}) == (200, {"note": "for the <b>talk"})
+    assert [run["name"] for run in ask("runs", find="<B>talk first")[1]["runs"]] == ["first"]
+    assert ask("rename", {"run": "first", "name": "second"}) == (200, {"name": "second", "loras": {}})
+    assert ask("duplicate", {"run": "second", "name": "third", "videos": True}) == (200, {"name": "third"})
+    assert ask("uses", run="second") == (200, {"uses": []})
+    parts = {part["name"]: part for part in ask("slim", run="second")[1]["parts"]}
+    assert parts["pairs"]["bytes"] > 0 and parts["training"]["copies"] > 0
+    assert ask("slim", {"run": "second", "parts": ["pairs"]})[1]["bytes"] > 0
+    status, deleted = ask("delete", {"run": "second"})
+    assert status == 200 and ask("bin")[1]["runs"] == [deleted] and ask("samples", run="second")[0] == 404
+    assert ask("restore", {"number": deleted["number"]}) == (200, {"name": "second"})
+    number = ask("delete", {"run": "third"})[1]["number"]
+    assert ask("empty", {"number": number})[0] == 200 and ask("empty", {}) == (200, {"bytes": 0})
+    assert "videos" in ask("share", run="second")[1]["sizes"]
+    status, body = ask("zip", run="second", parts="scores,videos")
+    with zipfile.ZipFile(io.BytesIO(body)) as pack:
+        assert status == 200 and {"second/prompts.csv", "second/note.txt"} <= set(pack.namelist())
+
+
+@pytest.mark.parametrize(
+    ("path", "posted", "query", "words"),
+    [
+        ("rename", {"run": "first", "name": "../out"}, {}, "cannot name a run"),
+        ("rename", {"run": "first", "name": "bare"}, {}, "There is a run 'bare' already"),
+        ("rename", {"run": "gone", "name": "x"}, {}, "There is no run 'gone' any more"),
+        ("duplicate", {"run": "first", "name": ".bin"}, {}, "begins with a dot"),
+        ("note", {"run": "first"}, {}, "names no 'note'"),
+        ("delete", {"run": ""}, {}, "names no 'run'"),
+        ("restore", {"number": "../1"}, {}, "must be that of a run in the bin"),
+        ("restore", {"number": True}, {}, "must be that of a run in the bin"),
+        ("restore", {"number": 7}, {}, "not in the bin any more"),
+        ("empty", {"number": 7}, {}, "not in the bin any more"),
+        ("slim", {"run": "first", "parts": "all"}, {}, "names no 'parts'"),
+        ("slim", {"run": "first", "parts": ["lora"]}, {}, "choose among"),
+        ("zip", None, {"run": "first", "parts": "../etc"}, "choose among"),
+        ("zip", None, {"run": "first"}, "nothing of what was chosen"),
+        ("workflow", None, {"run": "first"}, "keeps no workflow"),
+    ],
+)
+def test_what_cannot_be_done_with_a_run_changes_nothing(
+    ask: Callable[..., Any], path: str, posted: Any, query: dict[str, Any], words: str
+) -> None:
+    root = ask.root  # type: ignore[attr-defined]
+    before = sorted(str(file) for file in root.rglob("*"))
+    status, answer = ask(path, posted, **query)
+    assert status in (400, 404) and words in answer["error"]
+    assert sorted(str(file) for file in root.rglob("*") if file.name != ".lock") == [
+        file for file in before if not file.endswith(".lock")
+    ]

@@ -538,7 +538,7 @@ def test_a_row_that_the_disk_refuses_is_no_step_done(
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainingLog, "_rewritten", lambda self: Full(real(self)))
-        with pytest.raises(SpatialAlignError, match=r"Cannot write .*training\.csv.*Free some space"):
+        with pytest.raises(SpatialAlignError, match=r"Cannot write .*training\.csv.*free some space"):
             drive(train(run, model))
     drive(train(run, model))
     assert [row["step"] for row in run.training_log()] == [1, 2, 3, 4]

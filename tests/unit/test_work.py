@@ -143,7 +143,7 @@ def test_in_the_middle_of_every_stage(
         view = json.loads(json.dumps(work_view(run)))
         listed = list_runs(run.folder.parent)[0]["work"]
     assert (view["state"], view["step"]) == ("working", step)
-    assert told.items() <= view.items()
+    assert view | told == view
     assert states(view)[step] == "now"
     assert {name for name, state in states(view).items() if state == "now"} == {step}
     assert (listed["state"], listed["step"]) == ("working", step)
@@ -322,11 +322,11 @@ def test_the_pace_is_measured_from_the_first_item_on(
 
 
 def test_what_was_there_already_says_nothing_about_the_pace(run: Run) -> None:
-    now = iter([float(n) for n in (0, 0, 1, 2, 12, 12)])
+    times = iter([0.0, 0.0, 1.0, 2.0, 12.0, 13.0])
     path = run.track_path("base", "a", 0)
-    news = [Progress("detect", 1, 4), Progress("detect", 2, 4), Progress("detect", 3, 4, "x", path=path)]
+    news = [*(Progress("detect", number, 4) for number in range(3)), Progress("detect", 3, 4, "x", path=path)]
     with locked(run.folder):
-        for _ in (stage := followed(run.folder, "tracks", "detect", iter_of(news), lambda: next(now))):
-            pass
-        assert stage is not None
-    assert run.work.read()["steps"]["tracks"] == {"state": "done", "total": 4}
+        stage = followed(run.folder, "tracks", "detect", iter_of(news), lambda: next(times))
+        left = [(next(stage), run.work.read()["seconds_left"])[1] for _ in news]
+        assert left == [None, None, None, 10.0]
+        stage.close()  # type: ignore[attr-defined]

@@ -44,6 +44,11 @@ export function reportUrl(run) {
   return api.apiURL(address("report", { run }));
 }
 
+/** Where a run is downloaded as a zip of these parts. */
+export function zipUrl(run, parts) {
+  return api.apiURL(address("zip", { run, parts: parts.join(",") }));
+}
+
 /** Where a player finds a file in ComfyUI's own folders: { filename, subfolder, type }. */
 export function viewUrl({ filename, subfolder, type }) {
   return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`);

@@ -9,7 +9,7 @@ const STEPS = 48; // presses of an arrow key from one end to the other
 export class SideBySide {
   constructor() {
     this.stage = html("div", { class: "sa-stage" });
-    this.play = html("button", { type: "button", class: "sa-button", onclick: () => this.toggle() }, t("Play"));
+    this.play = html("button", { type: "button", class: "sa-button", title: t("Play or pause (Space)"), onclick: () => this.toggle() }, t("Play"));
     this.scrub = html("input", { type: "range", class: "sa-scrub", min: 0, max: 1, step: "any", value: 0, "aria-label": t("Place in both videos") });
     this.scrub.addEventListener("input", () => this.seek(Number(this.scrub.value)));
     this.scrub.addEventListener("keydown", (event) => this.key(event));
