@@ -60,8 +60,11 @@ export function openTab(root) {
     else if (panel.run !== null) choice.value = panel.run;
   }
 
+  const begun = new Set(); // runs that a node works in now, and that were heard of
   const deaf = hear(async ({ kind, run, ended }) => {
-    const begins = kind === "begin";
+    if (kind === "end") begun.delete(run);
+    const begins = kind !== "begin" && !ended && !begun.has(run); // before, a new run has no folder yet
+    if (begins) begun.add(run);
     if (begins || ended) await list();
     // What has just begun is what the artist wants to see, unless another run that is at work is being watched.
     if (begins && run !== panel.run && !panel.working && names.includes(run)) choose(run);

@@ -17,8 +17,9 @@ export function attachTraining(node) {
     open(node, run);
   });
   // A stage before this one: the panel follows the run from its first video on.
-  const deaf = hear(({ kind, run }) => {
-    if (kind === "begin" && node.graph && run === runOf(node)) open(node, run);
+  const deaf = hear(({ kind, run, ended }) => {
+    if (kind === "begin" || ended || run === node.spatialalignTraining?.run) return; // before, it has no folder yet
+    if (node.graph && run === runOf(node)) open(node, run);
   });
   // Links are known a moment later, and change many at a time.
   let soon = null;

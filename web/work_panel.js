@@ -65,7 +65,7 @@ export class WorkPanel {
 }
 
 function step({ name, state, done, total }) {
-  const count = !total ? "" : state === "done" || done === total ? String(total) : `${done}/${total}`;
+  const count = !total || (!done && state === "none") ? "" : state === "done" || done === total ? String(total) : `${done}/${total}`;
   const current = state === "now" || state === "next" ? { "aria-current": "step" } : {};
   return html(
     "li",
