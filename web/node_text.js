@@ -8,6 +8,12 @@ const MOST = 260; // pixels of words; more of them scroll
 const AIR = 16; // that ComfyUI leaves around an element, without the 4 between two of them
 const EDGES = 12; // of a box, above and below its words
 
+/** Take away how far the work was, which ComfyUI leaves on a node that has ended. */
+export function dropProgress(node) {
+  const widget = node.widgets?.find(({ name }) => name === "$$node-text-preview");
+  if (widget) node.removeWidget?.(widget);
+}
+
 /** Show words on a node, below its widgets, in a box as tall as they are; none leave it as it is. */
 export function showText(node, text) {
   if (!text) return;

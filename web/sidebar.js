@@ -4,6 +4,7 @@ import { fill, html, say, shield } from "./shared/dom.js";
 import { retell, t } from "./shared/language.js";
 import { hear, look } from "./shared/server.js";
 import { addStyle } from "./shared/style.js";
+import { isActive, workWords } from "./shared/work.js";
 import { TrainingPanel } from "./training_panel.js";
 
 const CHOSEN = "spatialalign.run"; // remembered by the browser, so that a reload shows the same run
@@ -45,24 +46,27 @@ export function openTab(root) {
     const gone = panel.run !== null && !names.includes(panel.run) ? [panel.run] : [];
     fill(
       choice,
-      runs.map(({ name, state }) => html("option", { value: name }, state === "none" ? name : `${name} (${retell(state)})`)),
+      runs.map((run) => html("option", { value: run.name }, label(run))),
       gone.map((name) => html("option", { value: name }, `${name} (${t("deleted")})`)),
     );
     choice.hidden = !names.length && !gone.length;
     browse.hidden = choice.hidden;
     say(note, choice.hidden ? t("No runs yet. Run the Quickstart template; its results appear here.") : "");
-    const best = names.includes(wanted) || gone.length ? wanted : (names[0] ?? null);
+    const working = runs.find(({ work }) => isActive(work))?.name;
+    // The first list of a page: a run that is at work comes before the one that was looked at last.
+    const first = panel.run === null && working;
+    const best = first ? working : names.includes(wanted) || gone.length ? wanted : (names[0] ?? null);
     if (best !== null && best !== panel.run) choose(best);
     else if (panel.run !== null) choice.value = panel.run;
   }
 
-  const begun = new Set(); // trainings that were heard of
+  const begun = new Set(); // runs that a node works in now, and that were heard of
   const deaf = hear(async ({ kind, run, ended }) => {
-    if (ended) begun.delete(run);
-    const begins = kind === "train" && !ended && !begun.has(run);
+    if (kind === "end") begun.delete(run);
+    const begins = kind !== "begin" && !ended && !begun.has(run); // before, a new run has no folder yet
     if (begins) begun.add(run);
     if (begins || ended) await list();
-    // What has just begun is what the artist wants to see, unless another training is being watched.
+    // What has just begun is what the artist wants to see, unless another run that is at work is being watched.
     if (begins && run !== panel.run && !panel.working && names.includes(run)) choose(run);
   });
   const timer = setInterval(() => document.visibilityState === "visible" && list(), OFTEN);
@@ -73,4 +77,10 @@ export function openTab(root) {
     panel.close();
     fill(root);
   };
+}
+
+/** A run in the list: its name, and what is done in it, or how its training stands. */
+function label({ name, state, work }) {
+  const words = isActive(work) ? workWords(work) : state === "none" ? "" : retell(state);
+  return words ? `${name} (${words})` : name;
 }

@@ -5,7 +5,7 @@ import { attachComparison, showComparison } from "./compare_node.js";
 import { showErrors } from "./errors.js";
 import { attachEvaluation, showEvaluation } from "./evaluation_node.js";
 import { after } from "./node_hooks.js";
-import { showText } from "./node_text.js";
+import { dropProgress, showText } from "./node_text.js";
 import { attachOutdated, rememberQueued } from "./outdated.js";
 import { attachPromptList } from "./prompt_set_node.js";
 import { attachRounds } from "./rounds_node.js";
@@ -76,6 +76,7 @@ app.registerExtension({
 
 /** What a node of ours shows of its output. */
 function show(node, output) {
+  dropProgress(node);
   showVideos(node, output);
   // The chart, the table and the evaluation say the same and more.
   const told = showScore(node, output) || showComparison(node, output) || showEvaluation(node, output);

@@ -1,7 +1,8 @@
 // The training panel on a Train Spatial LoRA node: of the run that the node before it names.
 import { after, hearAbout } from "./node_hooks.js";
 import { addFramed, grow } from "./node_text.js";
-import { look } from "./shared/server.js";
+import { hear, look } from "./shared/server.js";
+import { isActive } from "./shared/work.js";
 import { TrainingPanel } from "./training_panel.js";
 
 const WIDGET = "spatialalign_training";
@@ -15,6 +16,11 @@ export function attachTraining(node) {
     node.properties[REMEMBERED] = run;
     open(node, run);
   });
+  // A stage before this one: the panel follows the run from its first video on.
+  const deaf = hear(({ kind, run, ended }) => {
+    if (kind === "begin" || ended || run === node.spatialalignTraining?.run) return; // before, it has no folder yet
+    if (node.graph && run === runOf(node)) open(node, run);
+  });
   // Links are known a moment later, and change many at a time.
   let soon = null;
   const later = () => {
@@ -26,6 +32,7 @@ export function attachTraining(node) {
   after(node, "onConnectionsChange", later);
   after(node, "onRemoved", () => {
     clearTimeout(soon);
+    deaf();
     node.spatialalignTraining?.close();
     node.spatialalignTraining = null;
   });
@@ -36,7 +43,7 @@ async function openIfTrained(node) {
   if (!run || !node.graph) return;
   if (node.spatialalignTraining) return open(node, run);
   const { runs } = await look("runs").catch(() => ({ runs: [] }));
-  if (node.graph && runs.some(({ name, state }) => name === run && state !== "none")) open(node, run);
+  if (node.graph && runs.some(({ name, state, work }) => name === run && (state !== "none" || isActive(work)))) open(node, run);
 }
 
 function open(node, run) {

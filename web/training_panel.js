@@ -1,4 +1,5 @@
-// How a training goes: its curves, its held-out videos beside those of the base, and buttons to steer it.
+// How a run goes: the step that it is at, the curves of its training, its held-out videos beside those of the base, and
+// buttons to steer the training.
 import { LineChart } from "./shared/chart.js";
 import { fill, html, say, shield } from "./shared/dom.js";
 import { mark, retell, t } from "./shared/language.js";
@@ -7,6 +8,8 @@ import { addStyle } from "./shared/style.js";
 import { follow, refresh } from "./shared/training.js";
 import { standing, VideoGrid } from "./shared/video_grid.js";
 import { bytes, duration, number, percent, score } from "./shared/words.js";
+import { isActive, workCount, workWords } from "./shared/work.js";
+import { WorkPanel } from "./work_panel.js";
 
 const CHARTS = [
   { title: mark("Loss"), name: "loss", about: mark("Falls as the model learns to prefer winners to losers.") },
@@ -21,13 +24,15 @@ const CHARTS = [
   },
 ];
 
+const SAMPLE = mark("Make and score the held-out videos of this step");
 const BUTTONS = [
   ["pause", mark("Pause"), mark("Pause between two steps, with everything saved")],
   ["resume", mark("Resume"), mark("Go on")],
   ["save", mark("Save now"), mark("Save a checkpoint and the LoRA of this step")],
-  ["sample", mark("Sample now"), mark("Make and score the held-out videos of this step")],
+  ["sample", mark("Sample now"), SAMPLE],
   ["stop", mark("Stop"), mark("Save everything and stop; the next run continues after this step")],
 ];
+const NO_DETECTOR = mark("No detector is connected to the training node, so held-out videos cannot be sampled.");
 const ASKED = { pause: mark("pause"), save: mark("save"), sample: mark("sample"), stop: mark("stop") };
 
 /** A panel that shows one run at a time. show(run) chooses it, close() ends it; element is what to put into the page. */
@@ -37,7 +42,7 @@ export class TrainingPanel {
     this.run = null;
     this.state = html("span", { class: "sa-state" });
     this.steps = html("span", { class: "sa-steps" });
-    this.bar = html("progress", { class: "sa-progress", "aria-label": t("Steps done"), max: "1", value: "0" });
+    this.bar = html("progress", { class: "sa-progress", "aria-label": t("Done of this step"), max: "1", value: "0" });
     this.facts = html("dl", { class: "sa-facts" });
     this.buttons = new Map(BUTTONS.map((button) => [button[0], this.button(...button)]));
     this.message = html("p", { class: "sa-message", role: "status" });
@@ -45,6 +50,8 @@ export class TrainingPanel {
     this.element = shield(html("section", { class: "spatialalign sa-training", "aria-label": t("Training") }));
     this.element.dataset.captureWheel = "true"; // tells Nodes 2.0 that this scrolls, the canvas does not zoom
     this.element.addEventListener("wheel", (event) => event.stopPropagation());
+    this.work = new WorkPanel();
+    this.noSample = html("p", { class: "sa-quiet" }, t(NO_DETECTOR));
     this.videos = new Videos(this.element);
     const body = html(
       "div",
@@ -53,7 +60,9 @@ export class TrainingPanel {
       this.bar,
       this.facts,
       html("div", { class: "sa-buttons", role: "group", "aria-label": t("Training controls") }, [...this.buttons.values()]),
+      this.noSample,
       this.message,
+      this.work.element,
       html("div", { class: "sa-charts" }, this.charts.map((chart) => chart.element)),
       this.videos.element,
     );
@@ -75,6 +84,7 @@ export class TrainingPanel {
   close() {
     this.show(null);
     this.videos.close();
+    this.work.close();
     for (const chart of this.charts) chart.close();
   }
 
@@ -95,21 +105,29 @@ export class TrainingPanel {
   }
 
   draw({ view, looks, error, news }) {
-    this.element.dataset.state = error ? "error" : (view?.state ?? "none");
+    const work = view?.work;
+    // Another step of the loop: what the training last did says nothing about it.
+    const elsewhere = work?.step && (work.step !== "training" || work.state === "between") && (isActive(work) || view.state === "none");
+    this.element.dataset.state = error ? "error" : elsewhere && isActive(work) ? "training" : (view?.state ?? "none");
     const waiting = this.run === null ? t("No run chosen") : t("Loading…");
-    say(this.state, error && !view ? t("Not there") : (sentence(retell(view?.about)) ?? waiting));
-    say(this.steps, view?.total ? t`step ${view.step} of ${view.total}` : "");
-    this.bar.hidden = !view?.total;
-    this.bar.max = view?.total || 1;
-    this.bar.value = view?.step ?? 0;
-    this.tellFacts(view);
+    const about = (elsewhere && workWords(work)) || sentence(retell(view?.about));
+    say(this.state, error && !view ? t("Not there") : (about ?? waiting));
+    say(this.steps, elsewhere ? workCount(work) : view?.total ? t`step ${view.step} of ${view.total}` : "");
+    const [done, total] = elsewhere ? [work.done, isActive(work) ? work.total : 0] : [view?.step, view?.total];
+    this.bar.hidden = !total;
+    this.bar.max = total || 1;
+    this.bar.value = done ?? 0;
+    this.tellFacts(elsewhere ? null : view);
+    this.work.show(this.run, work);
     const working = view?.at_work ?? false;
-    this.working = working;
+    this.working = working || isActive(work);
     const pausing = view?.state === "paused" || view?.asked.includes("pause");
     for (const [action, button] of this.buttons) {
       button.hidden = (action === "pause" && pausing) || (action === "resume" && !pausing);
-      button.disabled = !working || (view.asked.includes(action) && action !== "pause");
+      button.disabled = !working || (view.asked.includes(action) && action !== "pause") || (action === "sample" && !view.can_sample);
     }
+    this.noSample.hidden = !working || view.can_sample;
+    this.buttons.get("sample").title = t(working && !view.can_sample ? NO_DETECTOR : SAMPLE);
     this.buttons.get("stop").parentElement.hidden = !working;
     const asked = (view?.asked ?? []).filter((each) => !(each === "pause" && view.state === "paused"));
     const wishes = asked.map((each) => t(ASKED[each] ?? each)).join(t(" and "));

@@ -1,5 +1,6 @@
 // One training, followed for every panel that shows it: asks the server, never remembers anything itself.
 import { hear, look } from "./server.js";
+import { isActive } from "./work.js";
 
 const SOONEST = 1000; // milliseconds between two questions
 const AT_WORK = 4000; // ask so often while it works, even without an event: another process may train
@@ -95,7 +96,7 @@ class Training {
     }
     if (this.ended) return;
     this.tell();
-    this.soon(this.view?.at_work ? AT_WORK : AT_REST);
+    this.soon(this.view?.at_work || isActive(this.view?.work) ? AT_WORK : AT_REST);
     if (this.stale) this.soon(NEW_VIDEOS);
     if (this.again) this.soon(0);
   }
