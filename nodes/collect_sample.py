@@ -13,6 +13,7 @@ from ..spatialalign_core.errors import SpatialAlignError
 from ..spatialalign_core.prompts import DsrPrompt
 from ..spatialalign_core.run import Run
 from . import kept_workflow, previews, widgets
+from .aliases import schema
 from .pictures import frames_of, shown
 from .places import run_folder, working_in
 from .sentences import understood
@@ -23,7 +24,7 @@ from .video_input import frames_and_rate
 class CollectSample(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return schema(
             node_id="SpatialAlign_CollectSample",
             display_name="Collect Sample",
             category=CATEGORY,

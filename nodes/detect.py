@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..spatialalign_core.detect.validity import DEFAULT, PUBLISHED, find_rule
 from .aliases import schema
 from .driving import drive, watched
-from .pictures import SHOWS, shown
+from .pictures import shown
 from .places import working_in
 from .sockets import CATEGORY, DetectorSocket, LoadedDetector, RunSocket, RunSoFar
 
@@ -36,7 +36,7 @@ class Detect(io.ComfyNode):
             ],
             outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Score.")],
             hidden=[io.Hidden.unique_id],
-            **SHOWS,
+            is_output_node=True,
         )
 
     @classmethod

@@ -8,7 +8,7 @@ from ..spatialalign_core.pairs import PairSettings
 from . import widgets
 from .aliases import schema
 from .driving import drive
-from .pictures import SHOWS, shown
+from .pictures import shown
 from .places import working_in
 from .sockets import CATEGORY, LoadedModel, RunSocket, RunSoFar, VideoModelSocket
 
@@ -69,7 +69,7 @@ class ExportPairs(io.ComfyNode):
             ],
             outputs=[RunSocket.Output("run_out", display_name="run", tooltip="For Train Spatial LoRA.")],
             hidden=[io.Hidden.unique_id],
-            **SHOWS,
+            is_output_node=True,
         )
 
     @classmethod

@@ -16,7 +16,7 @@ from ..spatialalign_core.video import read_video
 from . import kept_workflow, previews, setting_inputs, widgets
 from .aliases import schema
 from .driving import drive
-from .pictures import SHOWS, shown, strip, to_image
+from .pictures import shown, strip, to_image
 from .places import run_folder, working_in
 from .sockets import CATEGORY, LoadedModel, PromptsSocket, RunSocket, RunSoFar, VideoModelSocket
 
@@ -70,7 +70,7 @@ class Generate(io.ComfyNode):
                 io.Image.Output("preview", tooltip="The first videos, some frames of each in a row."),
             ],
             hidden=kept_workflow.HIDDEN,
-            **SHOWS,
+            is_output_node=True,
         )
 
     @classmethod

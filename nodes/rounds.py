@@ -18,7 +18,7 @@ from ..spatialalign_core.run.uses import listed_name
 from . import kept_workflow, setting_inputs, widgets
 from .aliases import schema
 from .driving import drive, watched
-from .pictures import SHOWS, shown, to_image
+from .pictures import shown, to_image
 from .places import check_list, list_for_load_lora, working_in
 from .sockets import (
     CATEGORY,
@@ -91,7 +91,7 @@ class Rounds(io.ComfyNode):
                 io.Image.Output("rounds_chart", tooltip="The held-out score of each round."),
             ],
             hidden=kept_workflow.HIDDEN,
-            **SHOWS,
+            is_output_node=True,
         )
 
     @classmethod

@@ -9,7 +9,7 @@ from ..spatialalign_core.report.text import percent
 from ..spatialalign_core.score import GOOD, accuracy_at, obey_share
 from .aliases import schema
 from .driving import drive
-from .pictures import SHOWS, shown
+from .pictures import shown
 from .places import working_in
 from .sockets import CATEGORY, RunSocket, RunSoFar
 
@@ -34,7 +34,7 @@ class Score(io.ComfyNode):
                 ),
             ],
             hidden=[io.Hidden.unique_id],
-            **SHOWS,
+            is_output_node=True,
         )
 
     @classmethod

@@ -20,7 +20,7 @@ from ..spatialalign_core.run.uses import listed_name
 from . import kept_workflow, setting_inputs, widgets
 from .aliases import schema
 from .driving import drive, watched
-from .pictures import SHOWS, shown, to_image
+from .pictures import shown, to_image
 from .places import NO_LORA, check_list, list_for_load_lora, lora_file, lora_names, working_in
 from .sockets import (
     CATEGORY,
@@ -108,7 +108,7 @@ class TrainLora(io.ComfyNode):
                 io.Image.Output("loss_chart", tooltip="The loss over the steps."),
             ],
             hidden=kept_workflow.HIDDEN,
-            **SHOWS,
+            is_output_node=True,
         )
 
     @classmethod

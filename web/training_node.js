@@ -39,11 +39,11 @@ export function attachTraining(node) {
 }
 
 async function openIfTrained(node) {
-  const run = runOf(node) ?? node.properties?.[REMEMBERED];
-  if (!run || !node.graph) return;
-  if (node.spatialalignTraining) return open(node, run);
   const { runs } = await look("runs").catch(() => ({ runs: [] }));
-  if (node.graph && runs.some(({ name, state, work }) => name === run && (state !== "none" || isActive(work)))) open(node, run);
+  if (!node.graph) return; // removed meanwhile
+  // The widget may name a run that is yet to be made; then the one that this node has worked in stays.
+  const known = [runOf(node), node.properties?.[REMEMBERED]].map((name) => runs.find((run) => run.name === name)).find(Boolean);
+  if (known && (node.spatialalignTraining || known.state !== "none" || isActive(known.work))) open(node, known.name);
 }
 
 function open(node, run) {

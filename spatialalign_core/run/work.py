@@ -205,7 +205,7 @@ class _Note:
     def timed(self, item: Progress) -> Progress:
         """With the measured time left, where the stage does not say it itself."""
         left = self._now["seconds_left"]
-        if left is None or SECONDS_LEFT in (item.values or {}):
+        if left is None or item.done >= item.total or SECONDS_LEFT in (item.values or {}):
             return item
         return replace(item, values={**(item.values or {}), SECONDS_LEFT: left})
 

@@ -106,7 +106,7 @@ class Drawer:
                 self._sound.add(name)
             else:
                 self.set_aside[name] = (
-                    f"{name[0].upper()}{name[1:]} has NaN, infinite or far too large values and is left out; "
+                    f"{name} has NaN, infinite or far too large values and is left out; "
                     "generate it and export the pairs again to use it."
                 )
         return not any(name in self.set_aside for name in parts)

@@ -194,7 +194,7 @@ def test_steering_reload_and_a_second_tab(look: Look, runs: Path) -> None:
     with training_run(runs / "live") as layout:
         first = look()
         shown = panel(first)
-        shown.get_by_text("Training", exact=True).wait_for()
+        shown.locator(".sa-state").get_by_text("Training", exact=True).wait_for()
         shown.get_by_text("3.2 GB of 16 GB").wait_for()
         shown.get_by_role("button", name="Pause").press("Enter")
         shown.get_by_text("Paused", exact=True).wait_for()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from browsing import MODES, PACK, Seen
@@ -30,7 +31,7 @@ def test_every_template_opens_readable_without_a_red_node_and_with_nothing_on_an
 
 
 @pytest.mark.parametrize(("mode", "steps"), list(zip(MODES, (24, 23), strict=True)))
-def test_the_quickstart_fills_its_charts_also_when_the_page_is_reloaded_meanwhile(
+def test_the_quickstart_is_followed_from_its_first_video_also_when_the_page_is_reloaded(
     look: Callable[..., Seen], mode: str, steps: int
 ) -> None:
     """Both front ends on one run folder: the second trains anew, on the videos that are there."""
@@ -40,19 +41,43 @@ def test_the_quickstart_fills_its_charts_also_when_the_page_is_reloaded_meanwhil
         "SpatialAlign_TrainLora": {"steps": steps, "lora_name": mode},
     }
     seen.open("Quickstart", {kind: values | changes.get(kind, {}) for kind, values in SMALL.items()})
+    tab = _tab(seen)
+    state, step = tab.locator(".sa-state"), tab.locator(".sa-step[aria-current]")
     number = seen.start()
+    if mode == MODES[0]:
+        state.filter(has_text="Generating videos").wait_for()
+        assert tab.locator("select").first.input_value() == "seen"
+        step.filter(has_text="Videos").wait_for()
+        tab.locator(".sa-clip").first.wait_for()
+        seen.picture(f"quickstart generates {mode}")
     log = seen.server.base / "output" / "spatialalign" / "seen" / "training.csv"
     for _ in range(600):
         if log.is_file() and log.read_text(encoding="utf-8").count(f",{steps},") > 1:
             break
         seen.page.wait_for_timeout(500)
     seen.reload()
+    _tab(seen)
+    state.filter(has_text="Training").or_(state.filter(has_text="Evaluating")).first.wait_for()
+    assert tab.locator("select").first.input_value() == "seen"
     seen.server.wait(number, 900)
+    state.filter(has_text="Finished").wait_for()
+    tab.locator(".sa-step[data-state='done']").filter(has_text="Evaluation").wait_for()
+    assert step.count() == 0
+    seen.picture(f"quickstart done {mode}")
     seen.centre_on("SpatialAlign_TrainLora", 0.7)
-    trainer = seen.page.locator(".sa-training")
+    trainer = seen.page.locator(".sa-training").last  # on its node
     trainer.get_by_text("Finished", exact=True).wait_for()
     trainer.get_by_text(f"step {steps} of {steps}").wait_for()
     assert trainer.locator("path.sa-line").count() >= 3  # loss, margin, implicit accuracy
     trainer.get_by_text("6 pairs, newest first").wait_for()  # they came after the training had ended
     seen.page.get_by_text("with LoRA").first.wait_for()
     seen.picture(f"quickstart {mode}")
+
+
+def _tab(seen: Seen) -> Any:
+    """The pack's tab in the sidebar, which a reload may have left open."""
+    tab = seen.page.locator(".sa-tab")
+    if not tab.count():
+        seen.page.locator("button[aria-label^='SpatialAlign']").first.click()
+    tab.wait_for()
+    return tab

@@ -101,6 +101,7 @@ def test_drawn_boxes_stand_for_the_whole_clip(server: Server, name: str, kind: s
     if kind == "SpatialAlign_PickBest":
         values |= {"clips": 2}
     inputs = {"subject": "fox", "object": "box", "keep_masks": True} if kind == DETECT else {}
+    prompt[clip]["inputs"]["sentence"] = f"{sentence}."
     prompt = {clip: prompt[clip], "9": {"class_type": kind, "inputs": inputs | values}}
     prompt["8"] = {"class_type": "PreviewAny", "inputs": {"source": ["9", 0 if kind != DETECT else 3]}}
     for number, x in (("90", 100), ("91", 300)):

@@ -87,7 +87,7 @@ def contents(folder: Path) -> dict[str, Any]:
     return {
         str(p.relative_to(folder)): _content(p)
         for p in folder.rglob("*")
-        if p.is_file() and p.name != ".lock"
+        if p.is_file() and p.name not in (".lock", "work.json")
     }
 
 
