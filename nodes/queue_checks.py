@@ -39,8 +39,8 @@ def look(request: dict[str, Any]) -> dict[str, Any]:
     needed = workflow.before(*outputs)
     found = [fault for fault in faults(workflow) if fault.node in needed]
     _found.set(found)
-    if found:
-        wrong = {fault.node for fault in found}
+    wrong = {fault.node for fault in found} | {id for id in needed if _is_refused(workflow, id)}
+    if wrong:
         request["partial_execution_targets"] = [id for id in outputs if wrong & workflow.before(id)]
     return request
 
@@ -67,6 +67,36 @@ class Verdict:
         parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
         validate_inputs.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return types.MethodType(validate_inputs, owner)
+
+
+def _is_refused(workflow: Workflow, id: str) -> bool:
+    """Whether ComfyUI itself refuses a node of ours: it tells so, but runs the other parts of the workflow."""
+    if not workflow.is_ours(id):
+        return False
+    node = workflow.nodes[id]
+    kind = comfy_nodes.NODE_CLASS_MAPPINGS.get(node.get("class_type"))
+    given = node.get("inputs") or {}
+    types = kind.INPUT_TYPES() if kind is not None else {}
+    specs = {**types.get("required", {}), **types.get("optional", {})}
+    if any(name not in given for name in types.get("required", {})):
+        return True
+    checked = CHECKED_HERE.get(kind.__name__, ()) if kind is not None else ()
+    return any(
+        _is_off_limits(given[name], spec)
+        for name, spec in specs.items()
+        if name in given and name not in checked and not isinstance(given[name], list)
+    )
+
+
+def _is_off_limits(value: Any, spec: Sequence[Any]) -> bool:
+    """Whether a widget's value is not on its list, or beyond its limits."""
+    about = spec[1] if len(spec) > 1 else {}
+    options = spec[0] if isinstance(spec[0], list) else about.get("options")
+    if options is not None:
+        return value not in options
+    if isinstance(value, int | float):
+        return bool(value < about.get("min", value) or value > about.get("max", value))
+    return False
 
 
 def _is_output(workflow: Workflow, id: str) -> bool:

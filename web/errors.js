@@ -1,7 +1,7 @@
 // What went wrong on one of our nodes, where one looks: on the node, and in a message, in the artist's language.
 import { api } from "../../scripts/api.js";
 import { app } from "../../scripts/app.js";
-import { addFitting, grow } from "./node_text.js";
+import { addFitting, dropProgress, grow } from "./node_text.js";
 import { html, say, shield } from "./shared/dom.js";
 import { pathTo } from "./shared/graph.js";
 import { retell, t } from "./shared/language.js";
@@ -12,12 +12,15 @@ const LONG = 20_000; // milliseconds that the message stays; the node keeps the 
 
 /** Listens from now on. Called before ComfyUI listens itself, so that its own lists show the same sentence. */
 export function showErrors() {
-  api.addEventListener("execution_start", clear);
   api.addEventListener("execution_error", ({ detail }) => {
     if (!detail?.node_type?.startsWith(PREFIX)) return;
     detail.exception_message = retell(detail.exception_message?.trim() ?? "");
     show(detail.node_id, detail.exception_message);
   });
+  // ComfyUI leaves on a node how far it was.
+  for (const kind of ["execution_interrupted", "execution_error"]) {
+    api.addEventListener(kind, () => [...everyNode(app.rootGraph ?? app.graph)].filter(isOurs).forEach(dropProgress));
+  }
   // ComfyUI has no event for a workflow that it refuses.
   const queue = api.queuePrompt;
   api.queuePrompt = async function () {
@@ -102,6 +105,10 @@ function clear() {
     if (widget.after.every((side, index) => side === node.size[index])) node.setSize(widget.before);
     node.setDirtyCanvas?.(true, true);
   }
+}
+
+function isOurs({ comfyClass }) {
+  return comfyClass?.startsWith(PREFIX);
 }
 
 function* everyNode(graph) {

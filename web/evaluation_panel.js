@@ -123,6 +123,7 @@ export class EvaluationPanel {
 /** How sure the difference is. */
 function sure({ difference: { value, low, high }, prompts }) {
   if (!Number.isFinite(low) || !Number.isFinite(high)) return t`Difference ${points(value)} points; ${prompts} prompt is too few to say how sure that is.`;
+  if (low === 0 && high === 0) return t("No difference: for every prompt the same share of videos obeys.");
   const [shown, from, to] = [value, low, high].map(points);
   if (low > 0 || high < 0) return t`Difference ${shown} points, 95 % interval ${from} to ${to}.`;
   return t`Difference ${shown} points, 95 % interval ${from} to ${to}: this includes 0, so it may be chance. More prompts, or longer training, would tell.`;

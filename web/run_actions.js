@@ -174,6 +174,7 @@ export class RunActions {
     const restore = async (number, name) => {
       try {
         const answer = await change("restore", { number });
+        this.tell(""); // that it is in the bin
         say(note, answer.name === name ? t`${name} is restored.` : t`${name} is restored as ${answer.name}, since its name is taken.`);
       } catch (refused) {
         say(note, refused.message);

@@ -230,6 +230,7 @@ class RunBrowser {
   open(prompt, sample) {
     this.compared.value = "";
     this.compare("");
+    this.tell(""); // as that a video must be chosen first
     this.grid.mark(prompt.id, sample.seed);
     this.pairs.show({ run: this.run, set: this.view.set, prompt, seed: sample.seed });
   }

@@ -132,8 +132,13 @@ def _why(repo_id: str, target: Path, error: Exception) -> SpatialAlignError:
         return SpatialAlignError(
             f"The disk of {target} is full; free some space and download again, it goes on."
         )
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    offline = "OfflineModeIsEnabled" in names or "offline mode" in str(error)
+    reason = (
+        "HF_HUB_OFFLINE switches downloads off"
+        if offline
+        else f"the connection failed ({type(error).__name__})"
+    )
     return SpatialAlignError(
-        f"The hub could not be reached for {repo_id} ({first}). What came so far is kept: try again when the network "
-        f"is back, or copy the model's folder to {target} by hand."
+        f"Hugging Face could not be reached for {repo_id}: {reason}. What came so far is kept: try again when the "
+        f"network is back, or copy the model's folder to {target} by hand."
     )

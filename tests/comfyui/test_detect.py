@@ -147,7 +147,7 @@ def test_workflows_from_before_the_other_widgets_still_run(server: Server) -> No
 def test_a_download_without_network_says_so(server: Server) -> None:
     settings = {LOAD: {"detector": "download IDEA-Research/grounding-dino-tiny"}}
     entry = server.wait(server.queue(template(server, "Detect a video", settings)))
-    assert "The hub could not be reached" in error_of(entry)
+    assert "Hugging Face could not be reached" in error_of(entry)
 
 
 def test_model_folders_are_found_loaded_and_not_loaded_twice(server: Server) -> None:

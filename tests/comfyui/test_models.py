@@ -131,7 +131,7 @@ def test_of_many_models_only_fitting_ones_are_listed(server: Server) -> None:
 def test_a_hub_out_of_reach_is_said(server: Server, ear: Ear) -> None:
     assert not [each for each in ear.heard if "huggingface" in each]  # nobody asked so far
     message = error_of(server.wait(server.queue(loading("download Wan-AI/Wan2.1-T2V-1.3B-Diffusers"))))
-    assert "The hub could not be reached for Wan-AI/Wan2.1-T2V-1.3B-Diffusers" in message
+    assert "Hugging Face could not be reached for Wan-AI/Wan2.1-T2V-1.3B-Diffusers" in message
     assert "try again when the network is back, or copy the model's folder to" in message
     assert [each for each in ear.heard if "huggingface" in each]
 

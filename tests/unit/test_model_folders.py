@@ -303,7 +303,10 @@ def test_a_whole_pipeline_is_fetched_once(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ConnectionError("Name or service not known"), "hub could not be reached.*goes? ?on|kept: try again"),
+        (
+            ConnectionError("Name or service not known"),
+            "Hugging Face could not be reached.*goes? ?on|kept: try again",
+        ),
         (OSError(28, "No space left on device"), "disk of .* is full"),
         (
             type("RepositoryNotFoundError", (Exception,), {})("404"),
