@@ -65,7 +65,7 @@ def _loop(seen: Seen) -> None:
     seen.page.locator(".sa-training video").first.wait_for()
     seen.settle(2500)
     _save(_shot(seen), "training")
-    seen.page.get_by_role("button", name="Browse videos and pairs").click()
+    seen.page.locator(".sa-tab").get_by_role("button", name="Browse videos and pairs").click()
     dialog = seen.page.locator("dialog.sa-browser")
     dialog.locator(".sa-tile").first.click()
     seen.settle(3500)
