@@ -7,7 +7,7 @@ import { TrainingPanel } from "./training_panel.js";
 
 const WIDGET = "spatialalign_training";
 const REMEMBERED = "spatialalign_run"; // a property of the node, for runs whose name is not a widget's value
-const LEAST = 560; // so much that the first pair of videos can be seen
+const LEAST = 700; // so much that the first pair of videos can be seen
 const SETTLED = 200; // milliseconds
 
 /** Let a trainer node show how its training goes, from when there is something to show. */
