@@ -99,8 +99,8 @@ def test_generate_says_how_long_and_how_large(model_folder: Path, tmp_path: Path
     assert len(estimates) == 1
     assert estimates[0].startswith("4 videos, about ")
     left = [item.values[SECONDS_LEFT] for item in news if item.path is not None and item.values]
-    assert len(left) == 4
-    assert left[-1] == 0.0
+    assert len(left) == 3  # none is left after the fourth
+    assert left[-1] > 0
     # What was said of the files holds: short clips compress badly, so a factor is enough.
     real = sum(file.stat().st_size for file in (run.folder / "samples").rglob("*.*"))
     assert real / 4 < 6 * sample_bytes(model, settings)
