@@ -19,7 +19,7 @@ import nodes as comfy_nodes
 
 from .failures import NodeError
 from .queue_faults import CHECKED_HERE, Fault, faults
-from .workflow import Workflow
+from .workflow import Workflow, is_link
 
 _found: ContextVar[Sequence[Fault]] = ContextVar("spatialalign_faults", default=())
 """Of the workflow that the request at hand brought: ComfyUI asks the nodes in the same task."""
@@ -71,20 +71,18 @@ class Verdict:
 
 def _is_refused(workflow: Workflow, id: str) -> bool:
     """Whether ComfyUI itself refuses a node of ours: it tells so, but runs the other parts of the workflow."""
-    if not workflow.is_ours(id):
+    kind = comfy_nodes.NODE_CLASS_MAPPINGS.get(workflow.nodes[id].get("class_type"))
+    if kind is None or not workflow.is_ours(id):
         return False
-    node = workflow.nodes[id]
-    kind = comfy_nodes.NODE_CLASS_MAPPINGS.get(node.get("class_type"))
-    given = node.get("inputs") or {}
-    types = kind.INPUT_TYPES() if kind is not None else {}
-    specs = {**types.get("required", {}), **types.get("optional", {})}
-    if any(name not in given for name in types.get("required", {})):
+    types, inputs = kind.INPUT_TYPES(), workflow.inputs(id)
+    required = types.get("required", {})
+    if not required.keys() <= inputs.keys():
         return True
-    checked = CHECKED_HERE.get(kind.__name__, ()) if kind is not None else ()
+    checked = CHECKED_HERE.get(workflow.kind(id), ())
     return any(
-        _is_off_limits(given[name], spec)
-        for name, spec in specs.items()
-        if name in given and name not in checked and not isinstance(given[name], list)
+        _is_off_limits(inputs[name], spec)
+        for name, spec in {**required, **types.get("optional", {})}.items()
+        if name in inputs and name not in checked and not is_link(inputs[name])
     )
 
 
