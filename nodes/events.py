@@ -105,7 +105,6 @@ def _tell(kind: str, run: str, node: str | None, **news: Any) -> None:
 
 def _news(step: Progress, layout: RunLayout) -> dict[str, Any]:
     health = layout.control.state() if step.stage == "train" else {}
-    health |= {} if "seconds_left" in health else {"seconds_left": layout.work.read().get("seconds_left")}
     return {
         "step": step.done,
         "total": step.total,
